@@ -1,0 +1,228 @@
+/* Data sets, samplers and the loader: what torch.utils.data offers.
+ *
+ *     fa_dataset *data = fa_mnist("data/mnist", .train = true, .transform = fa_to_tensor());
+ *     fa_loader *loader = fa_data_loader(data, .batch_size = 64, .shuffle = true, .num_workers = 2);
+ *     fa_for_each_batch (b, loader) {
+ *         fa_tensor *loss = fa_cross_entropy(fa_forward(model, b.images), b.labels);
+ *         ...
+ *     }
+ *     fa_free(loader), fa_free(data);
+ *
+ * Ownership. Data sets, samplers, loaders and transforms are counted objects. A new object *floats*: nobody holds it
+ * yet. The first constructor that is given it becomes its holder, further ones become holders too; when the last
+ * holder ends, the object ends. So in `fa_data_loader(fa_mnist(...))` the loader alone holds the data set and
+ * nothing else need be freed.
+ *   - fa_free(x) on an object that floats ends it.
+ *   - fa_free(x) on an object that others hold does nothing now: it ends with its last holder.
+ *   - fa_free(x) on an object that has ended already does nothing. A program may thus free all that it named, in any
+ *     order, each once.
+ *   - fa_dataset_retain(x), and its like, makes the program itself a holder, to be ended by one more fa_free(x): for
+ *     a data set that should survive the loader it was given to, and serve another.
+ *   - Any other use of an object that has ended is an error with a message.
+ *   - A constructor that fails returns NULL, raises an error, and leaves its arguments as they were.
+ *   - A loop holds its loader while it runs, and leaves it as it was.
+ *
+ * Threads. A loader belongs to the thread that loops over it. Callbacks of a data set run on the loader's workers,
+ * unless num_workers is 0. */
+#ifndef FACULA_DATA_H
+#define FACULA_DATA_H
+
+#include "facula/tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct fa_dataset fa_dataset;
+typedef struct fa_sampler fa_sampler;
+typedef struct fa_loader fa_loader;
+typedef struct fa_sample fa_sample;
+
+/* ---- A data set of one's own ------------------------------------------------------------------------------------- */
+
+/* Two callbacks. `length` says how many items there are; `item` fills in one of them and returns true, or raises an
+ * error (fa_raise) and returns false: the loop over the loader then ends, with the item's number in the message.
+ *
+ *     static int64_t my_length(void *user) { return ((my_data *)user)->n; }
+ *     static bool my_item(void *user, int64_t index, fa_sample *sample)
+ *     {
+ *         my_data *data = user;
+ *         return fa_sample_put(sample, FA_FLOAT32, FA_SHAPE(3, 64, 64), data->images + index * 3 * 64 * 64) &&
+ *                fa_sample_label(sample, data->labels[index]);
+ *     }
+ *     fa_dataset *set = fa_dataset_new(data, .length = my_length, .item = my_item);
+ *
+ * With num_workers > 0, `item` is called on several threads at once: it may read what is shared, and may call no fa_
+ * function but fa_raise and the fa_sample_ ones (no tensors). */
+typedef struct fa_dataset_args {
+    char begin_;
+    void *user; /* passed to the callbacks */
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    int64_t (*length)(void *user);
+    bool (*item)(void *user, int64_t index, fa_sample *sample);
+    void (*destroy)(void *user); /* called once, when the data set ends, or could not be made; may be left out */
+    /* `item` draws random numbers: items are then fetched on the calling thread, one after the other, when their batch
+     * is asked for, whatever num_workers says, so that the numbers are those of a loader without workers. */
+    bool draws;
+} fa_dataset_args;
+FA_API fa_dataset *fa_dataset_new_at(const fa_dataset_args *args) FA_WARN_UNUSED;
+#define fa_dataset_new(...) FA_CALL_(fa_dataset_new_at, fa_dataset_args, .begin_ = 0, __VA_ARGS__)
+
+/* The fields of an item, in order; at most 8. All items have the same number of fields, of the same types and shapes;
+ * a batch stacks them: [3, 64, 64] becomes [N, 3, 64, 64], a number becomes [N]. Each returns false after an error. */
+
+/* A field copied from row-major memory. */
+FA_API bool fa_sample_put_at(fa_sample *sample, fa_dtype dtype, fa_shape shape, const void *data, fa_where where);
+#define fa_sample_put(sample, dtype, shape, data) fa_sample_put_at((sample), (dtype), (shape), (data), FA_HERE)
+/* A field to be written by the caller: its place in the batch, row-major, not cleared; NULL after an error. */
+FA_API void *fa_sample_room_at(fa_sample *sample, fa_dtype dtype, fa_shape shape, fa_where where);
+#define fa_sample_room(sample, dtype, shape) fa_sample_room_at((sample), (dtype), (shape), FA_HERE)
+/* A class number (int64, as Python's int), and a number (float64, as Python's float). */
+FA_API bool fa_sample_label_at(fa_sample *sample, int64_t label, fa_where where);
+FA_API bool fa_sample_number_at(fa_sample *sample, double number, fa_where where);
+#define fa_sample_label(sample, label) fa_sample_label_at((sample), (label), FA_HERE)
+#define fa_sample_number(sample, number) fa_sample_number_at((sample), (number), FA_HERE)
+
+/* ---- Data sets made from others ---------------------------------------------------------------------------------- */
+
+/* TensorDataset(a, b, ...): item i is (a[i], b[i], ...). Sizes of dimension 0 must be equal. Tensors in memory (made by
+ * fa_randn, fa_from_memory, ...) are kept, not copied, and may be written between loops, not inside one; others are
+ * computed and copied now. */
+FA_API fa_dataset *fa_tensor_dataset_at(int count, fa_tensor *const *tensors, fa_where where) FA_WARN_UNUSED;
+#define fa_tensor_dataset(...)                                                                                         \
+    fa_tensor_dataset_at((int)(sizeof((fa_tensor *[]){__VA_ARGS__}) / sizeof(fa_tensor *)),                            \
+                         (fa_tensor *[]){__VA_ARGS__}, FA_HERE)
+
+/* Subset(dataset, indices): item i is dataset[indices[i]]. The indices are copied. */
+FA_API fa_dataset *fa_subset_at(fa_dataset *dataset, const int64_t *indices, int64_t n, fa_where where) FA_WARN_UNUSED;
+#define fa_subset(dataset, indices, n) fa_subset_at((dataset), (indices), (n), FA_HERE)
+
+enum { FA_MAX_PARTS = 16 };
+typedef struct fa_random_split_args {
+    char begin_;
+    fa_dataset *dataset;
+    fa_dataset **parts; /* filled in: `count` new data sets, or NULLs after an error */
+    int count;
+    double lengths[FA_MAX_PARTS];
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    fa_generator *generator; /* NULL: the default generator */
+} fa_random_split_args;
+/* random_split: one permutation of the items, cut in order into parts of these lengths, whose sum must be the data
+ * set's length. Fractions whose sum is 1 may stand instead: floor(fraction * n) each, then one more to the first ones
+ * until all items are given. At most 16 parts. False after an error.
+ *
+ *     fa_dataset *part[2];
+ *     fa_random_split(data, part, 2, {55000, 5000});
+ *     fa_random_split(data, part, 2, {0.9, 0.1}, .generator = generator); */
+FA_API bool fa_random_split_at(const fa_random_split_args *args);
+#define fa_random_split(...) FA_CALL_(fa_random_split_at, fa_random_split_args, .begin_ = 0, __VA_ARGS__)
+
+/* Number of items; -1 after an error. */
+FA_API int64_t fa_dataset_length_at(fa_dataset *dataset, fa_where where);
+FA_API fa_dataset *fa_dataset_retain(fa_dataset *dataset);
+FA_API void fa_dataset_free(fa_dataset *dataset); /* fa_free */
+
+/* ---- Samplers: the order of items -------------------------------------------------------------------------------- */
+
+/* 0, 1, 2, ... */
+FA_API fa_sampler *fa_sequential_sampler_at(fa_dataset *dataset, fa_where where) FA_WARN_UNUSED;
+#define fa_sequential_sampler(dataset) fa_sequential_sampler_at((dataset), FA_HERE)
+
+typedef struct fa_random_sampler_args {
+    char begin_;
+    fa_dataset *dataset;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    bool replacement;
+    int64_t num_samples; /* items drawn in all; default: the data set's length */
+    fa_generator *generator;
+} fa_random_sampler_args;
+/* RandomSampler: permutations, one after the other until num_samples items are drawn, or draws with replacement.
+ * Without a generator, each loop seeds one of its own from the default generator (2 words). */
+FA_API fa_sampler *fa_random_sampler_at(const fa_random_sampler_args *args) FA_WARN_UNUSED;
+#define fa_random_sampler(...)                                                                                         \
+    FA_CALL_(fa_random_sampler_at, fa_random_sampler_args, .num_samples = INT64_MIN, .begin_ = 0, __VA_ARGS__)
+
+/* SubsetRandomSampler: the given indices (copied) in a random order, drawn from `generator` or the default one (NULL).
+ */
+FA_API fa_sampler *fa_subset_random_sampler_at(const int64_t *indices, int64_t n, fa_generator *generator,
+                                               fa_where where) FA_WARN_UNUSED;
+#define fa_subset_random_sampler(indices, n, generator)                                                                \
+    fa_subset_random_sampler_at((indices), (n), (generator), FA_HERE)
+
+FA_API fa_sampler *fa_sampler_retain(fa_sampler *sampler);
+FA_API void fa_sampler_free(fa_sampler *sampler); /* fa_free */
+
+/* ---- The loader -------------------------------------------------------------------------------------------------- */
+
+typedef struct fa_data_loader_args {
+    char begin_;
+    fa_dataset *dataset;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    int64_t batch_size;
+    bool shuffle;
+    bool drop_last;          /* leave out a last batch that is not full */
+    int num_workers;         /* threads that fetch batches ahead; 0: fetched on the calling thread when asked for */
+    int prefetch_factor;     /* batches fetched ahead by each worker */
+    fa_generator *generator; /* NULL: the default generator */
+    fa_sampler *sampler;     /* an order of one's own, instead of shuffle */
+} fa_data_loader_args;
+#define FA_DATA_LOADER_DEFAULTS .batch_size = 1, .prefetch_factor = 2
+/* DataLoader. Making one draws nothing. Each loop draws what PyTorch's does: 2 words for the base seed, always; with
+ * shuffle, 2 words of the default generator for the seed of the order. With a generator given, all draws come from it:
+ * the base seed, a permutation, and one more, thrown away, when the last item has been handed out. Batches, their order
+ * and all draws are the same for any num_workers. Workers start with the first loop and live as long as the loader. */
+FA_API fa_loader *fa_data_loader_at(const fa_data_loader_args *args) FA_WARN_UNUSED;
+#define fa_data_loader(...)                                                                                            \
+    FA_CALL_(fa_data_loader_at, fa_data_loader_args, FA_DATA_LOADER_DEFAULTS, .begin_ = 0, __VA_ARGS__)
+
+/* Number of batches in a loop; -1 after an error. */
+FA_API int64_t fa_loader_length_at(fa_loader *loader, fa_where where);
+FA_API fa_loader *fa_loader_retain(fa_loader *loader);
+FA_API void fa_loader_free(fa_loader *loader); /* fa_free */
+
+/* len(dataset), len(loader). */
+#define fa_length(x) _Generic((x), fa_dataset * : fa_dataset_length_at, fa_loader * : fa_loader_length_at)((x), FA_HERE)
+
+/* ---- Batches ----------------------------------------------------------------------------------------------------- */
+
+/* One batch, or one item. Its tensors belong to the batch's scope: fa_keep takes one out. */
+typedef struct fa_batch {
+    __extension__ union {
+        fa_tensor *item[8]; /* the fields */
+        __extension__ struct {
+            fa_tensor *images, *labels; /* names of item[0] and item[1] */
+        };
+    };
+    int n;         /* number of fields */
+    int64_t size;  /* samples in the batch */
+    int64_t index; /* which batch of the loop, from 0; of fa_dataset_get: the item's number */
+    fa_loader *loader_;
+    uint64_t loop_;
+    fa_where where_;
+    fa_scope_guard scope_;
+} fa_batch;
+
+/* `image, label = dataset[index]`: the fields without a batch dimension, in the current scope. A negative index counts
+ * from the end. After an error all fields are NULL and n is 0. */
+FA_API fa_batch fa_dataset_get_at(fa_dataset *dataset, int64_t index, fa_where where);
+#define fa_dataset_get(dataset, index) fa_dataset_get_at((dataset), (index), FA_HERE)
+
+/* fa_for_each_batch (b, loader) { ... b.images, b.labels, b.size, b.index ... }: one pass over the loader, a scope for
+ * each batch. `break`, `continue` and `return` close it. The loop does not start, and stops, while the thread has an
+ * error: ask fa_ok() after it. A second loop over the same loader inside the first is an error. */
+#define fa_for_each_batch(batch, loader)                                                                               \
+    for (fa_batch batch __attribute__((cleanup(fa_batches_end_))) = fa_batches_begin_((loader), FA_HERE);              \
+         fa_batches_more_(&batch); fa_batches_next_(&batch))
+FA_API fa_batch fa_batches_begin_(fa_loader *loader, fa_where where);
+FA_API bool fa_batches_more_(fa_batch *batch);
+FA_API void fa_batches_next_(fa_batch *batch);
+FA_API void fa_batches_end_(fa_batch *batch);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

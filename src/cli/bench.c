@@ -1,0 +1,213 @@
+/* facula bench: images a second of a known network, training or inference, in one process on one set of batches that
+ * is made before the clock starts. The data, the start and the steps are those of bench/compare.py's peers: seed 0, the
+ * model, then images and labels drawn from the generator (MNIST's own images for `mnist`). */
+#include "cli.h"
+
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+enum { LOSSES = 20, WARM_UP = 3 };
+
+typedef struct bench_options {
+    const char *network, *mode, *data;
+    int64_t threads, batch, batches;
+    double seconds;
+    bool json;
+} bench_options;
+
+typedef struct bench {
+    bench_options options;
+    const network *network;
+    bool training;
+    fa_module *model;
+    fa_optim *optim;
+    fa_tensor **images, **labels; /* [batches] */
+    double losses[LOSSES];
+    int n_losses;
+    int64_t steps;
+    double elapsed;
+} bench;
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int read_bench_options(int argc, char **argv, bench *b)
+{
+    bench_options *o = &b->options;
+    *o = (bench_options){.network = "mnist", .mode = "train", .data = "data/mnist", .threads = -1, .batch = -1, .batches = -1,
+                         .seconds = 5};
+    const option_spec options[] = {
+        {"network", OPTION_TEXT, &o->network, 0, 0, "NAME", "mnist, cifar, fake64, img224, vgg_bn or resnet18"},
+        {"mode", OPTION_TEXT, &o->mode, 0, 0, "MODE", "train or infer"},
+        {"threads", OPTION_INT, &o->threads, 1, 256, "N", "for the kernels"},
+        {"batch", OPTION_INT, &o->batch, 1, 1e6, "N", "images a step; default: the network's usual batch"},
+        {"batches", OPTION_INT, &o->batches, 1, 1e6, "N", "different batches, used in turn; default: 20, 4 for img224"},
+        {"seconds", OPTION_NUMBER, &o->seconds, 0.01, 3600, "S", "for how long to measure"},
+        {"data", OPTION_TEXT, &o->data, 0, 0, "DIR", "MNIST's files, for the network mnist"},
+        {"json", OPTION_FLAG, &o->json, 0, 0, NULL, "one JSON object instead of text"},
+    };
+    int status = read_options(argc, argv, options, sizeof options / sizeof *options,
+                              "usage: facula bench [options]\n\nMeasures whole steps: forward, and in training backward and "
+                              "Adam's update, the loss read back.",
+                              NULL, 0);
+    if (status != 0)
+        return status;
+    b->network = find_network(o->network);
+    if (b->network == NULL)
+        return EXIT_USAGE;
+    b->training = strcmp(o->mode, "train") == 0;
+    if (!b->training && strcmp(o->mode, "infer") != 0) {
+        fprintf(stderr, "facula: --mode: got \"%s\", needs train or infer\n", o->mode);
+        return EXIT_USAGE;
+    }
+    if (o->batch < 0)
+        o->batch = b->network->batch;
+    if (o->batches < 0)
+        o->batches = b->network->size > 100 ? 4 : 20;
+    return 0;
+}
+
+static bool read_mnist(bench *b)
+{
+    fa_dataset *data = fa_mnist(b->options.data, .train = true, .transform = fa_to_tensor());
+    fa_loader *loader = fa_data_loader(data, .batch_size = b->options.batch, .drop_last = true);
+    fa_for_each_batch (batch, loader) {
+        if (batch.index == b->options.batches)
+            break;
+        b->images[batch.index] = fa_keep(batch.images);
+        b->labels[batch.index] = fa_keep(batch.labels);
+    }
+    if (fa_ok() && b->images[b->options.batches - 1] == NULL)
+        fa_raise(FA_VALUE_ERROR, "bench: MNIST has fewer than %lld batches of %lld images", (long long)b->options.batches,
+                 (long long)b->options.batch);
+    fa_free(loader);
+    return fa_ok();
+}
+
+static bool draw_data(bench *b)
+{
+    const network *net = b->network;
+    for (int64_t i = 0; i < b->options.batches; i++) {
+        b->images[i] = fa_randn(b->options.batch, net->channels, net->size, net->size);
+        b->labels[i] = fa_randint(0, 10, FA_SHAPE(b->options.batch));
+    }
+    return fa_ok();
+}
+
+static bool prepare(bench *b)
+{
+    size_t count = (size_t)b->options.batches;
+    b->images = calloc(count, sizeof *b->images);
+    b->labels = calloc(count, sizeof *b->labels);
+    if (b->images == NULL || b->labels == NULL)
+        return fa_raise(FA_MEMORY_ERROR, "bench: no memory"), false;
+    fa_manual_seed(0);
+    b->model = b->network->make();
+    if (b->model == NULL)
+        return false;
+    if (b->training) {
+        fa_train(b->model);
+        b->optim = fa_adam(fa_parameters(b->model), 1e-3);
+    } else
+        fa_eval(b->model);
+    return strcmp(b->network->name, "mnist") == 0 ? read_mnist(b) : draw_data(b);
+}
+
+static double step(bench *b)
+{
+    int64_t i = b->steps++ % b->options.batches;
+    double loss = 0;
+    fa_scope {
+        fa_tensor *value;
+        if (b->training) {
+            value = fa_cross_entropy(fa_forward(b->model, b->images[i]), b->labels[i]);
+            fa_zero_grad(b->optim);
+            fa_backward(value);
+            fa_step(b->optim);
+            loss = fa_item(value);
+        } else
+            fa_no_grad {
+                fa_tensor *scores = fa_forward(b->model, b->images[i]);
+                fa_data(scores);
+                if (b->n_losses < LOSSES)
+                    loss = fa_item(fa_cross_entropy(scores, b->labels[i]));
+            }
+    }
+    if (b->n_losses < LOSSES)
+        b->losses[b->n_losses++] = loss;
+    return loss;
+}
+
+static bool measure(bench *b)
+{
+    while ((b->steps < WARM_UP || b->n_losses < LOSSES) && fa_ok())
+        step(b);
+    int64_t first = b->steps;
+    double started = seconds_now();
+    do
+        step(b);
+    while (fa_ok() && seconds_now() - started < b->options.seconds);
+    b->elapsed = seconds_now() - started;
+    b->steps -= first;
+    return fa_ok();
+}
+
+static bool report(const bench *b)
+{
+    const bench_options *o = &b->options;
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    double images = (double)(b->steps * o->batch) / b->elapsed, ms = 1e3 * b->elapsed / (double)b->steps;
+    double memory = (double)usage.ru_maxrss / 1024;
+    if (!o->json) {
+        printf("%s, %s, batch %lld, %d thread%s, %s\n", b->network->name, o->mode, (long long)o->batch,
+               fa_get_num_threads(), fa_get_num_threads() == 1 ? "" : "s", fa_cpu_isa());
+        printf("%.0f images/s, %.3f ms a step, peak memory %.0f MiB\nfirst losses:", images, ms, memory);
+        for (int i = 0; i < b->n_losses; i++)
+            printf(" %.6f", b->losses[i]);
+        printf("\n");
+        return true;
+    }
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "network", b->network->name);
+    cJSON_AddStringToObject(json, "mode", o->mode);
+    cJSON_AddNumberToObject(json, "batch", (double)o->batch);
+    cJSON_AddNumberToObject(json, "threads", fa_get_num_threads());
+    cJSON_AddStringToObject(json, "isa", fa_cpu_isa());
+    cJSON_AddStringToObject(json, "dtype", "float32");
+    cJSON_AddNumberToObject(json, "images_per_second", images);
+    cJSON_AddNumberToObject(json, "ms_per_step", ms);
+    cJSON_AddNumberToObject(json, "peak_memory_mib", memory);
+    cJSON_AddItemToObject(json, "losses", cJSON_CreateDoubleArray(b->losses, b->n_losses));
+    char *text = cJSON_PrintUnformatted(json);
+    if (text != NULL)
+        puts(text);
+    cJSON_free(text);
+    cJSON_Delete(json);
+    return text != NULL;
+}
+
+int command_bench(int argc, char **argv)
+{
+    bench b = {0};
+    int status = read_bench_options(argc, argv, &b);
+    if (status != 0)
+        return status < 0 ? 0 : status;
+    if (b.options.threads > 0)
+        fa_set_num_threads((int)b.options.threads);
+    bool ok = prepare(&b) && measure(&b) && report(&b);
+    if (!ok)
+        fail_with_error();
+    fa_free(b.optim);
+    fa_free(b.model);
+    free(b.images);
+    free(b.labels);
+    return ok ? 0 : 1;
+}

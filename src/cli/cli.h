@@ -1,0 +1,40 @@
+/* The `facula` command: one function a subcommand, an option table for each. */
+#ifndef FACULA_CLI_H
+#define FACULA_CLI_H
+
+#include "facula.h"
+
+/* Exit statuses: 0 done, 1 failed, 2 a wrong command line. */
+enum { EXIT_USAGE = 2 };
+
+typedef enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_INT, OPTION_NUMBER } option_kind;
+
+typedef struct option_spec {
+    const char *name; /* without dashes */
+    option_kind kind;
+    void *value; /* bool, const char *, int64_t or double, with its default */
+    double least, most; /* bounds of numbers, inclusive */
+    const char *argument; /* "N" in the help */
+    const char *help;
+} option_spec;
+
+/* Reads options and positional arguments (up to `positionals`, into `operands`, unset ones NULL). Prints one clear line
+ * on stderr and returns EXIT_USAGE for a wrong line; -1 after --help; 0 otherwise. `usage` heads the help. */
+int read_options(int argc, char **argv, const option_spec *options, int n_options, const char *usage,
+                 const char **operands, int positionals);
+
+/* A network of the benchmarks by name; NULL (with the names on stderr) if there is none. */
+typedef struct network {
+    const char *name;
+    int64_t channels, size, batch;
+    fa_module *(*make)(void);
+} network;
+const network *find_network(const char *name);
+
+int command_train(int argc, char **argv);
+int command_bench(int argc, char **argv);
+
+/* "facula: error: ..." with the library's message on stderr; returns 1. */
+int fail_with_error(void);
+
+#endif

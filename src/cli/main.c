@@ -1,0 +1,59 @@
+/* facula: train and measure image networks from the command line. */
+#include "cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int command_version(void)
+{
+    printf("facula %s\n", fa_version());
+    printf("instruction set: %s\n", fa_cpu_isa());
+    printf("threads: %d\n", fa_get_num_threads());
+    printf("back ends: cpu%s%s%s\n", fa_cuda_is_available() ? ", cuda" : " (no cuda: ", fa_cuda_reason(),
+           fa_cuda_is_available() ? "" : ")");
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} commands[] = {
+    {"train", command_train, "train an image classifier on a data set: facula train data/mnist"},
+    {"bench", command_bench, "measure training or inference of a known network: facula bench --network mnist"},
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static void print_help(FILE *file)
+{
+    fprintf(file, "facula trains image networks, as PyTorch does, on this machine's CPU.\n\nusage: facula COMMAND ...\n\n");
+    for (int i = 0; i < COMMANDS; i++)
+        fprintf(file, "  %-10s %s\n", commands[i].name, commands[i].help);
+    fprintf(file, "\n  --version  version, instruction set, threads and back ends\n"
+                  "  --help     this help; `facula COMMAND --help` for a command's own\n");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0)
+        return command_version();
+    for (int i = 0; i < COMMANDS; i++)
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            int status = commands[i].run(argc - 1, argv + 1);
+            if (fflush(stdout) != 0 || ferror(stdout)) {
+                fprintf(stderr, "facula: error: standard output could not be written\n");
+                return 1;
+            }
+            return status;
+        }
+    fprintf(stderr, "facula: %s: no such command; `facula --help` lists them\n", argv[1]);
+    return EXIT_USAGE;
+}

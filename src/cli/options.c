@@ -1,0 +1,114 @@
+/* Command lines: getopt_long over the command's own table, which also makes the help. */
+#include "cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_OPTIONS = 32, FIRST_VALUE = 256 };
+
+static void print_help(const option_spec *options, int n, const char *usage)
+{
+    printf("%s\n\nOptions:\n", usage);
+    for (int i = 0; i < n; i++) {
+        char left[40];
+        snprintf(left, sizeof left, "--%s%s%s", options[i].name, options[i].argument != NULL ? " " : "",
+                 options[i].argument != NULL ? options[i].argument : "");
+        printf("  %-22s %s", left, options[i].help);
+        if (options[i].kind == OPTION_INT && *(int64_t *)options[i].value >= 0)
+            printf(" [%lld]", (long long)*(int64_t *)options[i].value);
+        else if (options[i].kind == OPTION_NUMBER)
+            printf(" [%g]", *(double *)options[i].value);
+        else if (options[i].kind == OPTION_TEXT && *(const char **)options[i].value != NULL)
+            printf(" [%s]", *(const char **)options[i].value);
+        printf("\n");
+    }
+    printf("  %-22s this help\n", "--help");
+}
+
+static bool read_value(const option_spec *option, const char *text)
+{
+    char *end;
+    errno = 0;
+    switch (option->kind) {
+    case OPTION_FLAG:
+        *(bool *)option->value = true;
+        return true;
+    case OPTION_TEXT:
+        *(const char **)option->value = text;
+        return true;
+    case OPTION_INT: {
+        long long value = strtoll(text, &end, 10);
+        if (end == text || *end != '\0' || errno != 0) {
+            fprintf(stderr, "facula: --%s: got \"%s\", needs a whole number\n", option->name, text);
+            return false;
+        }
+        if ((double)value < option->least || (double)value > option->most) {
+            fprintf(stderr, "facula: --%s: got %lld, needs %.0f to %.0f\n", option->name, value, option->least,
+                    option->most);
+            return false;
+        }
+        *(int64_t *)option->value = value;
+        return true;
+    }
+    default: {
+        double value = strtod(text, &end);
+        if (end == text || *end != '\0' || !isfinite(value)) {
+            fprintf(stderr, "facula: --%s: got \"%s\", needs a number\n", option->name, text);
+            return false;
+        }
+        if (value < option->least || value > option->most) {
+            fprintf(stderr, "facula: --%s: got %g, needs %g to %g\n", option->name, value, option->least, option->most);
+            return false;
+        }
+        *(double *)option->value = value;
+        return true;
+    }
+    }
+}
+
+int read_options(int argc, char **argv, const option_spec *options, int n_options, const char *usage,
+                 const char **operands, int positionals)
+{
+    struct option table[MAX_OPTIONS + 2] = {{0}};
+    for (int i = 0; i < n_options; i++)
+        table[i] = (struct option){options[i].name, options[i].kind == OPTION_FLAG ? no_argument : required_argument, NULL,
+                                   FIRST_VALUE + i};
+    table[n_options] = (struct option){"help", no_argument, NULL, 'h'};
+    for (int i = 0; i < positionals; i++)
+        operands[i] = NULL;
+    optind = 1;
+    for (;;) {
+        int at = optind, code = getopt_long(argc, argv, ":h", table, NULL);
+        if (code == -1)
+            break;
+        if (code == 'h') {
+            print_help(options, n_options, usage);
+            return -1;
+        }
+        if (code == '?' || code == ':') {
+            const char *word = argv[code == ':' || optind > at ? optind - 1 : at];
+            fprintf(stderr, "facula: %s: %s; `facula %s --help` lists the options\n", word,
+                    code == ':' ? "needs a value" : "no such option, or one that takes no value", argv[0]);
+            return EXIT_USAGE;
+        }
+        if (!read_value(&options[code - FIRST_VALUE], optarg))
+            return EXIT_USAGE;
+    }
+    for (int i = optind; i < argc; i++) {
+        if (i - optind >= positionals) {
+            fprintf(stderr, "facula: %s: one argument too many; `facula %s --help` shows what is taken\n", argv[i], argv[0]);
+            return EXIT_USAGE;
+        }
+        operands[i - optind] = argv[i];
+    }
+    return 0;
+}
+
+int fail_with_error(void)
+{
+    fprintf(stderr, "facula: error: %s\n", fa_error());
+    return 1;
+}

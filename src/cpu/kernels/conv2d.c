@@ -1,0 +1,161 @@
+/* conv2d on channels-last images:
+ *
+ *     y[n,i,j,o] = bias[o] + sum over a, b, c of weight[o,c,a,b] * x[n, i*s + a*d - p, j*s + b*d - p, c]
+ *
+ * summed over a, then b, then c in one chain of fv_fma, bias last; relu; and, fused, a 2x2 max-pool that writes the
+ * largest value and its place alone. */
+#include "cpu/kernels/conv.h"
+#include "cpu/kernels/tile.h"
+
+typedef struct conv2d_plan {
+    int64_t images, groups, in_channels, out_channels; /* of one group */
+    int64_t kernel[2], out[2];                         /* out: the convolution's plane, before a pool */
+    bool merged;                                       /* the taps of a row are one run */
+    bool direct;                                       /* x is read where it lies */
+    bool fits;                                         /* the padded copy is no larger than it may be */
+    fa_conv_padding padding;
+    int64_t depth;
+    size_t runs_at, weights_at, padded_at, bytes;
+} conv2d_plan;
+
+static conv2d_plan make_plan(const fa_kernel_args *args)
+{
+    const fa_conv2d_ints *ints = (const fa_conv2d_ints *)(const void *)args->ints;
+    const fa_meta *x = args->in_meta[0], *weight = args->in_meta[1];
+    conv2d_plan p = {.images = x->shape[0],
+                     .groups = ints->groups,
+                     .in_channels = weight->shape[1],
+                     .out_channels = weight->shape[0] / ints->groups};
+    p.padding = (fa_conv_padding){
+        .x = args->in[0], .images = x->shape[0], .height = x->shape[2], .width = x->shape[3], .channels = x->shape[1]};
+    int64_t extent[2];
+    for (int d = 0; d < 2; d++) {
+        p.kernel[d] = weight->shape[2 + d];
+        const int64_t reach = (p.kernel[d] - 1) * ints->dilation[d] + 1;
+        const int64_t size = x->shape[2 + d] + ints->padding_before[d] + ints->padding_after[d];
+        p.out[d] = size < reach ? 0 : (size - reach) / ints->stride[d] + 1;
+        extent[d] = p.out[d] ? (p.out[d] - 1) * ints->stride[d] + reach : 0;
+        p.padding.before[d] = ints->padding_before[d];
+    }
+    p.direct = ints->padding_before[0] == 0 && ints->padding_before[1] == 0 && extent[0] <= x->shape[2] &&
+               extent[1] <= x->shape[3];
+    p.padding.padded_height = p.direct ? x->shape[2] : extent[0];
+    p.padding.padded_width = p.direct ? x->shape[3] : extent[1];
+    p.fits = p.direct || FA_ISA(fa_conv_padding_is_small)(&p.padding, p.out[0] * p.out[1] * weight->shape[0]);
+    p.merged = p.groups == 1 && ints->dilation[1] == 1;
+    p.depth = p.kernel[0] * p.kernel[1] * p.in_channels;
+    p.runs_at = fa_carve(&p.bytes, p.kernel[0] * p.kernel[1], sizeof(int64_t));
+    p.weights_at = fa_carve(&p.bytes, fa_conv_packed_size(p.groups, p.depth, p.out_channels), sizeof(float));
+    if (!p.direct && p.fits)
+        p.padded_at = fa_carve(
+            &p.bytes, p.images * p.padding.padded_height * p.padding.padded_width * p.padding.channels, sizeof(float));
+    return p;
+}
+
+static bool conv2d_supports(const fa_kernel_args *args)
+{
+    if (!fa_all_float32(args, 3) || args->in_meta[0]->ndim != 4 || args->in_meta[1]->ndim != 4)
+        return false;
+    if ((args->fuse & FA_FUSE_MAX_POOL) && !(args->fuse & FA_FUSE_RELU))
+        return false;
+    return make_plan(args).fits;
+}
+
+static size_t conv2d_scratch(const fa_kernel_args *args)
+{
+    return make_plan(args).bytes;
+}
+
+/* ---- Packed weights: w[group][panel][a, b, c][columns] ----------------------------------------------------------- */
+
+typedef struct pack_context {
+    const conv2d_plan *plan;
+    const float *weight; /* [groups * out_channels, in_channels, kh, kw] */
+    float *packed;
+} pack_context;
+
+/* One vector of output channels: rows of [c, a, b] are turned in small blocks, then each vector goes to its place. */
+static void pack_task(void *context, int64_t index)
+{
+    const pack_context *c = context;
+    const conv2d_plan *p = c->plan;
+    const int64_t blocks = fa_blocks(p->out_channels, FV_LANES), group = index / blocks;
+    const int64_t o = index % blocks * FV_LANES, rows = fa_min64(FV_LANES, p->out_channels - o);
+    const int64_t panel_first = o / FA_PANEL_COLUMNS * FA_PANEL_COLUMNS;
+    const int64_t columns = fa_min64(FA_PANEL_COLUMNS, fa_round_up(p->out_channels, FV_LANES) - panel_first);
+    const int64_t taps = p->kernel[0] * p->kernel[1];
+    const float *from = c->weight + (group * p->out_channels + o) * p->depth;
+    float *to =
+        c->packed + fa_conv_packed_size(group, p->depth, p->out_channels) + p->depth * panel_first + (o - panel_first);
+    enum { BLOCK = 8 * FV_LANES };
+    _Alignas(64) float turned[BLOCK * FV_LANES];
+    int64_t channel = 0, tap = 0;
+    for (int64_t e = 0; e < p->depth; e += BLOCK) {
+        const int64_t count = fa_min64(BLOCK, p->depth - e);
+        fa_transposed_copy(turned, FV_LANES, from + e, p->depth, rows, count);
+        for (int64_t i = 0; i < count; i++) {
+            fv_store(to + (tap * p->in_channels + channel) * columns, fv_load(turned + i * FV_LANES));
+            if (++tap == taps) {
+                tap = 0;
+                channel++;
+            }
+        }
+    }
+}
+
+static void conv2d_run(const fa_kernel_args *args)
+{
+    const fa_conv2d_ints *ints = (const fa_conv2d_ints *)(const void *)args->ints;
+    conv2d_plan p = make_plan(args);
+    if (p.images * p.out[0] * p.out[1] * p.groups * p.out_channels == 0)
+        return;
+    char *scratch = args->scratch;
+    int64_t *runs = (int64_t *)(void *)(scratch + p.runs_at);
+    pack_context pack = {.plan = &p, .weight = args->in[1], .packed = (float *)(void *)(scratch + p.weights_at)};
+    fa_run_tasks(p.groups * fa_blocks(p.out_channels, FV_LANES), pack_task, &pack,
+                 2.0 * (double)p.groups * (double)p.depth * (double)p.out_channels);
+    if (!p.direct) {
+        p.padding.padded = (float *)(void *)(scratch + p.padded_at);
+        FA_ISA(fa_conv_pad)(&p.padding);
+    }
+    const int64_t channels = p.padding.channels, row = p.padding.padded_width * channels;
+    const int64_t run_count = p.merged ? p.kernel[0] : p.kernel[0] * p.kernel[1];
+    for (int64_t r = 0; r < run_count; r++) {
+        const int64_t a = p.merged ? r : r / p.kernel[1], b = p.merged ? 0 : r % p.kernel[1];
+        runs[r] = a * ints->dilation[0] * row + b * ints->dilation[1] * channels;
+    }
+    const bool pool = (args->fuse & FA_FUSE_MAX_POOL) != 0;
+    const int64_t shrink = pool ? 2 : 1, out_channels = p.groups * p.out_channels;
+    const fa_conv_job job = {.images = p.images,
+                             .rows = p.out[0] / shrink,
+                             .columns = p.out[1] / shrink,
+                             .x = p.direct ? args->in[0] : p.padding.padded,
+                             .x_image = p.padding.padded_height * row,
+                             .x_row = ints->stride[0] * row,
+                             .x_column = ints->stride[1] * channels,
+                             .y = args->out[0],
+                             .y_image = (p.out[0] / shrink) * (p.out[1] / shrink) * out_channels,
+                             .y_row = (p.out[1] / shrink) * out_channels,
+                             .y_column = out_channels,
+                             .winner = pool ? args->out[1] : NULL,
+                             .runs = runs,
+                             .run_count = run_count,
+                             .run_length = p.merged ? p.kernel[1] * p.in_channels : p.in_channels,
+                             .w = pack.packed,
+                             .groups = p.groups,
+                             .in_channels = p.in_channels,
+                             .out_channels = p.out_channels,
+                             .bias = args->in[2],
+                             .relu = (args->fuse & FA_FUSE_RELU) != 0};
+    FA_ISA(fa_conv_run)(&job);
+}
+
+const fa_cpu_kernel FA_ISA(fa_conv2d_kernels)[] = {
+    {.op = FA_OP_conv2d,
+     .name = "conv2d direct nhwc " FA_ISA_NAME,
+     .supports = conv2d_supports,
+     .scratch = conv2d_scratch,
+     .run = conv2d_run,
+     .fuse = FA_FUSE_RELU | FA_FUSE_MAX_POOL},
+    {.run = NULL},
+};

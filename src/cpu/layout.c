@@ -1,0 +1,116 @@
+/* Layout changes: memory traffic only, cut by image and row. */
+#include "cpu/layout.h"
+
+#include "base/pool.h"
+
+#include <string.h>
+
+bool fa_layouts_agree(const fa_meta *meta)
+{
+    return meta->shape[1] == 1 || meta->shape[2] * meta->shape[3] == 1 || fa_meta_numel(meta) == 0;
+}
+
+/* out[j][i] = in[i][j] for a matrix of rows x columns, in tiles that stay in the first cache. */
+#define TRANSPOSE(T, name)                                                                                             \
+    static void name(T *restrict out, const T *restrict in, int64_t rows, int64_t columns)                             \
+    {                                                                                                                  \
+        enum { TILE = 16 };                                                                                            \
+        for (int64_t i0 = 0; i0 < rows; i0 += TILE)                                                                    \
+            for (int64_t j0 = 0; j0 < columns; j0 += TILE) {                                                           \
+                int64_t i1 = i0 + TILE < rows ? i0 + TILE : rows, j1 = j0 + TILE < columns ? j0 + TILE : columns;      \
+                for (int64_t j = j0; j < j1; j++)                                                                      \
+                    for (int64_t i = i0; i < i1; i++)                                                                  \
+                        out[j * rows + i] = in[i * columns + j];                                                       \
+            }                                                                                                          \
+    }
+TRANSPOSE(uint8_t, transpose_1)
+TRANSPOSE(uint32_t, transpose_4)
+TRANSPOSE(uint64_t, transpose_8)
+
+typedef struct transpose_job {
+    char *out;
+    const char *in;
+    int64_t rows, columns, size;
+} transpose_job;
+
+static void transpose_image(void *context, int64_t n)
+{
+    const transpose_job *job = context;
+    int64_t bytes = job->rows * job->columns * job->size;
+    void *out = job->out + n * bytes;
+    const void *in = job->in + n * bytes;
+    if (job->size == 4)
+        transpose_4(out, in, job->rows, job->columns);
+    else if (job->size == 8)
+        transpose_8(out, in, job->rows, job->columns);
+    else
+        transpose_1(out, in, job->rows, job->columns);
+}
+
+static void transpose_all(const fa_kernel_args *args, int64_t rows, int64_t columns)
+{
+    const fa_meta *meta = args->in_meta[0];
+    transpose_job job = {args->out[0], args->in[0], rows, columns, fa_dtype_size(meta->dtype)};
+    fa_parallel(meta->shape[0], transpose_image, &job);
+}
+
+void fa_layout_to_nhwc(const fa_kernel_args *args)
+{
+    const int64_t *shape = args->in_meta[0]->shape;
+    transpose_all(args, shape[1], shape[2] * shape[3]);
+}
+
+void fa_layout_to_plain(const fa_kernel_args *args)
+{
+    const int64_t *shape = args->in_meta[0]->shape;
+    transpose_all(args, shape[2] * shape[3], shape[1]);
+}
+
+void fa_layout_copy(const fa_kernel_args *args)
+{
+    size_t bytes = (size_t)(fa_meta_numel(args->in_meta[0]) * fa_dtype_size(args->in_meta[0]->dtype));
+    if (bytes > 0)
+        memcpy(args->out[0], args->in[0], bytes);
+}
+
+typedef struct unpool_job {
+    float *out;
+    const float *gradient;
+    const uint8_t *position;
+    int64_t c, h, w, ph, pw;
+} unpool_job;
+
+/* One row of windows of one image: two rows of the result. */
+static void unpool_rows(void *context, int64_t task)
+{
+    const unpool_job *job = context;
+    int64_t n = task / job->ph, y = task % job->ph, c = job->c, w = job->w;
+    float *out = job->out + (n * job->h + 2 * y) * w * c;
+    const float *gradient = job->gradient + task * job->pw * c;
+    const uint8_t *position = job->position + task * job->pw * c;
+    for (int64_t x = 0; x < job->pw; x++)
+        for (int p = 0; p < 4; p++) {
+            float *to = out + ((p >> 1) * w + 2 * x + (p & 1)) * c;
+            for (int64_t k = 0; k < c; k++)
+                to[k] = position[x * c + k] == p ? gradient[x * c + k] : 0.0f;
+        }
+    /* What no window covers: the last column of an odd width, the last row of an odd height. */
+    for (int64_t row = 0; row < 2 && w > 2 * job->pw; row++)
+        memset(out + (row * w + 2 * job->pw) * c, 0, (size_t)((w - 2 * job->pw) * c) * sizeof(float));
+    if (y == job->ph - 1 && job->h > 2 * job->ph)
+        memset(out + 2 * w * c, 0, (size_t)((job->h - 2 * job->ph) * w * c) * sizeof(float));
+}
+
+void fa_layout_unpool2x2(const fa_kernel_args *args)
+{
+    const int64_t *full = args->out_meta[0]->shape, *pooled = args->in_meta[0]->shape;
+    unpool_job job = {.out = args->out[0],
+                      .gradient = args->in[0],
+                      .position = args->in[1],
+                      .c = full[1],
+                      .h = full[2],
+                      .w = full[3],
+                      .ph = pooled[2],
+                      .pw = pooled[3]};
+    fa_parallel(pooled[0] * pooled[2], unpool_rows, &job);
+}

@@ -1,0 +1,167 @@
+/* Data sets: what all kinds have in common, and the user's own (two callbacks). */
+#include "data/dataset.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void destroy_dataset(void *body)
+{
+    fa_dataset_body *dataset = body;
+    dataset->kind->destroy(dataset->data);
+    fa_mfree(dataset);
+}
+
+const fa_object_class fa_dataset_class = {"data set", destroy_dataset};
+
+fa_dataset *fa_dataset_make(const fa_dataset_kind *kind, void *data, bool draws, fa_where where)
+{
+    fa_dataset_body *body = fa_malloc(sizeof *body);
+    fa_object *object = body != NULL ? fa_object_new(&fa_dataset_class, body) : NULL;
+    if (object == NULL) {
+        fa_mfree(body);
+        kind->destroy(data);
+        fa_fail_memory(where, sizeof *body);
+        return NULL;
+    }
+    *body = (fa_dataset_body){.kind = kind, .data = data, .draws = draws};
+    return (fa_dataset *)object;
+}
+
+fa_dataset_body *fa_dataset_use(fa_dataset *dataset, const char *what, fa_where where)
+{
+    return fa_object_check((fa_object *)dataset, &fa_dataset_class, what, where) ? dataset->object.body : NULL;
+}
+
+bool fa_dataset_prepare(fa_dataset_body *body)
+{
+    return body->kind->prepare == NULL || body->kind->prepare(body->data);
+}
+
+bool fa_dataset_fetch(fa_dataset_body *body, const int64_t *indices, int64_t n, fa_collate *batch)
+{
+    int64_t length = body->kind->length(body->data);
+    for (int64_t i = 0; i < n; i++)
+        if (indices[i] < 0 || indices[i] >= length)
+            return fa_fail(FA_INDEX_ERROR, batch->where, "data set", "got index %lld, needs 0 to %lld.",
+                           (long long)indices[i], (long long)length - 1);
+    return body->kind->fetch(body->data, indices, n, batch);
+}
+
+int64_t fa_dataset_length_at(fa_dataset *dataset, fa_where where)
+{
+    fa_dataset_body *body = fa_dataset_use(dataset, "fa_length", where);
+    return body != NULL ? body->kind->length(body->data) : -1;
+}
+
+fa_batch fa_dataset_get_at(fa_dataset *dataset, int64_t index, fa_where where)
+{
+    fa_batch item = {.size = 0, .index = index, .where_ = where};
+    fa_dataset_body *body = fa_dataset_use(dataset, "fa_dataset_get", where);
+    if (body == NULL || !fa_ok())
+        return item;
+    int64_t length = body->kind->length(body->data);
+    int64_t from_start = index < 0 ? index + length : index;
+    if (from_start < 0 || from_start >= length) {
+        fa_fail(FA_INDEX_ERROR, where, "fa_dataset_get", "got index %lld, needs less than the data set's length %lld.",
+                (long long)index, (long long)length);
+        return item;
+    }
+    fa_begin(where);
+    fa_collate batch;
+    fa_collate_begin(&batch, 1, where, NULL);
+    bool fine = fa_dataset_prepare(body) && body->kind->fetch(body->data, &from_start, 1, &batch) &&
+                fa_collate_tensors(&batch, false, &item);
+    fa_collate_release(&batch);
+    item.index = from_start;
+    if (!fine) {
+        memset(item.item, 0, sizeof item.item);
+        item.n = 0;
+        item.size = 0;
+    }
+    return item;
+}
+
+fa_dataset *fa_dataset_retain(fa_dataset *dataset)
+{
+    fa_object_retain((fa_object *)dataset);
+    return dataset;
+}
+
+void fa_dataset_free(fa_dataset *dataset)
+{
+    fa_object_free((fa_object *)dataset);
+}
+
+/* ---- The user's own ---------------------------------------------------------------------------------------------- */
+
+typedef struct user_dataset {
+    void *user;
+    int64_t (*length)(void *user);
+    bool (*item)(void *user, int64_t index, fa_sample *sample);
+    void (*destroy)(void *user);
+} user_dataset;
+
+static int64_t user_length(void *data)
+{
+    user_dataset *set = data;
+    return set->length(set->user);
+}
+
+/* Raises what the callback raised again, with the item's number. */
+static bool item_failed(int64_t index, fa_where where)
+{
+    fa_error_record record;
+    fa_error_take(&record);
+    if (record.kind == FA_NO_ERROR)
+        return fa_fail(FA_DATA_ERROR, where, "data set",
+                       "got false from the item callback for item %lld. Hint: fa_raise in the callback says why.",
+                       (long long)index);
+    char number[64];
+    int length = snprintf(number, sizeof number, " (item %lld of the data set)", (long long)index);
+    size_t end = strlen(record.message);
+    size_t last = sizeof record.message - 1 - (size_t)length;
+    memcpy(record.message + (end < last ? end : last), number, (size_t)length + 1);
+    fa_error_put(&record);
+    return false;
+}
+
+static bool user_fetch(void *data, const int64_t *indices, int64_t n, fa_collate *batch)
+{
+    user_dataset *set = data;
+    for (int64_t i = 0; i < n; i++) {
+        if (fa_collate_cancelled(batch))
+            return false;
+        fa_sample sample = {.batch = batch, .index = indices[i]};
+        if (!set->item(set->user, indices[i], &sample) || !fa_ok())
+            return item_failed(indices[i], batch->where);
+        if (!fa_collate_advance(batch, 1, sample.n, indices[i], batch->where))
+            return false;
+    }
+    return true;
+}
+
+static void user_destroy(void *data)
+{
+    user_dataset *set = data;
+    if (set->destroy != NULL)
+        set->destroy(set->user);
+    fa_mfree(set);
+}
+
+fa_dataset *fa_dataset_new_at(const fa_dataset_args *args)
+{
+    static const fa_dataset_kind kind = {.length = user_length, .fetch = user_fetch, .destroy = user_destroy};
+    user_dataset *set = NULL;
+    if (args->length == NULL || args->item == NULL)
+        fa_fail(FA_VALUE_ERROR, args->where_, "fa_dataset_new", "got no %s callback, needs .length and .item.",
+                args->length == NULL ? "length" : "item");
+    else if ((set = fa_malloc(sizeof *set)) == NULL)
+        fa_fail_memory(args->where_, sizeof *set);
+    if (set == NULL) {
+        if (args->destroy != NULL)
+            args->destroy(args->user);
+        return NULL;
+    }
+    *set = (user_dataset){args->user, args->length, args->item, args->destroy};
+    return fa_dataset_make(&kind, set, args->draws, args->where_);
+}

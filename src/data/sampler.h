@@ -1,0 +1,57 @@
+/* The order in which a loop visits items, drawn as PyTorch's samplers draw it. */
+#ifndef FA_DATA_SAMPLER_H
+#define FA_DATA_SAMPLER_H
+
+#include "data/dataset.h"
+
+typedef enum fa_sampler_kind {
+    FA_SAMPLE_SEQUENTIAL,
+    FA_SAMPLE_PERMUTED, /* permutations of the items, one after the other */
+    FA_SAMPLE_REPLACED, /* draws with replacement, 32 at a time */
+    FA_SAMPLE_SUBSET    /* one permutation of given indices */
+} fa_sampler_kind;
+
+typedef struct fa_sampler_body {
+    fa_sampler_kind kind;
+    fa_dataset *dataset;     /* held; NULL: subset */
+    int64_t num_samples;     /* INT64_MIN: the data set's length */
+    fa_generator *generator; /* NULL: the default one */
+    int64_t *indices;        /* [num_samples], subset */
+} fa_sampler_body;
+
+struct fa_sampler {
+    fa_object object;
+};
+
+extern const fa_object_class fa_sampler_class;
+
+/* One pass. Draws happen in blocks, each when the first index of it is wanted; a draw from a generator that the program
+ * can see (`shared`) happens only when a batch is asked for, never ahead of it. */
+typedef struct fa_order {
+    fa_sampler_kind kind;
+    int64_t n;     /* items to choose from */
+    int64_t total; /* indices in a pass */
+    int64_t given; /* handed out so far */
+    const int64_t *indices;
+    fa_generator *generator;
+    bool own_seed; /* blocks come from `engine`, seeded from the default generator before the first block */
+    bool started, dry;
+    fa_mt engine;
+    int64_t *block; /* [capacity] */
+    int64_t capacity, have, next;
+} fa_order;
+
+/* Starts a pass; draws nothing. False after an error. `sampler` holds num_samples resolved by `n`. */
+bool fa_order_begin(fa_order *order, const fa_sampler_body *sampler, int64_t n, fa_where where);
+/* The next indices, at most `want`; fewer at the end only. -1: they need a draw from a shared generator, and nobody has
+ * `asked` yet. */
+int64_t fa_order_pull(fa_order *order, int64_t *out, int64_t want, bool asked);
+/* Someone asked beyond the last index: PyTorch's permutations draw once more and throw it away. Once a pass. */
+void fa_order_run_dry(fa_order *order);
+void fa_order_free(fa_order *order);
+/* Items that the sampler chooses from: of its own data set, else of the loader's. */
+int64_t fa_sampler_items(const fa_sampler_body *sampler, fa_dataset *dataset);
+/* Indices in a pass over n items. */
+int64_t fa_sampler_total(const fa_sampler_body *sampler, int64_t n);
+
+#endif

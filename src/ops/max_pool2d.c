@@ -1,0 +1,144 @@
+/* max_pool2d and its gradient.
+ *
+ *     y[n,c,i,j] = max over a, b of x[n, c, i*s + a*d - p, j*s + b*d - p]
+ *
+ * over the elements inside x. A window is scanned row by row; the first maximum wins a tie, and a NaN wins over
+ * everything (the last one). The gradient goes to the winner, which is found again from x. */
+#include "ops/kernel_types.h"
+#include "ops/window.h"
+
+#include <math.h>
+#include <string.h>
+
+fa_tensor *fa_max_pool2d_at(const fa_pool2d_args *args)
+{
+    fa_begin(args->where_);
+    fa_node *x = fa_use(args->x, "max_pool2d", "input");
+    fa_pool2d_ints ints;
+    if (!x || !fa_pool2d_ints_from(args, x, "max_pool2d", &ints))
+        return NULL;
+    if (args->divisor_override != FA_NONE || !args->count_include_pad) {
+        fa_refuse(FA_VALUE_ERROR, "max_pool2d",
+                  "got %s, needs none: a maximum divides by nothing. Hint: fa_avg_pool2d.",
+                  args->count_include_pad ? "divisor_override" : "count_include_pad = false");
+        return NULL;
+    }
+    return fa_handle(fa_window_record(FA_OP_max_pool2d, x, 0, NULL, FA_INTS(ints)));
+}
+
+static void max_pool2d_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    if (!fa_wants_grad(node, 0))
+        return;
+    fa_pool2d_ints ints = *(const fa_pool2d_ints *)node->ints;
+    memcpy(ints.input_shape, node->in[0]->meta.shape, sizeof ints.input_shape);
+    grad_in[0] = fa_record(FA_OP_max_pool2d_grad, 2, (fa_node *[]){grad, node->in[0]}, FA_INTS(ints), NULL, 0);
+}
+
+static bool grad_infer(fa_node *node)
+{
+    return fa_window_set_meta(node, ((const fa_pool2d_ints *)node->ints)->input_shape);
+}
+
+/* Position in `plane` of the maximum of the window of y[i, j]; the window has an element inside x. */
+#define DEFINE_WINNER(T)                                                                                               \
+    static int64_t winner_##T(const T *plane, int64_t H, int64_t W, const fa_pool2d_ints *ints, int64_t i, int64_t j)  \
+    {                                                                                                                  \
+        int64_t best = -1;                                                                                             \
+        for (int64_t a = 0; a < ints->kernel[0]; a++) {                                                                \
+            const int64_t row = i * ints->stride[0] - ints->padding[0] + a * ints->dilation[0];                        \
+            if (row < 0 || row >= H)                                                                                   \
+                continue;                                                                                              \
+            for (int64_t b = 0; b < ints->kernel[1]; b++) {                                                            \
+                const int64_t column = j * ints->stride[1] - ints->padding[1] + b * ints->dilation[1];                 \
+                if (column < 0 || column >= W)                                                                         \
+                    continue;                                                                                          \
+                const int64_t at = row * W + column;                                                                   \
+                if (best < 0 || plane[at] > plane[best] || isnan(plane[at]))                                           \
+                    best = at;                                                                                         \
+            }                                                                                                          \
+        }                                                                                                              \
+        return best;                                                                                                   \
+    }
+
+#define DEFINE_MAX_POOL2D(T)                                                                                           \
+    static void max_pool2d_##T(const fa_kernel_args *args)                                                             \
+    {                                                                                                                  \
+        const fa_pool2d_ints *ints = (const void *)args->ints;                                                         \
+        const int64_t *in = args->in_meta[0]->shape, *out = args->out_meta[0]->shape;                                  \
+        const T *x = args->in[0];                                                                                      \
+        T *y = args->out[0];                                                                                           \
+        for (int64_t plane = 0; plane < in[0] * in[1]; plane++, x += in[2] * in[3])                                    \
+            for (int64_t i = 0; i < out[2]; i++)                                                                       \
+                for (int64_t j = 0; j < out[3]; j++)                                                                   \
+                    *y++ = x[winner_##T(x, in[2], in[3], ints, i, j)];                                                 \
+    }
+
+#define DEFINE_MAX_POOL2D_GRAD(T)                                                                                      \
+    static void max_pool2d_grad_##T(const fa_kernel_args *args)                                                        \
+    {                                                                                                                  \
+        const fa_pool2d_ints *ints = (const void *)args->ints;                                                         \
+        const int64_t *in = args->in_meta[1]->shape, *out = args->in_meta[0]->shape;                                   \
+        const T *g = args->in[0], *x = args->in[1];                                                                    \
+        T *dx = args->out[0];                                                                                          \
+        memset(dx, 0, (size_t)fa_meta_numel(args->out_meta[0]) * sizeof *dx);                                          \
+        for (int64_t plane = 0; plane < in[0] * in[1]; plane++, x += in[2] * in[3], dx += in[2] * in[3])               \
+            for (int64_t i = 0; i < out[2]; i++)                                                                       \
+                for (int64_t j = 0; j < out[3]; j++)                                                                   \
+                    dx[winner_##T(x, in[2], in[3], ints, i, j)] += *g++;                                               \
+    }
+
+DEFINE_WINNER(float)
+DEFINE_WINNER(double)
+DEFINE_MAX_POOL2D(float)
+DEFINE_MAX_POOL2D(double)
+DEFINE_MAX_POOL2D_GRAD(float)
+DEFINE_MAX_POOL2D_GRAD(double)
+
+static void max_pool2d_reference(const fa_kernel_args *args)
+{
+    FA_CALL_FLOATS(args->out_meta[0]->dtype, max_pool2d, args);
+}
+
+static void max_pool2d_grad_reference(const fa_kernel_args *args)
+{
+    FA_CALL_FLOATS(args->out_meta[0]->dtype, max_pool2d_grad, args);
+}
+
+static double window_flops(const fa_kernel_args *args, const fa_meta *y)
+{
+    const fa_pool2d_ints *ints = (const void *)args->ints;
+    return (double)fa_meta_numel(y) * (double)(ints->kernel[0] * ints->kernel[1]);
+}
+
+static double max_pool2d_flops(const fa_kernel_args *args)
+{
+    return window_flops(args, args->out_meta[0]);
+}
+
+static double max_pool2d_grad_flops(const fa_kernel_args *args)
+{
+    return window_flops(args, args->in_meta[0]);
+}
+
+/* inputs: x */
+const fa_op_def fa_op_max_pool2d = {
+    .name = "max_pool2d",
+    .grad_name = "MaxPool2DWithIndicesBackward0",
+    .layout = FA_LAYOUT_IMAGE,
+    .image_inputs = 1 << 0,
+    .infer = fa_pool2d_infer,
+    .gradient = max_pool2d_gradient,
+    .reference = max_pool2d_reference,
+    .flops = max_pool2d_flops,
+};
+
+/* inputs: g, x */
+const fa_op_def fa_op_max_pool2d_grad = {
+    .name = "max_pool2d_grad",
+    .layout = FA_LAYOUT_IMAGE,
+    .image_inputs = 1 << 0 | 1 << 1,
+    .infer = grad_infer,
+    .reference = max_pool2d_grad_reference,
+    .flops = max_pool2d_grad_flops,
+};

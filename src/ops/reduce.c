@@ -1,0 +1,138 @@
+/* Reductions over a set of dimensions: which elements make up an output, and their sum. */
+#include "ops/reduce.h"
+
+#include "ops/kernel_types.h"
+
+fa_reduce fa_reduce_of(const fa_meta *in, int64_t mask)
+{
+    fa_reduce r = {.outputs = 1, .count = 1};
+    int64_t stride[FA_MAX_DIMS], step = 1;
+    for (int d = in->ndim - 1; d >= 0; d--) {
+        stride[d] = step;
+        step *= in->shape[d];
+    }
+    for (int d = 0; d < in->ndim; d++) {
+        const bool gone = (mask >> d & 1) != 0;
+        *(gone ? &r.count : &r.outputs) *= in->shape[d];
+        if (in->shape[d] == 1)
+            continue;
+        if (gone) {
+            r.gone_size[r.gone] = in->shape[d];
+            r.gone_stride[r.gone++] = stride[d];
+        } else {
+            r.kept_size[r.kept] = in->shape[d];
+            r.kept_stride[r.kept++] = stride[d];
+        }
+    }
+    return r;
+}
+
+static int64_t offset_of(int64_t index, int ndim, const int64_t *size, const int64_t *stride)
+{
+    int64_t offset = 0;
+    for (int d = ndim - 1; d >= 0; d--) {
+        offset += index % size[d] * stride[d];
+        index /= size[d];
+    }
+    return offset;
+}
+
+int64_t fa_reduce_base(const fa_reduce *reduce, int64_t output)
+{
+    return offset_of(output, reduce->kept, reduce->kept_size, reduce->kept_stride);
+}
+
+int64_t fa_reduce_offset(const fa_reduce *reduce, int64_t element)
+{
+    return offset_of(element, reduce->gone, reduce->gone_size, reduce->gone_stride);
+}
+
+bool fa_infer_reduced(fa_node *node)
+{
+    const fa_dims_ints *ints = (const fa_dims_ints *)node->ints;
+    const fa_meta *in = &node->in[0]->meta;
+    int64_t shape[FA_MAX_DIMS];
+    int ndim = 0;
+    for (int d = 0; d < in->ndim; d++) {
+        if (!(ints->mask >> d & 1))
+            shape[ndim++] = in->shape[d];
+        else if (ints->keepdim)
+            shape[ndim++] = 1;
+    }
+    node->meta = fa_meta_of(in->dtype, ndim, shape);
+    return true;
+}
+
+bool fa_reduce_mask(const fa_node *x, const fa_shape *dims, int64_t *mask, const char *what)
+{
+    *mask = (INT64_C(1) << x->meta.ndim) - 1;
+    if (dims->ndim <= 0)
+        return true;
+    if (dims->ndim > FA_MAX_DIMS)
+        return fa_refuse(FA_VALUE_ERROR, what, "got %d dimensions, needs at most %d", dims->ndim, FA_MAX_DIMS);
+    *mask = 0;
+    for (int i = 0; i < dims->ndim; i++) {
+        const int64_t named = dims->size[i];
+        const int dim = fa_wrap_dim(named < INT32_MIN ? INT32_MIN : named > INT32_MAX ? INT32_MAX : (int)named,
+                                    x->meta.ndim, what);
+        if (dim < 0)
+            return false;
+        if (*mask >> dim & 1)
+            return fa_refuse(FA_VALUE_ERROR, what, "got dimension %d twice in dims, needs each once", dim);
+        *mask |= INT64_C(1) << dim;
+    }
+    *mask &= (INT64_C(1) << x->meta.ndim) - 1;
+    return true;
+}
+
+fa_node *fa_record_spread(const fa_node *node, fa_node *grad)
+{
+    const fa_dims_ints *ints = (const fa_dims_ints *)node->ints;
+    fa_meta kept = node->in[0]->meta;
+    for (int d = 0; d < kept.ndim; d++)
+        if (ints->mask >> d & 1)
+            kept.shape[d] = 1;
+    if (grad && !fa_same_shape(&grad->meta, &kept))
+        grad = fa_record_reshape_as(grad, &kept);
+    return fa_record_expand_as(grad, &node->in[0]->meta);
+}
+
+#define SUM_LOOP(T, SUM, R, RESULT)                                                                                    \
+    {                                                                                                                  \
+        const T *in = args->in[0];                                                                                     \
+        R *out = args->out[0];                                                                                         \
+        for (int64_t o = 0; o < r.outputs; o++) {                                                                      \
+            const T *from = in + fa_reduce_base(&r, o);                                                                \
+            SUM sum = 0;                                                                                               \
+            for (int64_t block = 0; block < r.count; block += row)                                                     \
+                for (int64_t i = 0, at = fa_reduce_offset(&r, block); i < row; i++, at += step)                        \
+                    sum += (SUM)from[at];                                                                              \
+            out[o] = (R)(RESULT);                                                                                      \
+        }                                                                                                              \
+        break;                                                                                                         \
+    }
+
+void fa_reduce_sum(const fa_kernel_args *args, int64_t mask, double divisor)
+{
+    const fa_reduce r = fa_reduce_of(args->in_meta[0], mask);
+    const int64_t row = r.gone > 0 ? r.gone_size[r.gone - 1] : 1, step = r.gone > 0 ? r.gone_stride[r.gone - 1] : 0;
+    const bool whole = args->out_meta[0]->dtype == FA_DT_INT64;
+    switch (args->in_meta[0]->dtype) {
+    case FA_DT_FLOAT32:
+        SUM_LOOP(float, double, float, sum / divisor)
+    case FA_DT_FLOAT64:
+        SUM_LOOP(double, double, double, sum / divisor)
+    case FA_DT_INT64:
+        SUM_LOOP(int64_t, uint64_t, int64_t, sum)
+    case FA_DT_INT32:
+        if (whole)
+            SUM_LOOP(int32_t, uint64_t, int64_t, sum)
+        SUM_LOOP(int32_t, uint64_t, int32_t, sum)
+    case FA_DT_UINT8:
+        if (whole)
+            SUM_LOOP(uint8_t, uint64_t, int64_t, sum)
+        SUM_LOOP(uint8_t, uint64_t, uint8_t, sum)
+    default:
+        SUM_LOOP(bool, uint64_t, int64_t, sum)
+    }
+}

@@ -1,0 +1,27 @@
+/* Reductions over a set of dimensions: for each output element, a walk over the elements that it is made from. */
+#ifndef FA_OPS_REDUCE_H
+#define FA_OPS_REDUCE_H
+
+#include "ops/rules.h"
+
+typedef struct fa_reduce {
+    int kept, gone; /* dimensions of the output, and those reduced; both without dimensions of size 1 */
+    int64_t outputs, count;
+    int64_t kept_size[FA_MAX_DIMS], kept_stride[FA_MAX_DIMS], gone_size[FA_MAX_DIMS], gone_stride[FA_MAX_DIMS];
+} fa_reduce;
+
+fa_reduce fa_reduce_of(const fa_meta *in, int64_t mask);
+/* Offset in the input of the first element of output o; and of element i of those that it is made from. */
+int64_t fa_reduce_base(const fa_reduce *reduce, int64_t output);
+int64_t fa_reduce_offset(const fa_reduce *reduce, int64_t element);
+
+/* Shape rule of sum and mean: fa_dims_ints. */
+bool fa_infer_reduced(fa_node *node);
+/* The mask of the dimensions that a call names; false after an error. */
+bool fa_reduce_mask(const fa_node *x, const fa_shape *dims, int64_t *mask, const char *what);
+/* The gradient of a sum: spread over the input's shape. */
+fa_node *fa_record_spread(const fa_node *node, fa_node *grad);
+/* out = sum of the input over the dimensions in mask, divided by divisor; double inside, whole numbers as int64. */
+void fa_reduce_sum(const fa_kernel_args *args, int64_t mask, double divisor);
+
+#endif

@@ -1,0 +1,517 @@
+/* A plan from a run set: patterns fused, layouts converted where a kernel needs another one, a kernel for each step.
+ *
+ * Values are numbered as in fa_run_input: nodes first, externals after. */
+#include "plan/plan.h"
+
+#include "cpu/layout.h"
+
+#include <string.h>
+
+typedef struct builder {
+    const fa_run *run;
+    fa_plan *plan;
+    bool fast, fuse;
+    int *consumers;     /* [nodes] how many inputs name it */
+    int *sole_consumer; /* [nodes] the last one found */
+    uint8_t *done;      /* [nodes] part of an earlier step */
+    int *block;         /* [values] where it lies, in its own layout; -1: not yet */
+    int *converted;     /* [values] where it lies in the other layout; -1 */
+    int *placed_in;     /* [nodes] external into which its value is written at once; -1 */
+    int *positions;     /* [nodes] max_pool2d fused into conv2d: block of the winners' positions; -1 */
+    bool failed;
+} builder;
+
+static const fa_node *node_of(const builder *b, int value)
+{
+    return value < b->run->n_nodes ? b->run->nodes[value] : b->run->externals[value - b->run->n_nodes].node;
+}
+
+static int input_of(const builder *b, const fa_node *node, int i)
+{
+    return i < node->n_in ? fa_run_input(b->run, node, i) : -1;
+}
+
+static size_t value_bytes(const fa_meta *meta)
+{
+    return (size_t)(fa_meta_numel(meta) * fa_dtype_size(meta->dtype));
+}
+
+static bool kept(const fa_node *node, uint32_t flags)
+{
+    return (node->flags & flags) != 0;
+}
+
+/* ---- Blocks and steps ---------------------------------------------------------------------------------------------- */
+
+static int new_block(builder *b, fa_place_kind kind, int index, size_t bytes)
+{
+    fa_plan *plan = b->plan;
+    if (plan->n_blocks == plan->block_capacity) {
+        int capacity = plan->block_capacity > 0 ? 2 * plan->block_capacity : 64;
+        fa_block *more = fa_realloc(plan->blocks, (size_t)capacity * sizeof *more);
+        if (more == NULL) {
+            b->failed = true;
+            return 0;
+        }
+        plan->blocks = more;
+        plan->block_capacity = capacity;
+    }
+    plan->blocks[plan->n_blocks] = (fa_block){.kind = kind, .index = index, .bytes = bytes, .first = INT32_MAX, .last = -1};
+    return plan->n_blocks++;
+}
+
+static fa_step *new_step(builder *b, int node)
+{
+    fa_plan *plan = b->plan;
+    if (plan->n_steps == plan->step_capacity) {
+        int capacity = plan->step_capacity > 0 ? 2 * plan->step_capacity : 64;
+        fa_step *more = fa_realloc(plan->steps, (size_t)capacity * sizeof *more);
+        if (more == NULL) {
+            static _Thread_local fa_step spare;
+            b->failed = true;
+            return &spare;
+        }
+        plan->steps = more;
+        plan->step_capacity = capacity;
+    }
+    fa_step *step = &plan->steps[plan->n_steps++];
+    memset(step, 0, sizeof *step);
+    step->node = node;
+    step->scratch = -1;
+    for (int i = 0; i < FA_MAX_INPUTS; i++)
+        step->in[i] = -1;
+    for (int i = 0; i < FA_MAX_OUTPUTS; i++)
+        step->out[i] = -1;
+    return step;
+}
+
+/* The arguments of a step without addresses, as kernels are asked with. */
+static fa_kernel_args shapes_of(const fa_step *step, const double *floats)
+{
+    fa_kernel_args args = {.ints = step->ints, .floats = floats, .fuse = step->fuse};
+    for (int i = 0; i < FA_MAX_INPUTS; i++)
+        if (step->in[i] >= 0)
+            args.in_meta[i] = &step->in_meta[i];
+    for (int i = 0; i < FA_MAX_OUTPUTS; i++)
+        if (step->out[i] >= 0)
+            args.out_meta[i] = &step->out_meta[i];
+    return args;
+}
+
+static void choose_kernel(builder *b, fa_step *step, const fa_node *node)
+{
+    if (node->fast && b->fast) {
+        fa_kernel_args args = shapes_of(step, node->floats);
+        const fa_cpu_kernel *kernel = fa_cpu_find(step->op, &args);
+        if (kernel != NULL) {
+            step->run = kernel->run;
+            step->kernel = kernel->name;
+            step->in_place_allowed = kernel->elementwise_in_place;
+            size_t scratch = kernel->scratch != NULL ? kernel->scratch(&args) : 0;
+            if (scratch > 0)
+                step->scratch = new_block(b, FA_IN_ARENA, -1, scratch);
+            return;
+        }
+    }
+    step->run = fa_op_table[step->op]->reference;
+    step->kernel = "reference";
+}
+
+/* The block of a value in a layout, converting it with a step if need be. */
+static int value_block(builder *b, int value, fa_layout layout)
+{
+    const fa_node *node = node_of(b, value);
+    if (value >= b->run->n_nodes && b->block[value] < 0)
+        b->block[value] = new_block(b, FA_IN_EXTERNAL, value - b->run->n_nodes, value_bytes(&node->meta));
+    if (node->meta.ndim != 4 || node->meta.layout == layout || fa_layouts_agree(&node->meta))
+        return b->block[value];
+    if (b->converted[value] >= 0)
+        return b->converted[value];
+    int from = b->block[value], to = new_block(b, FA_IN_ARENA, -1, value_bytes(&node->meta));
+    fa_step *step = new_step(b, -1);
+    step->op = FA_OP_clone;
+    step->run = layout == FA_NHWC ? fa_layout_to_nhwc : fa_layout_to_plain;
+    step->kernel = layout == FA_NHWC ? "to channels last" : "to row-major";
+    step->in[0] = from;
+    step->in_meta[0] = node->meta;
+    step->out[0] = to;
+    step->out_meta[0] = node->meta;
+    step->out_meta[0].layout = (uint8_t)layout;
+    b->converted[value] = to;
+    return to;
+}
+
+static fa_layout needed_layout(const fa_node *node, int i)
+{
+    const fa_op_def *def = fa_op_table[node->op];
+    if (!node->fast)
+        return FA_PLAIN;
+    if (def->layout == FA_LAYOUT_IMAGE)
+        return (def->image_inputs >> i & 1) != 0 ? FA_NHWC : FA_PLAIN;
+    if (def->layout == FA_LAYOUT_ELEMENTWISE)
+        return (fa_layout)node->meta.layout;
+    return FA_PLAIN;
+}
+
+/* Where a node's value goes: into a leaf, a survivor, or the arena. */
+static int output_block(builder *b, int r)
+{
+    const fa_node *node = b->run->nodes[r];
+    size_t bytes = value_bytes(&node->meta);
+    if (b->placed_in[r] >= 0) {
+        int value = b->run->n_nodes + b->placed_in[r];
+        if (b->block[value] < 0)
+            b->block[value] = new_block(b, FA_IN_EXTERNAL, b->placed_in[r], bytes);
+        return b->block[value];
+    }
+    if (kept(node, FA_KEEP_HARD | FA_KEEP_SOFT)) {
+        int block = new_block(b, FA_IN_SURVIVOR, r, bytes);
+        b->plan->survivors[r] = block;
+        return block;
+    }
+    return new_block(b, FA_IN_ARENA, -1, bytes);
+}
+
+/* ---- Patterns ------------------------------------------------------------------------------------------------------ */
+
+static bool only_feeds(const builder *b, int r, fa_op op)
+{
+    return b->consumers[r] == 1 && b->run->nodes[b->sole_consumer[r]]->op == op;
+}
+
+/* conv2d or linear whose result only relu reads: the index of the relu, or -1. */
+static int relu_after(const builder *b, int r)
+{
+    const fa_node *node = b->run->nodes[r];
+    if (!b->fuse || !node->fast || (node->op != FA_OP_conv2d && node->op != FA_OP_linear) ||
+        kept(node, FA_KEEP_HARD) || !only_feeds(b, r, FA_OP_relu))
+        return -1;
+    int relu = b->sole_consumer[r];
+    return b->run->nodes[relu]->fast ? relu : -1;
+}
+
+static bool is_pool_2x2(const fa_node *node)
+{
+    const fa_pool2d_ints *p = (const void *)node->ints;
+    return p->kernel[0] == 2 && p->kernel[1] == 2 && p->stride[0] == 2 && p->stride[1] == 2 && p->padding[0] == 0 &&
+           p->padding[1] == 0 && p->dilation[0] == 1 && p->dilation[1] == 1 && p->ceil_mode == 0;
+}
+
+/* A relu that is read by one 2x2 max-pool and, in backward, by that pool's and its own gradient alone, those two in a
+ * row: then the winners' positions stand for it, and its plane is never stored. The index of the pool, or -1;
+ * *pool_grad and *relu_grad: the gradient nodes, -1 in a run without backward. */
+static int pool_after(const builder *b, int relu, int *pool_grad, int *relu_grad)
+{
+    const fa_run *run = b->run;
+    int pool = -1;
+    *pool_grad = *relu_grad = -1;
+    if (!b->fuse || kept(run->nodes[relu], FA_KEEP_HARD | FA_KEEP_SOFT))
+        return -1;
+    for (int r = relu + 1; r < run->n_nodes; r++) {
+        const fa_node *node = run->nodes[r];
+        for (int i = 0; i < node->n_in; i++) {
+            if (input_of(b, node, i) != relu)
+                continue;
+            if (node->op == FA_OP_max_pool2d && pool < 0 && node->fast && is_pool_2x2(node))
+                pool = r;
+            else if (node->op == FA_OP_max_pool2d_grad && i == 1 && *pool_grad < 0 && node->fast && is_pool_2x2(node))
+                *pool_grad = r;
+            else if (node->op == FA_OP_relu_grad && i == 1 && *relu_grad < 0 && node->fast)
+                *relu_grad = r;
+            else
+                return -1;
+        }
+    }
+    if (pool < 0)
+        return -1;
+    if (*pool_grad < 0 && *relu_grad < 0)
+        return pool;
+    bool in_a_row = *pool_grad >= 0 && *relu_grad >= 0 && only_feeds(b, *pool_grad, FA_OP_relu_grad) &&
+                    b->sole_consumer[*pool_grad] == *relu_grad &&
+                    !kept(run->nodes[*pool_grad], FA_KEEP_HARD | FA_KEEP_SOFT);
+    return in_a_row ? pool : -1;
+}
+
+/* ---- Lowering ------------------------------------------------------------------------------------------------------ */
+
+/* A step with the node's inputs, each in the layout that its kernel needs. */
+static fa_step *step_with_inputs(builder *b, int r)
+{
+    const fa_node *node = b->run->nodes[r];
+    int blocks[FA_MAX_INPUTS];
+    for (int i = 0; i < node->n_in; i++) { /* first, since a conversion is a step of its own */
+        int value = input_of(b, node, i);
+        blocks[i] = value >= 0 ? value_block(b, value, needed_layout(node, i)) : -1;
+    }
+    fa_step *step = new_step(b, r);
+    step->op = (fa_op)node->op;
+    memcpy(step->ints, node->ints, sizeof step->ints);
+    for (int i = 0; i < node->n_in; i++) {
+        if (blocks[i] < 0)
+            continue;
+        step->in[i] = blocks[i];
+        step->in_meta[i] = node_of(b, input_of(b, node, i))->meta;
+        step->in_meta[i].layout = (uint8_t)(step->in_meta[i].ndim == 4 ? needed_layout(node, i) : FA_PLAIN);
+    }
+    return step;
+}
+
+static void lower_node(builder *b, int r)
+{
+    const fa_node *node = b->run->nodes[r];
+    fa_step *step = step_with_inputs(b, r);
+    if (fa_op_table[node->op]->writes == 0) {
+        b->block[r] = output_block(b, r);
+        step->out[0] = b->block[r];
+        step->out_meta[0] = node->meta;
+    } else if (node->op == FA_OP_sgd || node->op == FA_OP_adam)
+        step->batched = true;
+    choose_kernel(b, step, node);
+}
+
+/* conv2d or linear + relu, + max_pool2d. */
+static bool lower_fused_layer(builder *b, int r)
+{
+    int relu = relu_after(b, r);
+    if (relu < 0)
+        return false;
+    int pool_grad = -1, relu_grad = -1;
+    int pool = b->run->nodes[r]->op == FA_OP_conv2d ? pool_after(b, relu, &pool_grad, &relu_grad) : -1;
+    int result = pool >= 0 ? pool : relu;
+    const fa_node *node = b->run->nodes[r], *last = b->run->nodes[result];
+    fa_step *step = step_with_inputs(b, r);
+    step->fuse = pool >= 0 ? FA_FUSE_RELU | FA_FUSE_MAX_POOL : FA_FUSE_RELU;
+    step->out_meta[0] = last->meta;
+    step->out[0] = 0;
+    fa_kernel_args args = shapes_of(step, node->floats);
+    const fa_cpu_kernel *kernel = fa_cpu_find(step->op, &args);
+    if (kernel == NULL || (kernel->fuse & step->fuse) != step->fuse) {
+        b->plan->n_steps--; /* no such kernel here: the nodes go one by one */
+        return false;
+    }
+    step->run = kernel->run;
+    step->kernel = kernel->name;
+    step->out[0] = output_block(b, result);
+    b->block[result] = step->out[0];
+    step = &b->plan->steps[b->plan->n_steps - 1];
+    if (pool >= 0 && pool_grad >= 0) {
+        fa_meta positions = last->meta;
+        positions.dtype = FA_DT_UINT8;
+        step->out[1] = b->positions[pool_grad] = new_block(b, FA_IN_ARENA, -1, (size_t)fa_meta_numel(&last->meta));
+        step->out_meta[1] = positions;
+        b->done[relu_grad] = 1;
+        b->sole_consumer[pool_grad] = relu_grad;
+    }
+    args = shapes_of(step, node->floats);
+    size_t scratch = kernel->scratch != NULL ? kernel->scratch(&args) : 0;
+    if (scratch > 0)
+        step->scratch = new_block(b, FA_IN_ARENA, -1, scratch);
+    b->done[r] = b->done[relu] = 1;
+    if (pool >= 0)
+        b->done[pool] = 1;
+    return true;
+}
+
+/* max_pool2d_grad + relu_grad from the winners' positions. */
+static void lower_unpool(builder *b, int pool_grad)
+{
+    const fa_node *node = b->run->nodes[pool_grad];
+    int relu_grad = b->sole_consumer[pool_grad];
+    int gradient = value_block(b, input_of(b, node, 0), FA_NHWC);
+    fa_step *step = new_step(b, pool_grad);
+    step->op = FA_OP_max_pool2d_grad;
+    step->kernel = "max_pool2d + relu gradient";
+    step->run = fa_layout_unpool2x2;
+    step->in[0] = gradient;
+    step->in_meta[0] = node_of(b, input_of(b, node, 0))->meta;
+    step->in_meta[0].layout = FA_NHWC;
+    step->in[1] = b->positions[pool_grad];
+    step->in_meta[1] = step->in_meta[0];
+    step->in_meta[1].dtype = FA_DT_UINT8;
+    b->block[relu_grad] = output_block(b, relu_grad);
+    step->out[0] = b->block[relu_grad];
+    step->out_meta[0] = b->run->nodes[relu_grad]->meta;
+    b->done[pool_grad] = 1;
+}
+
+/* Whether an effect among the nodes from `first` on writes an external. */
+static bool writes_external(const builder *b, int external, int first)
+{
+    for (int r = first; r < b->run->n_nodes; r++) {
+        const fa_node *node = b->run->nodes[r];
+        uint32_t writes = fa_op_table[node->op]->writes;
+        for (int i = 0; i < node->n_in; i++)
+            if ((writes >> i & 1) != 0 && input_of(b, node, i) == b->run->n_nodes + external)
+                return true;
+    }
+    return false;
+}
+
+/* A reshape is its input's bytes; one that survives, or looks at memory that this run writes, has its own copy. */
+static void lower_alias(builder *b, int r)
+{
+    const fa_node *node = b->run->nodes[r];
+    int value = input_of(b, node, 0);
+    int from = value_block(b, value, FA_PLAIN);
+    const fa_block *block = &b->plan->blocks[from];
+    bool shared = block->kind != FA_IN_EXTERNAL || !writes_external(b, block->index, 0);
+    if (!kept(node, FA_KEEP_HARD | FA_KEEP_SOFT) && b->placed_in[r] < 0 && shared) {
+        b->block[r] = from;
+        return;
+    }
+    fa_step *step = new_step(b, r);
+    step->op = FA_OP_clone;
+    step->run = fa_layout_copy;
+    step->kernel = "copy";
+    step->in[0] = from;
+    step->in_meta[0] = node->meta;
+    b->block[r] = output_block(b, r);
+    step->out[0] = b->block[r];
+    step->out_meta[0] = node->meta;
+}
+
+/* ---- Gradients written where they belong ---------------------------------------------------------------------------- */
+
+/* assign(leaf, value), where this run computes the value and touches the leaf nowhere else: the value is computed into
+ * the leaf's memory. */
+static void place_assignments(builder *b)
+{
+    const fa_run *run = b->run;
+    for (int r = 0; r < run->n_nodes; r++) {
+        const fa_node *node = run->nodes[r];
+        if (node->op != FA_OP_assign)
+            continue;
+        int value = input_of(b, node, 1), external = input_of(b, node, 0) - run->n_nodes;
+        if (value >= run->n_nodes || b->placed_in[value] >= 0)
+            continue;
+        const fa_node *source = run->nodes[value];
+        if (kept(source, FA_KEEP_HARD | FA_KEEP_SOFT) || source->meta.layout != FA_PLAIN)
+            continue;
+        int uses = 0;
+        for (int k = 0; k <= r && uses < 2; k++)
+            for (int i = 0; i < run->nodes[k]->n_in; i++)
+                uses += input_of(b, run->nodes[k], i) == run->n_nodes + external;
+        if (uses == 1 && !writes_external(b, external, r + 1)) {
+            b->placed_in[value] = external;
+            b->done[r] = 1;
+        }
+    }
+}
+
+/* ---- The whole ------------------------------------------------------------------------------------------------------ */
+
+static void count_consumers(builder *b)
+{
+    for (int r = 0; r < b->run->n_nodes; r++)
+        for (int i = 0; i < b->run->nodes[r]->n_in; i++) {
+            int value = input_of(b, b->run->nodes[r], i);
+            if (value >= 0 && value < b->run->n_nodes) {
+                b->consumers[value]++;
+                b->sole_consumer[value] = r;
+            }
+        }
+}
+
+static void find_lifetimes(fa_plan *plan)
+{
+    for (int s = 0; s < plan->n_steps; s++) {
+        const fa_step *step = &plan->steps[s];
+        int used[FA_MAX_INPUTS + FA_MAX_OUTPUTS + 1], n = 0;
+        for (int i = 0; i < FA_MAX_INPUTS; i++)
+            used[n++] = step->in[i];
+        for (int i = 0; i < FA_MAX_OUTPUTS; i++)
+            used[n++] = step->out[i];
+        used[n++] = step->scratch;
+        for (int i = 0; i < n; i++) {
+            if (used[i] < 0)
+                continue;
+            fa_block *block = &plan->blocks[used[i]];
+            block->first = s < block->first ? s : block->first;
+            block->last = s;
+        }
+    }
+}
+
+static void collect_checks(builder *b)
+{
+    fa_plan *plan = b->plan;
+    for (int r = 0; r < b->run->n_nodes; r++)
+        if (fa_op_table[b->run->nodes[r]->op]->check != NULL)
+            plan->checks[plan->n_checks++] = r;
+}
+
+static void build(builder *b)
+{
+    const fa_run *run = b->run;
+    count_consumers(b);
+    place_assignments(b);
+    collect_checks(b);
+    for (int r = 0; r < run->n_nodes && !b->failed; r++) {
+        if (b->done[r])
+            continue;
+        if (b->positions[r] >= 0)
+            lower_unpool(b, r);
+        else if (fa_op_table[run->nodes[r]->op]->alias)
+            lower_alias(b, r);
+        else if (!lower_fused_layer(b, r))
+            lower_node(b, r);
+    }
+    find_lifetimes(b->plan);
+    fa_plan_place_blocks(b->plan);
+}
+
+fa_plan *fa_plan_build(const fa_run *run)
+{
+    int nodes = run->n_nodes, values = nodes + run->n_externals;
+    fa_plan *plan = fa_calloc(1, sizeof *plan);
+    int *ints = fa_malloc((size_t)(nodes * 4 + values * 2 + 1) * sizeof(int));
+    uint8_t *done = fa_calloc((size_t)nodes + 1, 1);
+    builder b = {.run = run, .plan = plan, .done = done};
+    if (plan != NULL) {
+        plan->key = fa_malloc((size_t)run->key_words * sizeof *plan->key);
+        plan->checks = fa_malloc((size_t)(nodes + 1) * sizeof *plan->checks);
+        plan->survivors = fa_malloc((size_t)(nodes + 1) * sizeof *plan->survivors);
+    }
+    if (plan == NULL || ints == NULL || done == NULL || plan->key == NULL || plan->checks == NULL ||
+        plan->survivors == NULL)
+        goto no_memory;
+    plan->hash = run->hash;
+    plan->key_words = run->key_words;
+    memcpy(plan->key, run->key, (size_t)run->key_words * sizeof *plan->key);
+    plan->n_nodes = nodes;
+    b.consumers = ints;
+    b.sole_consumer = ints + nodes;
+    b.placed_in = ints + 2 * nodes;
+    b.positions = ints + 3 * nodes;
+    b.block = ints + 4 * nodes;
+    b.converted = b.block + values;
+    memset(b.consumers, 0, (size_t)nodes * sizeof(int));
+    memset(b.sole_consumer, 0xff, (size_t)(nodes * 3 + values * 2) * sizeof(int));
+    memset(plan->survivors, 0xff, (size_t)nodes * sizeof(int));
+    b.fast = fa_plan_get_mode() != FA_PLAN_OFF;
+    b.fuse = fa_plan_get_mode() == FA_PLAN_FUSED;
+    build(&b);
+    if (b.failed)
+        goto no_memory;
+    fa_mfree(ints);
+    fa_mfree(done);
+    return plan;
+no_memory:
+    fa_mfree(ints);
+    fa_mfree(done);
+    fa_plan_free(plan);
+    fa_fail_memory(fa_current_where(), (size_t)(nodes + 1) * sizeof(fa_step));
+    return NULL;
+}
+
+void fa_plan_free(fa_plan *plan)
+{
+    if (plan == NULL)
+        return;
+    fa_mfree(plan->key);
+    fa_mfree(plan->steps);
+    fa_mfree(plan->blocks);
+    fa_mfree(plan->checks);
+    fa_mfree(plan->survivors);
+    fa_mfree(plan);
+}

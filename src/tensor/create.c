@@ -1,0 +1,221 @@
+/* Tensors made from nothing, from numbers, from the generator or from the caller's memory. Values are written at once:
+ * a draw advances the generator where the program stands. */
+#include "tensor/thread.h"
+
+#include <string.h>
+
+static fa_leaf *new_leaf(fa_shape shape, fa_dtype dtype, bool requires_grad, const char *what)
+{
+    fa_meta meta;
+    if (!fa_meta_from_shape(&meta, dtype, &shape, what))
+        return NULL;
+    if (requires_grad && dtype != FA_FLOAT32 && dtype != FA_FLOAT64) {
+        fa_refuse(FA_DTYPE_ERROR, what, "got dtype %s with requires_grad, needs a floating type. Hint: only float32 and "
+                  "float64 tensors can have gradients.", fa_dtype_name((int)dtype));
+        return NULL;
+    }
+    fa_leaf *leaf = fa_leaf_new(&meta);
+    if (leaf != NULL)
+        leaf->requires_grad = requires_grad;
+    return leaf;
+}
+
+/* A handle in the current scope for a leaf whose reference is handed over. */
+static fa_tensor *leaf_to_handle(fa_leaf *leaf)
+{
+    if (leaf == NULL)
+        return NULL;
+    fa_node *node = fa_leaf_node(leaf);
+    fa_tensor *handle = fa_handle(node);
+    fa_leaf_release(leaf);
+    return handle;
+}
+
+/* values[i % period] into every element, converted. */
+static void store_numbers(fa_leaf *leaf, const double *values, int64_t period)
+{
+    int64_t n = fa_meta_numel(&leaf->meta);
+    void *data = leaf->buffer->data;
+#define STORE(T, convert)                                                                                              \
+    for (int64_t i = 0; i < n; i++)                                                                                    \
+        ((T *)data)[i] = (T)(convert);                                                                                 \
+    break
+    switch (leaf->meta.dtype) {
+    case FA_DT_FLOAT32:
+        STORE(float, values[i % period]);
+    case FA_DT_FLOAT64:
+        STORE(double, values[i % period]);
+    case FA_DT_INT64:
+        STORE(int64_t, values[i % period]);
+    case FA_DT_INT32:
+        STORE(int32_t, values[i % period]);
+    case FA_DT_UINT8:
+        STORE(uint8_t, (int64_t)values[i % period]);
+    case FA_DT_BOOL:
+        STORE(uint8_t, values[i % period] != 0);
+    default:
+        break;
+    }
+#undef STORE
+}
+
+static fa_tensor *filled(fa_shape shape, double value, const fa_new_args *args, const char *what)
+{
+    fa_begin(args->where_);
+    fa_leaf *leaf = new_leaf(shape, args->dtype, args->requires_grad, what);
+    if (leaf != NULL)
+        store_numbers(leaf, &value, 1);
+    return leaf_to_handle(leaf);
+}
+
+fa_tensor *fa_full_at(fa_shape shape, double value, const fa_new_args *args)
+{
+    return filled(shape, value, args, "full");
+}
+fa_tensor *fa_zeros_at(fa_shape shape, const fa_new_args *args)
+{
+    return filled(shape, 0, args, "zeros");
+}
+fa_tensor *fa_ones_at(fa_shape shape, const fa_new_args *args)
+{
+    return filled(shape, 1, args, "ones");
+}
+
+/* ---- Draws --------------------------------------------------------------------------------------------------------- */
+
+typedef enum draw_kind { DRAW_UNIFORM, DRAW_NORMAL } draw_kind;
+
+static fa_tensor *drawn(fa_shape shape, const fa_new_args *args, draw_kind kind, const char *what)
+{
+    fa_begin(args->where_);
+    if (args->dtype != FA_FLOAT32 && args->dtype != FA_FLOAT64) {
+        fa_refuse(FA_DTYPE_ERROR, what, "got dtype %s, needs float32 or float64.", fa_dtype_name((int)args->dtype));
+        return NULL;
+    }
+    fa_leaf *leaf = new_leaf(shape, args->dtype, args->requires_grad, what);
+    if (leaf == NULL)
+        return NULL;
+    int64_t n = fa_meta_numel(&leaf->meta);
+    fa_generator *generator = fa_generator_or_default(args->generator);
+    fa_mt *mt = fa_generator_lock(generator);
+    if (kind == DRAW_UNIFORM && args->dtype == FA_FLOAT32)
+        fa_mt_uniform_f32(mt, leaf->buffer->data, n, 0, 1);
+    else if (kind == DRAW_UNIFORM)
+        fa_mt_uniform_f64(mt, leaf->buffer->data, n, 0, 1);
+    else if (args->dtype == FA_FLOAT32)
+        fa_mt_normal_f32(mt, leaf->buffer->data, n, 0, 1);
+    else
+        fa_mt_normal_f64(mt, leaf->buffer->data, n, 0, 1);
+    fa_generator_unlock(generator);
+    return leaf_to_handle(leaf);
+}
+
+fa_tensor *fa_rand_at(fa_shape shape, const fa_new_args *args)
+{
+    return drawn(shape, args, DRAW_UNIFORM, "rand");
+}
+fa_tensor *fa_randn_at(fa_shape shape, const fa_new_args *args)
+{
+    return drawn(shape, args, DRAW_NORMAL, "randn");
+}
+
+fa_tensor *fa_randint_at(int64_t low, int64_t high, fa_shape shape, const fa_new_args *args)
+{
+    fa_begin(args->where_);
+    if (low >= high) {
+        fa_refuse(FA_VALUE_ERROR, "randint", "got the range %lld to %lld, needs low < high: high itself is never drawn. "
+                  "Hint: write fa_randint(0, 10, shape) for the digits 0 to 9.", (long long)low, (long long)high);
+        return NULL;
+    }
+    if (args->dtype != FA_INT64) {
+        fa_refuse(FA_DTYPE_ERROR, "randint", "got dtype %s, needs int64. Hint: convert with fa_to_dtype.",
+                  fa_dtype_name((int)args->dtype));
+        return NULL;
+    }
+    fa_leaf *leaf = new_leaf(shape, FA_INT64, args->requires_grad, "randint");
+    if (leaf == NULL)
+        return NULL;
+    fa_generator *generator = fa_generator_or_default(args->generator);
+    fa_mt_randint(fa_generator_lock(generator), leaf->buffer->data, fa_meta_numel(&leaf->meta), low, high);
+    fa_generator_unlock(generator);
+    return leaf_to_handle(leaf);
+}
+
+fa_tensor *fa_randperm_at(int64_t n, fa_generator *generator, fa_where where)
+{
+    fa_begin(where);
+    fa_leaf *leaf = new_leaf(FA_SHAPE(n), FA_INT64, false, "randperm");
+    if (leaf == NULL)
+        return NULL;
+    generator = fa_generator_or_default(generator);
+    fa_mt_randperm(fa_generator_lock(generator), leaf->buffer->data, n);
+    fa_generator_unlock(generator);
+    return leaf_to_handle(leaf);
+}
+
+/* ---- From numbers and memory --------------------------------------------------------------------------------------- */
+
+fa_tensor *fa_tensor_of_at(fa_shape shape, fa_dtype dtype, int64_t count, const double *values, fa_where where)
+{
+    fa_begin(where);
+    fa_leaf *leaf = new_leaf(shape, dtype, false, "tensor");
+    if (leaf == NULL)
+        return NULL;
+    if (fa_meta_numel(&leaf->meta) != count) {
+        fa_refuse(FA_SHAPE_ERROR, "tensor", "got %lld numbers for shape %s, needs %lld.", (long long)count,
+                  fa_shape_text(&leaf->meta), (long long)fa_meta_numel(&leaf->meta));
+        fa_leaf_release(leaf);
+        return NULL;
+    }
+    if (count > 0)
+        store_numbers(leaf, values, count);
+    return leaf_to_handle(leaf);
+}
+
+static bool has_memory(const void *data, const fa_meta *meta, const char *what)
+{
+    return data != NULL || fa_meta_numel(meta) == 0 ||
+           fa_refuse(FA_VALUE_ERROR, what, "got NULL, needs the address of %s %s.", fa_dtype_name(meta->dtype),
+                     fa_shape_text(meta));
+}
+
+fa_tensor *fa_from_memory_at(const void *data, fa_dtype dtype, fa_shape shape, fa_where where)
+{
+    fa_begin(where);
+    fa_meta meta;
+    if (!fa_meta_from_shape(&meta, dtype, &shape, "from_memory") || !has_memory(data, &meta, "from_memory"))
+        return NULL;
+    fa_leaf *leaf = fa_leaf_new(&meta);
+    if (leaf != NULL && leaf->buffer->bytes > 0)
+        memcpy(leaf->buffer->data, data, leaf->buffer->bytes);
+    return leaf_to_handle(leaf);
+}
+
+fa_tensor *fa_borrow_at(const void *data, fa_dtype dtype, fa_shape shape, fa_where where)
+{
+    fa_begin(where);
+    fa_meta meta;
+    if (!fa_meta_from_shape(&meta, dtype, &shape, "borrow") || !has_memory(data, &meta, "borrow"))
+        return NULL;
+    int64_t size = fa_dtype_size((int)dtype);
+    if ((uintptr_t)data % (uintptr_t)size != 0) {
+        fa_refuse(FA_VALUE_ERROR, "borrow", "got an address that is no multiple of %lld, needs one: elements are %s. Hint: "
+                  "fa_from_memory copies and takes any address.", (long long)size, fa_dtype_name((int)dtype));
+        return NULL;
+    }
+    int64_t zero = 0;
+    fa_meta empty = fa_meta_of((int)dtype, 1, &zero);
+    fa_leaf *leaf = fa_leaf_new(&empty);
+    if (leaf == NULL)
+        return NULL;
+    fa_buffer *buffer = fa_buffer_borrow((void *)(uintptr_t)data, (size_t)(fa_meta_numel(&meta) * size));
+    if (buffer == NULL) {
+        fa_leaf_release(leaf);
+        fa_fail_memory(where, sizeof *buffer);
+        return NULL;
+    }
+    fa_buffer_release(leaf->buffer);
+    leaf->buffer = buffer;
+    leaf->meta = meta;
+    return leaf_to_handle(leaf);
+}

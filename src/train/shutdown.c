@@ -1,0 +1,25 @@
+/* The end of the library's work: threads stop, pooled memory goes back, and what was not freed is named. */
+#include "base/memory.h"
+#include "base/pool.h"
+#include "data/object.h"
+#include "facula.h"
+
+int64_t fa_shutdown(FILE *report)
+{
+    const struct {
+        const char *kind;
+        int64_t alive;
+    } kinds[] = {{"modules", fa_module_live_count()},
+                 {"optimizers", fa_optim_live_count()},
+                 {"schedules", fa_scheduler_live_count()},
+                 {"data sets, loaders, samplers and transforms", fa_object_count()}};
+    int64_t alive = 0;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (kinds[i].alive > 0 && report != NULL)
+            fprintf(report, "facula: %lld %s were not freed\n", (long long)kinds[i].alive, kinds[i].kind);
+        alive += kinds[i].alive;
+    }
+    fa_pool_stop();
+    fa_buffer_pool_trim();
+    return alive;
+}
