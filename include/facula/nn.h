@@ -31,7 +31,8 @@ typedef struct fa_module {
     struct fa_module_impl *impl_;
 } fa_module;
 
-/* ---- Modules of one's own ------------------------------------------------------------------------------------------ */
+/* ---- Modules of one's own ------------------------------------------------------------------------------------------
+ */
 
 typedef fa_tensor *(*fa_forward_function)(fa_module *self, fa_tensor *x);
 
@@ -40,7 +41,7 @@ typedef struct fa_module_args {
     fa_where where_;
     size_t size_;
     fa_forward_function forward_;
-    const char *name;                  /* the class's name as it prints; default: the C type's */
+    const char *name;                 /* the class's name as it prints; default: the C type's */
     void (*release)(fa_module *self); /* frees what the struct holds beside modules, parameters and buffers */
 } fa_module_args;
 /* fa_module_new(cnn, cnn_forward, .name = "CNN"): a cnn, all zeros but for `base`. NULL: no memory. */
@@ -49,11 +50,12 @@ FA_API fa_module *fa_module_new_at(const fa_module_args *args);
 #define FA_MODULE_NEW_SPLIT_(type, function, ...)                                                                      \
     __extension__({                                                                                                    \
         _Static_assert(__builtin_offsetof(type, base) == 0, "the struct must begin with: fa_module base;");            \
-        FA_BEGIN_CALL_(type *) fa_module_new_at(&(fa_module_args){.where_ = {__FILE__, __LINE__},                      \
-                                                                  .size_ = sizeof(type),                               \
-                                                                  .forward_ = (function),                              \
-                                                                  .name = #type,                                       \
-                                                                  __VA_ARGS__});                                       \
+        FA_BEGIN_CALL_(type *)                                                                                         \
+        fa_module_new_at(&(fa_module_args){.where_ = {__FILE__, __LINE__},                                             \
+                                           .size_ = sizeof(type),                                                      \
+                                           .forward_ = (function),                                                     \
+                                           .name = #type,                                                              \
+                                           __VA_ARGS__});                                                              \
         FA_END_CALL_                                                                                                   \
     })
 
@@ -120,7 +122,8 @@ FA_API void fa_module_free(fa_module *module);
 /* Modules that have not been freed yet, in the whole process. */
 FA_API int64_t fa_module_live_count(void);
 
-/* ---- Running ------------------------------------------------------------------------------------------------------- */
+/* ---- Running -------------------------------------------------------------------------------------------------------
+ */
 
 /* model(x). While it runs, errors name the layer by its path: "conv2d (features.0)". NULL after an error. */
 FA_API fa_tensor *fa_forward_at(fa_module *module, fa_tensor *x, fa_where where);
@@ -134,7 +137,8 @@ FA_API fa_module *fa_train(fa_module *module);
 FA_API fa_module *fa_eval(fa_module *module);
 FA_API bool fa_is_training(const fa_module *module);
 
-/* ---- What is in a module --------------------------------------------------------------------------------------------- */
+/* ---- What is in a module
+ * --------------------------------------------------------------------------------------------- */
 
 /* Tensors and, where they have them, their names: parallel arrays. */
 typedef struct fa_tensor_list {
@@ -164,9 +168,9 @@ FA_API fa_module *fa_submodule_at(fa_module *module, const char *path, fa_where 
 #define fa_submodule(module, path) fa_submodule_at((module), (path), FA_HERE)
 
 FA_API int64_t fa_child_count(const fa_module *module);
-FA_API fa_module *fa_child(const fa_module *module, int64_t i);        /* NULL: no such child */
-FA_API const char *fa_child_name(const fa_module *module, int64_t i);  /* NULL: no such child */
-FA_API const char *fa_class_name(const fa_module *module);             /* "Conv2d" */
+FA_API fa_module *fa_child(const fa_module *module, int64_t i);       /* NULL: no such child */
+FA_API const char *fa_child_name(const fa_module *module, int64_t i); /* NULL: no such child */
+FA_API const char *fa_class_name(const fa_module *module);            /* "Conv2d" */
 
 /* Freezing: fa_requires_grad_(net->features, false), of every parameter in a module or of one tensor. Returns it. */
 FA_API fa_module *fa_module_requires_grad_at(fa_module *module, bool on, fa_where where);
@@ -183,7 +187,8 @@ FA_API fa_tensor *fa_tensor_to_at(fa_tensor *tensor, fa_device device, fa_where 
 /* Drops the gradients of every parameter in a module (fa_zero_grad in optim.h is the word for both). */
 FA_API bool fa_module_zero_grad_at(fa_module *module, fa_where where);
 
-/* ---- Printing -------------------------------------------------------------------------------------------------------- */
+/* ---- Printing
+ * -------------------------------------------------------------------------------------------------------- */
 
 /* What str(model) gives in PyTorch, as snprintf does: returns the length needed. */
 FA_API int64_t fa_module_format(const fa_module *module, char *text, size_t size);
@@ -196,7 +201,8 @@ FA_API void fa_module_print(fa_module *module, FILE *file);
 FA_API bool fa_summary_at(fa_module *module, fa_shape input, FILE *file, fa_where where);
 #define fa_summary(module, shape, file) fa_summary_at((module), (shape), (file), FA_HERE)
 
-/* ---- Layers ---------------------------------------------------------------------------------------------------------- */
+/* ---- Layers
+ * ---------------------------------------------------------------------------------------------------------- */
 
 /* nn.Conv2d, see fa_conv2d. weight [out, in/groups, kh, kw] and bias [out] are uniform in +-1/sqrt(in/groups*kh*kw).
  * padding may be FA_SAME. The pairs *_hw = {height, width} win over the single numbers. */
@@ -294,7 +300,8 @@ FA_API fa_module *fa_nn_flatten_at(const fa_nn_flatten_args *args);
 #define fa_nn_flatten(...)                                                                                             \
     FA_CALL_(fa_nn_flatten_at, fa_nn_flatten_args, .start_dim = 1, .end_dim = -1, .begin_ = 0, __VA_ARGS__)
 
-/* nn.Softmax, nn.LogSoftmax along a dimension: fa_nn_softmax(1). Not in front of fa_cross_entropy, which has its own. */
+/* nn.Softmax, nn.LogSoftmax along a dimension: fa_nn_softmax(1). Not in front of fa_cross_entropy, which has its own.
+ */
 FA_API fa_module *fa_nn_softmax_at(int dim, fa_where where);
 FA_API fa_module *fa_nn_log_softmax_at(int dim, fa_where where);
 #define fa_nn_softmax(dim) fa_nn_softmax_at((dim), FA_HERE)
@@ -313,7 +320,8 @@ FA_API fa_module *fa_nn_module_list_at(int64_t count, fa_module *const *children
 #define fa_nn_sequential(...) FA_CHILDREN_(fa_nn_sequential_at, __VA_ARGS__)
 #define fa_nn_module_list(...) FA_CHILDREN_(fa_nn_module_list_at, __VA_ARGS__)
 
-/* ---- Losses as objects: fa_criterion(loss, outputs, labels) ------------------------------------------------------------ */
+/* ---- Losses as objects: fa_criterion(loss, outputs, labels)
+ * ------------------------------------------------------------ */
 
 /* nn.CrossEntropyLoss and nn.NLLLoss, see fa_cross_entropy. `weight` is copied and becomes the buffer "weight". */
 typedef struct fa_nn_loss_args {

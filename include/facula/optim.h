@@ -51,7 +51,8 @@ FA_API fa_optim *fa_adamw_at(const fa_adam_args *args);
 #define fa_adamw(...)                                                                                                  \
     FA_CALL_(fa_adamw_at, fa_adam_args, FA_ADAM_DEFAULTS, .weight_decay = 1e-2, .begin_ = 0, __VA_ARGS__)
 
-/* torch.optim.lr_scheduler.StepLR: every step_size-th step multiplies the learning rate by gamma. Holds the optimizer. */
+/* torch.optim.lr_scheduler.StepLR: every step_size-th step multiplies the learning rate by gamma. Holds the optimizer.
+ */
 typedef struct fa_step_lr_args {
     char begin_;
     fa_optim *optim;
@@ -67,8 +68,7 @@ FA_API fa_scheduler *fa_step_lr_at(const fa_step_lr_args *args);
  * has changed. */
 FA_API bool fa_optim_step_at(fa_optim *optim, fa_where where);
 FA_API bool fa_scheduler_step_at(fa_scheduler *scheduler, fa_where where);
-#define fa_step(x)                                                                                                     \
-    _Generic((x), fa_optim * : fa_optim_step_at, fa_scheduler * : fa_scheduler_step_at)((x), FA_HERE)
+#define fa_step(x) _Generic((x), fa_optim * : fa_optim_step_at, fa_scheduler * : fa_scheduler_step_at)((x), FA_HERE)
 
 /* Drops the gradients (they are then undefined, as PyTorch's None) of an optimizer's or a module's parameters. */
 FA_API bool fa_optim_zero_grad_at(fa_optim *optim, fa_where where);

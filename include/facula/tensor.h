@@ -37,13 +37,15 @@ typedef struct fa_shape {
  * close it; note that `break` inside leaves the scope's block, not a loop around it. */
 typedef struct fa_scope_guard {
     uint64_t id_;
-    bool open_;
 } fa_scope_guard;
 FA_API fa_scope_guard fa_scope_begin_at(fa_where where);
 FA_API void fa_scope_end_(fa_scope_guard *guard);
-#define fa_scope                                                                                                       \
-    for (fa_scope_guard fa_guard_ __attribute__((cleanup(fa_scope_end_))) = fa_scope_begin_at(FA_HERE);                \
-         fa_guard_.open_; fa_guard_.open_ = false)
+/* A block that runs once, between `begin` and `end`, which is called however the block is left. */
+#define FA_BLOCK_(type, begin, end, guard)                                                                             \
+    for (type guard __attribute__((cleanup(end))) = begin, *guard##once_ = &guard; guard##once_ != 0; guard##once_ = 0)
+#define FA_NAMED_BLOCK_(type, begin, end, line) FA_BLOCK_(type, begin, end, fa_guard_##line##_)
+#define FA_BLOCK_AT_(type, begin, end, line) FA_NAMED_BLOCK_(type, begin, end, line)
+#define fa_scope FA_BLOCK_AT_(fa_scope_guard, fa_scope_begin_at(FA_HERE), fa_scope_end_, __LINE__)
 
 /* Evaluates, detaches and hands a tensor to the enclosing scope; returns it. */
 FA_API fa_tensor *fa_keep_at(fa_tensor *tensor, fa_where where);
@@ -55,13 +57,11 @@ FA_API void fa_scope_reset(uint64_t mark);
 
 /* fa_no_grad { ... }: ops inside record no history, and leaves that require gradients may be changed in place. */
 typedef struct fa_grad_guard {
-    bool previous_, open_;
+    bool previous_;
 } fa_grad_guard;
 FA_API fa_grad_guard fa_grad_begin_(bool enabled);
 FA_API void fa_grad_end_(fa_grad_guard *guard);
-#define fa_no_grad                                                                                                     \
-    for (fa_grad_guard fa_grad_guard_ __attribute__((cleanup(fa_grad_end_))) = fa_grad_begin_(false);                  \
-         fa_grad_guard_.open_; fa_grad_guard_.open_ = false)
+#define fa_no_grad FA_BLOCK_AT_(fa_grad_guard, fa_grad_begin_(false), fa_grad_end_, __LINE__)
 FA_API bool fa_grad_enabled(void);
 
 /* ---- Creation ---------------------------------------------------------------------------------------------------- */

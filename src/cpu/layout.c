@@ -1,7 +1,8 @@
-/* Layout changes: memory traffic only, cut by image and row. */
+/* Layout changes: memory traffic only, cut by image. */
 #include "cpu/layout.h"
 
 #include "base/pool.h"
+#include "cpu/isa.h"
 
 #include <string.h>
 
@@ -73,44 +74,8 @@ void fa_layout_copy(const fa_kernel_args *args)
         memcpy(args->out[0], args->in[0], bytes);
 }
 
-typedef struct unpool_job {
-    float *out;
-    const float *gradient;
-    const uint8_t *position;
-    int64_t c, h, w, ph, pw;
-} unpool_job;
-
-/* One row of windows of one image: two rows of the result. */
-static void unpool_rows(void *context, int64_t task)
-{
-    const unpool_job *job = context;
-    int64_t n = task / job->ph, y = task % job->ph, c = job->c, w = job->w;
-    float *out = job->out + (n * job->h + 2 * y) * w * c;
-    const float *gradient = job->gradient + task * job->pw * c;
-    const uint8_t *position = job->position + task * job->pw * c;
-    for (int64_t x = 0; x < job->pw; x++)
-        for (int p = 0; p < 4; p++) {
-            float *to = out + ((p >> 1) * w + 2 * x + (p & 1)) * c;
-            for (int64_t k = 0; k < c; k++)
-                to[k] = position[x * c + k] == p ? gradient[x * c + k] : 0.0f;
-        }
-    /* What no window covers: the last column of an odd width, the last row of an odd height. */
-    for (int64_t row = 0; row < 2 && w > 2 * job->pw; row++)
-        memset(out + (row * w + 2 * job->pw) * c, 0, (size_t)((w - 2 * job->pw) * c) * sizeof(float));
-    if (y == job->ph - 1 && job->h > 2 * job->ph)
-        memset(out + 2 * w * c, 0, (size_t)((job->h - 2 * job->ph) * w * c) * sizeof(float));
-}
-
+/* The kernels of max_pool2d_grad are asked with positions in place of the pool's input. */
 void fa_layout_unpool2x2(const fa_kernel_args *args)
 {
-    const int64_t *full = args->out_meta[0]->shape, *pooled = args->in_meta[0]->shape;
-    unpool_job job = {.out = args->out[0],
-                      .gradient = args->in[0],
-                      .position = args->in[1],
-                      .c = full[1],
-                      .h = full[2],
-                      .w = full[3],
-                      .ph = pooled[2],
-                      .pw = pooled[3]};
-    fa_parallel(pooled[0] * pooled[2], unpool_rows, &job);
+    fa_cpu_find(FA_OP_max_pool2d_grad, args)->run(args);
 }

@@ -62,7 +62,8 @@ fa_batch fa_dataset_get_at(fa_dataset *dataset, int64_t index, fa_where where)
     int64_t length = body->kind->length(body->data);
     int64_t from_start = index < 0 ? index + length : index;
     if (from_start < 0 || from_start >= length) {
-        fa_fail(FA_INDEX_ERROR, where, "fa_dataset_get", "got index %lld, needs less than the data set's length %lld.",
+        fa_fail(FA_INDEX_ERROR, where, "fa_dataset_get",
+                "got index %lld, needs less than the data set's length %lld. Hint: the first item is 0, the last -1.",
                 (long long)index, (long long)length);
         return item;
     }

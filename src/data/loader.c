@@ -96,7 +96,7 @@ static void *worker(void *argument)
 /* Starts the workers that are wanted and not there yet; fewer, down to none, when the system gives no more. */
 static void start_workers(loader_body *loader)
 {
-    if (loader->threads == NULL)
+    if (loader->thread_count == loader->num_workers)
         return;
     sigset_t all, before;
     sigfillset(&all);
@@ -221,17 +221,23 @@ static bool in_another_loop(const loader_body *loader, const fa_thread *thread)
     return loader->active && (loader->thread != thread->id || scope_is_open(thread, loader->scope_id));
 }
 
-static bool begin_loop(loader_body *loader, fa_where where)
+/* Ends a loop that was left by a jump, and its hold. */
+static void end_abandoned_loop(fa_loader *loader, const fa_thread *thread)
 {
-    fa_thread *thread = fa_thread_get();
-    if (thread == NULL)
-        return false;
-    if (in_another_loop(loader, thread))
+    loader_body *body = loader->object.body;
+    if (!body->active || in_another_loop(body, thread))
+        return;
+    end_loop(body);
+    fa_object_drop(&loader->object);
+}
+
+static bool begin_loop(loader_body *loader, const fa_thread *thread, fa_where where)
+{
+    if (loader->active)
         return fa_fail(FA_STATE_ERROR, where, "fa_for_each_batch",
                        "got a loader that is in a loop already (%s:%d), needs one that is free. Hint: make a second "
                        "loader over the same data set.",
                        loader->where.file, loader->where.line);
-    end_loop(loader);
     fa_dataset_body *set = loader->dataset->object.body;
     const fa_sampler_body *rule = rule_of(loader);
     loader->where = where;
@@ -246,7 +252,10 @@ static bool begin_loop(loader_body *loader, fa_where where)
     loader->thread = thread->id;
     loader->scope_id = 0;
     loader->at_end = false;
-    loader->delivered = loader->taken = loader->queued = 0;
+    loader->delivered = 0;
+    pthread_mutex_lock(&loader->mutex);
+    loader->taken = loader->queued = 0;
+    pthread_mutex_unlock(&loader->mutex);
     return true;
 }
 
@@ -255,10 +264,16 @@ fa_batch fa_batches_begin_(fa_loader *loader, fa_where where)
     fa_batch batch = {.index = -1, .where_ = where};
     if (!fa_ok() || !fa_object_check((fa_object *)loader, &fa_loader_class, "fa_for_each_batch", where))
         return batch;
-    loader_body *body = loader->object.body;
-    if (!begin_loop(body, where))
+    fa_thread *thread = fa_thread_get();
+    if (thread == NULL)
         return batch;
+    loader_body *body = loader->object.body;
     fa_object_borrow(&loader->object);
+    end_abandoned_loop(loader, thread);
+    if (!begin_loop(body, thread, where)) {
+        fa_object_drop(&loader->object);
+        return batch;
+    }
     batch.loader_ = loader;
     batch.loop_ = body->loop;
     return batch;
@@ -296,7 +311,7 @@ bool fa_batches_more_(fa_batch *batch)
         return false;
     batch->scope_ = fa_scope_begin_at(batch->where_);
     loader->scope_id = batch->scope_.id_;
-    if (batch->scope_.open_ && deliver(loader, batch))
+    if (batch->scope_.id_ != 0 && deliver(loader, batch))
         return true;
     memset(batch->item, 0, sizeof batch->item);
     batch->n = 0;
@@ -312,7 +327,7 @@ void fa_batches_next_(fa_batch *batch)
 
 void fa_batches_end_(fa_batch *batch)
 {
-    if (batch->scope_.open_)
+    if (batch->scope_.id_ != 0)
         fa_scope_end_(&batch->scope_);
     loader_body *loader = running(batch);
     if (loader != NULL)
@@ -354,7 +369,8 @@ static bool check_args(const fa_data_loader_args *args, int64_t length)
 {
     static const char *const call = "fa_data_loader";
     if (args->batch_size < 1)
-        return fa_fail(FA_VALUE_ERROR, args->where_, call, "got batch_size %lld, needs at least 1.",
+        return fa_fail(FA_VALUE_ERROR, args->where_, call,
+                       "got batch_size %lld, needs at least 1. Hint: 32 and 64 are usual.",
                        (long long)args->batch_size);
     if (args->num_workers < 0 || args->num_workers > MAX_WORKERS)
         return fa_fail(FA_VALUE_ERROR, args->where_, call,
@@ -367,8 +383,10 @@ static bool check_args(const fa_data_loader_args *args, int64_t length)
         return fa_fail(FA_VALUE_ERROR, args->where_, call,
                        "got a sampler and shuffle, needs one of them. Hint: the sampler says the order.");
     if (args->shuffle && length <= 0)
-        return fa_fail(FA_VALUE_ERROR, args->where_, call, "got a data set of %lld items to shuffle, needs at least 1.",
-                       (long long)length);
+        return fa_fail(
+            FA_VALUE_ERROR, args->where_, call,
+            "got a data set of %lld items to shuffle, needs at least 1. Hint: is it the right folder or part?",
+            (long long)length);
     return true;
 }
 
@@ -424,5 +442,8 @@ fa_loader *fa_loader_retain(fa_loader *loader)
 
 void fa_loader_free(fa_loader *loader)
 {
+    fa_thread *thread = loader != NULL && loader->object.body != NULL ? fa_thread_get() : NULL;
+    if (thread != NULL)
+        end_abandoned_loop(loader, thread);
     fa_object_free((fa_object *)loader);
 }

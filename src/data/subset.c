@@ -102,8 +102,9 @@ static bool part_sizes(const fa_random_split_args *args, int64_t length, int64_t
         size[p]++;
     if (total != length)
         return fa_fail(FA_VALUE_ERROR, args->where_, call,
-                       "got lengths whose sum is %lld, needs %lld, the number of items.", (long long)total,
-                       (long long)length);
+                       "got lengths whose sum is %lld, needs %lld, the number of items. Hint: fractions whose sum is 1 "
+                       "fit any number.",
+                       (long long)total, (long long)length);
     return true;
 }
 

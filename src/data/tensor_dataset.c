@@ -109,7 +109,8 @@ fa_dataset *fa_tensor_dataset_at(int count, fa_tensor *const *tensors, fa_where 
                 fine = fa_fail(FA_SHAPE_ERROR, where, call, "got tensor %d of shape [], needs a first dimension.", f);
             else if (f > 0 && meta.shape[0] != set->length)
                 fine = fa_fail(FA_SHAPE_ERROR, where, call,
-                               "got %lld items in tensor 0 but %lld in tensor %d, needs one number of items.",
+                               "got %lld items in tensor 0 but %lld in tensor %d, needs one number of items. Hint: "
+                               "dimension 0 counts the items.",
                                (long long)set->length, (long long)meta.shape[0], f);
         }
         if (fine) {

@@ -7,6 +7,7 @@ typedef struct running {
     fa_module_impl *module;
     fa_where where;
     uintptr_t address; /* of the call's frame */
+    uint64_t scope;    /* open at the call */
 } running;
 
 static _Thread_local running stack[FA_FORWARD_DEPTH];
@@ -14,10 +15,11 @@ static _Thread_local int depth;
 static _Thread_local const fa_forward_observer *observer;
 
 /* A program may longjmp out of a forward pass and leave its calls on the stack. A caller's frame lies above its
- * callee's, so what does not lie above `address` has been left. */
+ * callee's, so what does not lie above `address` has been left; so has a call from a scope younger than this one. */
 static void trim(uintptr_t address)
 {
-    while (depth > 0 && stack[depth - 1].address <= address)
+    uint64_t scope = depth > 0 ? fa_scope_mark() : 0;
+    while (depth > 0 && (stack[depth - 1].address <= address || stack[depth - 1].scope > scope))
         depth--;
 }
 
@@ -57,7 +59,7 @@ static bool enter(fa_module *module, fa_tensor *x, const char *what, fa_where wh
                        "got %d modules inside one another, needs fewer. Hint: does the forward function of %s call "
                        "fa_forward on itself?",
                        FA_FORWARD_DEPTH, module->impl_->class_name);
-    stack[depth++] = (running){module->impl_, where, address};
+    stack[depth++] = (running){module->impl_, where, address, fa_scope_mark()};
     if (observer)
         observer->enter(observer->context, module->impl_, x);
     return true;
@@ -84,8 +86,8 @@ __attribute__((noinline)) fa_tensor *fa_forward_at(fa_module *module, fa_tensor 
         return NULL;
     int at = depth - 1;
     if (!module->impl_->forward) {
-        fa_fail(FA_STATE_ERROR, where, "fa_forward",
-                "got a %s, which has no forward function. Hint: %s", module->impl_->class_name,
+        fa_fail(FA_STATE_ERROR, where, "fa_forward", "got a %s, which has no forward function. Hint: %s",
+                module->impl_->class_name,
                 module->impl_->criterion ? "a loss is called with fa_criterion(loss, outputs, labels)"
                 : module->impl_->list    ? "run its children one by one: fa_forward(fa_child(list, i), x)"
                                          : "give one to fa_module_new");

@@ -3,7 +3,8 @@
 
 #include <math.h>
 
-/* ---- Linear -------------------------------------------------------------------------------------------------------- */
+/* ---- Linear --------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct linear_layer {
     fa_module base;
@@ -32,8 +33,7 @@ fa_module *fa_nn_linear_at(const fa_nn_linear_args *args)
                 args->in_features < 0 ? "in_features" : "out_features");
         return NULL;
     }
-    fa_module *module =
-        fa_module_make(sizeof(linear_layer), "Linear", linear_forward, linear_describe, args->where_);
+    fa_module *module = fa_module_make(sizeof(linear_layer), "Linear", linear_forward, linear_describe, args->where_);
     if (!module)
         return NULL;
     linear_layer *layer = (linear_layer *)module;
@@ -45,15 +45,16 @@ fa_module *fa_nn_linear_at(const fa_nn_linear_args *args)
     double fan_in = (double)args->in_features, gain = sqrt(2.0 / (1 + sqrt(5.0) * sqrt(5.0)));
     double bound = fan_in > 0 ? sqrt(3.0) * (gain / sqrt(fan_in)) : 0, bias_bound = fan_in > 0 ? 1 / sqrt(fan_in) : 0;
     if (!fa_module_new_tensor(module, "weight", false, &weight, FA_INIT_UNIFORM, -bound, bound, args->where_) ||
-        (args->bias && !fa_module_new_tensor(module, "bias", false, &bias, FA_INIT_UNIFORM, -bias_bound, bias_bound,
-                                             args->where_))) {
+        (args->bias &&
+         !fa_module_new_tensor(module, "bias", false, &bias, FA_INIT_UNIFORM, -bias_bound, bias_bound, args->where_))) {
         fa_module_drop(module);
         return NULL;
     }
     return module;
 }
 
-/* ---- Dropout --------------------------------------------------------------------------------------------------------- */
+/* ---- Dropout
+ * --------------------------------------------------------------------------------------------------------- */
 
 typedef struct dropout_layer {
     fa_module base;
@@ -62,10 +63,8 @@ typedef struct dropout_layer {
 
 static fa_tensor *dropout_forward(fa_module *self, fa_tensor *x)
 {
-    fa_dropout_args args = {.where_ = fa_forward_where(),
-                            .x = x,
-                            .p = ((const dropout_layer *)self)->p,
-                            .training = fa_is_training(self)};
+    fa_dropout_args args = {
+        .where_ = fa_forward_where(), .x = x, .p = ((const dropout_layer *)self)->p, .training = fa_is_training(self)};
     return fa_dropout_at(&args);
 }
 
@@ -90,7 +89,8 @@ fa_module *fa_nn_dropout_at(const fa_nn_dropout_args *args)
     return module;
 }
 
-/* ---- ReLU ------------------------------------------------------------------------------------------------------------ */
+/* ---- ReLU
+ * ------------------------------------------------------------------------------------------------------------ */
 
 typedef struct relu_layer {
     fa_module base;
@@ -117,7 +117,8 @@ fa_module *fa_nn_relu_at(const fa_nn_relu_args *args)
     return module;
 }
 
-/* ---- Flatten ----------------------------------------------------------------------------------------------------------- */
+/* ---- Flatten
+ * ----------------------------------------------------------------------------------------------------------- */
 
 typedef struct flatten_layer {
     fa_module base;
@@ -147,7 +148,8 @@ fa_module *fa_nn_flatten_at(const fa_nn_flatten_args *args)
     return module;
 }
 
-/* ---- Softmax, LogSoftmax ----------------------------------------------------------------------------------------------- */
+/* ---- Softmax, LogSoftmax
+ * ----------------------------------------------------------------------------------------------- */
 
 typedef struct softmax_layer {
     fa_module base;
@@ -186,7 +188,8 @@ fa_module *fa_nn_log_softmax_at(int dim, fa_where where)
     return module;
 }
 
-/* ---- Identity ------------------------------------------------------------------------------------------------------------ */
+/* ---- Identity
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static fa_tensor *identity_forward(fa_module *self, fa_tensor *x)
 {

@@ -1,7 +1,9 @@
-/* Layers for images: conv2d, pooling, batch norm. Arguments are checked when the layer is made, not at the first batch. */
+/* Layers for images: conv2d, pooling, batch norm. Arguments are checked when the layer is made, not at the first batch.
+ */
 #include "nn/module.h"
 
 #include <math.h>
+#include <string.h>
 
 /* A pair as PyTorch keeps it: two numbers, and whether two were given (it prints so). */
 typedef struct pair {
@@ -29,8 +31,12 @@ static bool check_pair(const pair *p, int64_t least, const char *what, const cha
         return true;
     if (p->at[0] == FA_NONE)
         return fa_fail(FA_VALUE_ERROR, where, what, "got no %s, needs one. Hint: %s(..., .%s = 3)", name, what, name);
-    return fa_fail(FA_VALUE_ERROR, where, what, "got %s %lld x %lld, needs at least %lld", name, (long long)p->at[0],
-                   (long long)p->at[1], (long long)least);
+    const int64_t usual = least > 0 ? least : 1;
+    return fa_fail(
+        FA_VALUE_ERROR, where, what,
+        "got %s %lld x %lld (height x width), needs at least %lld. Hint: .%s = %lld, or .%s_hw = {%lld, %lld}", name,
+        (long long)p->at[0], (long long)p->at[1], (long long)least, name, (long long)usual,
+        strcmp(name, "kernel_size") ? name : "kernel", (long long)usual, (long long)usual);
 }
 
 /* A required number that is a count; `hint` shows the call. */
@@ -40,10 +46,12 @@ static bool check_count(int64_t value, const char *what, const char *name, const
         return true;
     if (value == FA_NONE)
         return fa_fail(FA_VALUE_ERROR, where, what, "got no %s, needs one. Hint: %s", name, hint);
-    return fa_fail(FA_VALUE_ERROR, where, what, "got %s %lld, needs at least 1. Hint: %s", name, (long long)value, hint);
+    return fa_fail(FA_VALUE_ERROR, where, what, "got %s %lld, needs at least 1. Hint: %s", name, (long long)value,
+                   hint);
 }
 
-/* ---- Conv2d -------------------------------------------------------------------------------------------------------- */
+/* ---- Conv2d --------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct conv2d_layer {
     fa_module base;
@@ -97,10 +105,14 @@ static bool conv2d_check(const fa_nn_conv2d_args *args, const conv2d_layer *laye
         !check_pair(&layer->dilation, 1, what, "dilation", where))
         return false;
     if (args->groups < 1)
-        return fa_fail(FA_VALUE_ERROR, where, what, "got groups %lld, needs at least 1", (long long)args->groups);
+        return fa_fail(FA_VALUE_ERROR, where, what,
+                       "got groups %lld, needs at least 1. Hint: leave it out for an ordinary convolution",
+                       (long long)args->groups);
     if (args->in_channels % args->groups || args->out_channels % args->groups)
         return fa_fail(FA_VALUE_ERROR, where, what,
-                       "got in_channels %lld, out_channels %lld and groups %lld, needs both to be multiples of groups",
+                       "got in_channels %lld, out_channels %lld and groups %lld, needs both to be multiples of groups. "
+                       "Hint: groups share the "
+                       "channels out evenly; leave it out for an ordinary convolution",
                        (long long)args->in_channels, (long long)args->out_channels, (long long)args->groups);
     if (!layer->same)
         return check_pair(&layer->padding, 0, what, "padding", where);
@@ -137,15 +149,16 @@ fa_module *fa_nn_conv2d_at(const fa_nn_conv2d_args *args)
     double gain = sqrt(2.0 / (1 + sqrt(5.0) * sqrt(5.0)));
     double bound = sqrt(3.0) * (gain / sqrt(fan_in)), bias_bound = 1 / sqrt(fan_in);
     if (!fa_module_new_tensor(module, "weight", false, &weight, FA_INIT_UNIFORM, -bound, bound, args->where_) ||
-        (args->bias && !fa_module_new_tensor(module, "bias", false, &bias, FA_INIT_UNIFORM, -bias_bound, bias_bound,
-                                             args->where_))) {
+        (args->bias &&
+         !fa_module_new_tensor(module, "bias", false, &bias, FA_INIT_UNIFORM, -bias_bound, bias_bound, args->where_))) {
         fa_module_drop(module);
         return NULL;
     }
     return module;
 }
 
-/* ---- MaxPool2d, AvgPool2d -------------------------------------------------------------------------------------------- */
+/* ---- MaxPool2d, AvgPool2d
+ * -------------------------------------------------------------------------------------------- */
 
 typedef struct pool2d_layer {
     fa_module base;
@@ -255,7 +268,8 @@ fa_module *fa_nn_avg_pool2d_at(const fa_nn_pool2d_args *args)
     return pool2d_new(args, false);
 }
 
-/* ---- BatchNorm2d ----------------------------------------------------------------------------------------------------- */
+/* ---- BatchNorm2d
+ * ----------------------------------------------------------------------------------------------------- */
 
 typedef struct batch_norm2d_layer {
     fa_module base;
@@ -319,8 +333,8 @@ fa_module *fa_nn_batch_norm2d_at(const fa_nn_batch_norm2d_args *args)
     fa_where where = args->where_;
     if (!check_count(args->num_features, "fa_nn_batch_norm2d", "num_features", "fa_nn_batch_norm2d(channels)", where))
         return NULL;
-    fa_module *module = fa_module_make(sizeof(batch_norm2d_layer), "BatchNorm2d", batch_norm2d_forward,
-                                       batch_norm2d_describe, where);
+    fa_module *module =
+        fa_module_make(sizeof(batch_norm2d_layer), "BatchNorm2d", batch_norm2d_forward, batch_norm2d_describe, where);
     if (!module)
         return NULL;
     batch_norm2d_layer *layer = (batch_norm2d_layer *)module;

@@ -37,12 +37,14 @@ static fa_module *loss_new(const fa_nn_loss_args *args, const char *what, const 
 {
     if ((int)args->reduction < FA_REDUCE_NONE || args->reduction > FA_REDUCE_SUM) {
         fa_fail(FA_VALUE_ERROR, args->where_, what,
-                "got reduction %d, needs FA_REDUCE_NONE, FA_REDUCE_MEAN or FA_REDUCE_SUM", (int)args->reduction);
+                "got reduction %d, needs FA_REDUCE_NONE, FA_REDUCE_MEAN or FA_REDUCE_SUM. Hint: leave it out for the "
+                "mean",
+                (int)args->reduction);
         return NULL;
     }
     if (!(args->label_smoothing >= 0 && args->label_smoothing <= 1)) {
-        fa_fail(FA_VALUE_ERROR, args->where_, what, "got label_smoothing %g, needs a number from 0 to 1",
-                args->label_smoothing);
+        fa_fail(FA_VALUE_ERROR, args->where_, what,
+                "got label_smoothing %g, needs a number from 0 to 1. Hint: 0.1 is usual", args->label_smoothing);
         return NULL;
     }
     fa_module *module = fa_module_make(sizeof(loss_module), class_name, NULL, NULL, args->where_);

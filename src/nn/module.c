@@ -44,7 +44,8 @@ int64_t fa_module_live_count(void)
     return count;
 }
 
-/* ---- Making -------------------------------------------------------------------------------------------------------- */
+/* ---- Making --------------------------------------------------------------------------------------------------------
+ */
 
 static pthread_once_t hooks_once = PTHREAD_ONCE_INIT;
 
@@ -91,7 +92,9 @@ fa_module *fa_module_new_at(const fa_module_args *args)
         name += 7;
     if (args->size_ < sizeof(fa_module)) {
         fa_fail(FA_VALUE_ERROR, args->where_, "fa_module_new",
-                "got a struct of %zu bytes, needs one that begins with `fa_module base`", args->size_);
+                "got a struct of %zu bytes, needs one that begins with `fa_module base`. Hint: typedef struct "
+                "{ fa_module base; ... } net;",
+                args->size_);
         return NULL;
     }
     fa_module *module = fa_module_make(args->size_, name, args->forward_, NULL, args->where_);
@@ -114,9 +117,11 @@ bool fa_module_check(const fa_module *module, const char *what, fa_where where)
                    "got a struct that is no module yet. Hint: make it with fa_module_new(type, forward)");
 }
 
-/* ---- Freeing ------------------------------------------------------------------------------------------------------- */
+/* ---- Freeing -------------------------------------------------------------------------------------------------------
+ */
 
-/* Drops one reference; what nobody holds any more is taken out of the live list and put before *dead. Under the lock. */
+/* Drops one reference; what nobody holds any more is taken out of the live list and put before *dead. Under the lock.
+ */
 static void release_locked(fa_module_impl *impl, fa_module_impl **dead)
 {
     if (--impl->refs > 0)
@@ -139,8 +144,6 @@ static void release_locked(fa_module_impl *impl, fa_module_impl **dead)
 
 static void free_dead(fa_module_impl *dead)
 {
-    if (dead)
-        fa_modules_changed();
     while (dead) {
         fa_module_impl *impl = dead;
         dead = impl->next_dead;
@@ -152,12 +155,8 @@ static void free_dead(fa_module_impl *dead)
         }
         for (int i = 0; i < impl->n_children; i++)
             fa_mfree(impl->children[i].name);
-        for (int k = 0; k < FA_LIST_COUNT; k++) {
-            for (int64_t i = 0; i < impl->lists[k].count; i++)
-                fa_mfree(impl->lists[k].name[i]);
-            fa_mfree(impl->lists[k].name);
-            fa_mfree(impl->lists[k].tensor);
-        }
+        for (int k = 0; k < FA_LIST_COUNT; k++)
+            fa_list_free(&impl->lists[k]);
         fa_mfree(impl->entries);
         fa_mfree(impl->children);
         fa_mfree(impl->class_name);
@@ -212,7 +211,8 @@ void fa_module_free(fa_module *module)
     }
 }
 
-/* ---- The tree ------------------------------------------------------------------------------------------------------ */
+/* ---- The tree ------------------------------------------------------------------------------------------------------
+ */
 
 static bool contains(const fa_module_impl *tree, const fa_module_impl *wanted)
 {
@@ -383,6 +383,9 @@ fa_module *fa_module_add_at(fa_module *parent, const char *name, fa_module *chil
     if (fa_module_check(parent, "fa_module_add", where) && fa_module_check(child, "fa_module_add", where) &&
         add_child(parent, name, child, where))
         return child;
+    /* A child that holds the parent is left alone: freeing it would free both. */
+    if (child && child->impl_ && parent && parent->impl_ && contains(child->impl_, parent->impl_))
+        return NULL;
     fa_module_drop(child);
     return NULL;
 }
@@ -410,10 +413,11 @@ fa_tensor *fa_module_put_leaf(fa_module *module, const char *name, bool buffer, 
     if (at >= 0) {
         fa_module_entry *old = &impl->entries[at];
         if (old->buffer != buffer || !same_shape(&old->leaf->meta, &leaf->meta)) {
-            fa_fail(FA_SHAPE_ERROR, where, "fa_own_parameter",
-                    "got a %s %s for \"%s\" of %s, needs a %s of %s. Hint: what replaces a tensor has its kind and shape",
-                    buffer ? "buffer" : "parameter", fa_shape_text(&leaf->meta), name, impl->class_name,
-                    old->buffer ? "buffer" : "parameter", fa_shape_text(&old->leaf->meta));
+            fa_fail(
+                FA_SHAPE_ERROR, where, "fa_own_parameter",
+                "got a %s %s for \"%s\" of %s, needs a %s of %s. Hint: what replaces a tensor has its kind and shape",
+                buffer ? "buffer" : "parameter", fa_shape_text(&leaf->meta), name, impl->class_name,
+                old->buffer ? "buffer" : "parameter", fa_shape_text(&old->leaf->meta));
             goto failed;
         }
         fa_init_pending();

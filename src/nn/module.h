@@ -44,6 +44,7 @@ typedef struct fa_list_cache {
     fa_tensor **tensor;
     char **name;
 } fa_list_cache;
+void fa_list_free(fa_list_cache *list);
 enum { FA_LIST_PARAMETERS, FA_LIST_BUFFERS, FA_LIST_STATE, FA_LIST_COUNT };
 
 typedef fa_tensor *(*fa_criterion_function)(fa_module *self, fa_tensor *input, fa_tensor *target, fa_where where);
@@ -60,14 +61,14 @@ typedef struct fa_module_impl {
     int refs, held, parents;
     bool floating, training;
     bool was_training; /* while a summary runs */
-    bool list; /* prints runs of equal children as one */
-    bool counted; /* a mark of a traversal that visits a shared module once */
+    bool list;         /* prints runs of equal children as one */
+    bool counted;      /* a mark of a traversal that visits a shared module once */
     int next_order;
     int n_entries, n_children;
     fa_module_entry *entries;
     fa_child_link *children;
-    struct fa_module_impl *parent; /* the first one; NULL: a root */
-    const char *name;              /* in that parent */
+    struct fa_module_impl *parent;          /* the first one; NULL: a root */
+    const char *name;                       /* in that parent */
     struct fa_module_impl *previous, *next; /* live modules, oldest first */
     struct fa_module_impl *next_dead;
     fa_list_cache lists[FA_LIST_COUNT];

@@ -1,9 +1,9 @@
 /* The summary table. A forward pass is recorded on an input of the given shape, in evaluation mode and without history;
  * what a layer does is read from the nodes that it recorded, and nothing is computed.
  *
- * Receptive field of a node: r = r_in + (kernel - 1) * dilation * j_in and j = j_in * stride for windows, where j is the
- * distance in the input of two neighbouring outputs (Araujo et al. 2019); the largest over the inputs elsewhere; the
- * whole image behind a matrix product or a mean. */
+ * Receptive field of a node: r = r_in + (kernel - 1) * dilation * j_in and j = j_in * stride for windows, where j is
+ * the distance in the input of two neighbouring outputs (Araujo et al. 2019); the largest over the inputs elsewhere;
+ * the whole image behind a matrix product or a mean. */
 #include "nn/module.h"
 
 #include <string.h>
@@ -41,7 +41,8 @@ typedef struct summary {
     bool failed; /* no memory */
 } summary;
 
-/* ---- Fields of nodes --------------------------------------------------------------------------------------------------- */
+/* ---- Fields of nodes
+ * --------------------------------------------------------------------------------------------------- */
 
 static field *find(summary *s, uint64_t serial)
 {
@@ -146,7 +147,8 @@ static field visit(summary *s, const fa_node *node)
     return f;
 }
 
-/* ---- Rows ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Rows
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 /* 1234567 as "1,234,567". */
 static void add_number(fa_text *text, double value)
@@ -237,7 +239,8 @@ static void leave(void *context, fa_module_impl *module, fa_tensor *output)
         add_row(s, module, node, &f, &own);
 }
 
-/* ---- The table -------------------------------------------------------------------------------------------------------------- */
+/* ---- The table
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static void begin_modes(fa_module_impl *impl)
 {
@@ -306,8 +309,7 @@ static void add_totals(fa_text *text, const summary *s, fa_module *module, fa_wh
 
 static void add_table(fa_text *text, const summary *s)
 {
-    static const row head = {
-        {"layer", "output", "receptive field", "parameters", "multiply-adds", "memory"}};
+    static const row head = {{"layer", "output", "receptive field", "parameters", "multiply-adds", "memory"}};
     int width[COLUMNS];
     for (int c = 0; c < COLUMNS; c++) {
         width[c] = (int)strlen(head.cell[c]);

@@ -54,9 +54,9 @@ fa_tensor *fa_own_shape_at(fa_module *module, const char *name, fa_shape shape, 
                 fa_dtype_name((int)args->dtype));
         return NULL;
     }
-    fa_tensor *tensor = fa_module_new_tensor(module, name, args->buffer_, &meta,
-                                             drawn ? FA_INIT_UNIFORM : FA_INIT_CONSTANT, drawn ? lo : args->fill, hi,
-                                             args->where_);
+    fa_tensor *tensor =
+        fa_module_new_tensor(module, name, args->buffer_, &meta, drawn ? FA_INIT_UNIFORM : FA_INIT_CONSTANT,
+                             drawn ? lo : args->fill, hi, args->where_);
     if (tensor && args->frozen)
         fa_handle_leaf(tensor)->requires_grad = false;
     return tensor;
@@ -91,7 +91,8 @@ fa_tensor *fa_own_tensor_at(fa_module *module, const char *name, fa_tensor *valu
     return fa_module_put_leaf(module, name, args->buffer_, leaf, args->where_);
 }
 
-/* ---- Lists --------------------------------------------------------------------------------------------------------- */
+/* ---- Lists ---------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct builder {
     fa_list_cache *list;
@@ -153,6 +154,23 @@ static void walk(builder *b, const fa_module_impl *impl)
     }
 }
 
+void fa_list_free(fa_list_cache *list)
+{
+    for (int64_t i = 0; i < list->count; i++)
+        fa_mfree(list->name[i]);
+    fa_mfree(list->name);
+    fa_mfree(list->tensor);
+    *list = (fa_list_cache){0};
+}
+
+static bool same_list(const fa_list_cache *a, const fa_list_cache *b)
+{
+    bool same = a->count == b->count;
+    for (int64_t i = 0; same && i < a->count; i++)
+        same = a->tensor[i] == b->tensor[i] && strcmp(a->name[i], b->name[i]) == 0;
+    return same;
+}
+
 static fa_tensor_list list_of(fa_module *module, int kind, const char *what, fa_where where)
 {
     if (!fa_module_check(module, what, where))
@@ -160,17 +178,23 @@ static fa_tensor_list list_of(fa_module *module, int kind, const char *what, fa_
     fa_list_cache *list = &module->impl_->lists[kind];
     uint64_t version = fa_modules_version();
     if (list->version != version) {
-        for (int64_t i = 0; i < list->count; i++)
-            fa_mfree(list->name[i]);
-        list->count = 0;
-        builder b = {.list = list, .kind = kind};
+        fa_list_cache fresh = {.version = version};
+        builder b = {.list = &fresh, .kind = kind};
         walk(&b, module->impl_);
         b.failed |= b.path.failed;
         fa_text_free(&b.path);
-        list->version = b.failed ? 0 : version;
         if (b.failed) {
-            fa_fail_memory(where, (size_t)list->capacity * sizeof *list->name);
+            fa_list_free(&fresh);
+            fa_fail_memory(where, sizeof *fresh.name);
             return (fa_tensor_list){0};
+        }
+        /* What was handed out stays as it is unless this very tree has changed. */
+        if (list->version && same_list(list, &fresh)) {
+            fa_list_free(&fresh);
+            list->version = version;
+        } else {
+            fa_list_free(list);
+            *list = fresh;
         }
     }
     return (fa_tensor_list){list->tensor, (const char *const *)list->name, list->count};
@@ -202,7 +226,8 @@ fa_tensor *fa_find_at(fa_module *module, const char *key, fa_where where)
     fa_text keys = {0};
     for (int64_t i = 0; i < list.count && i < 12; i++)
         fa_text_add(&keys, "%s%s", i ? ", " : "", list.name[i]);
-    fa_fail(FA_VALUE_ERROR, where, "fa_find", "got the key \"%s\", needs one of the %lld of this %s: %s%s. Hint: "
+    fa_fail(FA_VALUE_ERROR, where, "fa_find",
+            "got the key \"%s\", needs one of the %lld of this %s: %s%s. Hint: "
             "fa_state_dict(module) lists them",
             key, (long long)list.count, module->impl_->class_name, keys.data ? keys.data : "it has none",
             list.count > 12 ? ", ..." : "");
@@ -226,9 +251,10 @@ fa_module *fa_submodule_at(fa_module *module, const char *path, fa_where where)
             fa_text names = {0};
             for (int i = 0; i < impl->n_children; i++)
                 fa_text_add(&names, "%s%s", i ? ", " : "", impl->children[i].name);
-            fa_fail(FA_VALUE_ERROR, where, "fa_submodule",
-                    "got the path \"%s\", but %s has no child \"%.*s\"; needs one of: %s. Hint: fa_print shows the tree",
-                    path, impl->class_name, (int)length, part, names.data ? names.data : "it has none");
+            fa_fail(
+                FA_VALUE_ERROR, where, "fa_submodule",
+                "got the path \"%s\", but %s has no child \"%.*s\"; needs one of: %s. Hint: fa_print shows the tree",
+                path, impl->class_name, (int)length, part, names.data ? names.data : "it has none");
             fa_text_free(&names);
             return NULL;
         }
@@ -238,7 +264,8 @@ fa_module *fa_submodule_at(fa_module *module, const char *path, fa_where where)
     return at;
 }
 
-/* ---- Modes and places ------------------------------------------------------------------------------------------------ */
+/* ---- Modes and places
+ * ------------------------------------------------------------------------------------------------ */
 
 static void set_training(fa_module_impl *impl, bool on)
 {
@@ -294,7 +321,8 @@ static bool usable(fa_device device, fa_where where)
     if (device == FA_CPU)
         return true;
     if (device != FA_CUDA)
-        return fa_fail(FA_VALUE_ERROR, where, "fa_to", "got device %d, needs FA_CPU or FA_CUDA", (int)device);
+        return fa_fail(FA_VALUE_ERROR, where, "fa_to",
+                       "got device %d, needs FA_CPU or FA_CUDA. Hint: fa_to(model, FA_CPU)", (int)device);
     if (!fa_cuda_is_available())
         return fa_fail(FA_STATE_ERROR, where, "fa_to",
                        "got FA_CUDA, needs a GPU that can be used: %s. Hint: fa_cuda_is_available() ? FA_CUDA : FA_CPU",

@@ -23,7 +23,6 @@ static void reference(const fa_kernel_args *args)
     FA_FOR_FLOATS(args->in_meta[0]->dtype, ACCUMULATE);
 }
 
-
 const fa_op_def fa_op_accumulate = {
     .name = "accumulate",
     .writes = 1,

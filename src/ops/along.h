@@ -13,7 +13,8 @@ fa_along fa_along_of(const fa_meta *in, int64_t dim);
 bool fa_infer_along(fa_node *node);
 fa_node *fa_record_along(fa_op op, fa_node *x, int dim, bool keepdim);
 
-/* For every line of x: `at` is the index of its first maximum, where a NaN is above all numbers; DO uses o, i and at. */
+/* For every line of x: `at` is the index of its first maximum, where a NaN is above all numbers; DO uses o, i and at.
+ */
 #define FA_EACH_MAXIMUM(T, X, DO)                                                                                      \
     {                                                                                                                  \
         const T *x = (X);                                                                                              \

@@ -20,8 +20,8 @@ bool fa_infer_along(fa_node *node)
     int ndim = 0;
     if (in->ndim > 0 && in->shape[node->ints[0]] == 0)
         return fa_refuse(FA_INDEX_ERROR, fa_op_table[node->op]->name,
-                         "got %s, needs at least one element in dimension %d to choose from", fa_shape_text(in),
-                         (int)node->ints[0]);
+                         "got %s, needs at least one element in dimension %d to choose from. Hint: is the batch empty?",
+                         fa_shape_text(in), (int)node->ints[0]);
     for (int d = 0; d < in->ndim; d++) {
         if (d != node->ints[0])
             shape[ndim++] = in->shape[d];

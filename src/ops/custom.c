@@ -1,6 +1,6 @@
-/* custom: an op from outside the library, node->user its fa_custom_op; ints: dtype, ndim, sizes of the result; floats: the
- * call's numbers. custom_grad: the gradient of one input, from the inputs, the output and its gradient, by the op's own
- * backward; ints[0] says which input, ints[1] how many there are. */
+/* custom: an op from outside the library, node->user its fa_custom_op; ints: dtype, ndim, sizes of the result; floats:
+ * the call's numbers. custom_grad: the gradient of one input, from the inputs, the output and its gradient, by the op's
+ * own backward; ints[0] says which input, ints[1] how many there are. */
 #include "ops/kernel_types.h"
 #include "ops/rules.h"
 
@@ -93,8 +93,7 @@ static void grad_reference(const fa_kernel_args *args)
     call.output_shape = shape_of(args->in_meta[inputs]);
     call.output_dtype = (fa_dtype)args->in_meta[inputs]->dtype;
     call.input_grad[which] = args->out[0];
-    memset(args->out[0], 0,
-           (size_t)(fa_meta_numel(args->out_meta[0]) * fa_dtype_size(args->out_meta[0]->dtype)));
+    memset(args->out[0], 0, (size_t)(fa_meta_numel(args->out_meta[0]) * fa_dtype_size(args->out_meta[0]->dtype)));
     ((const fa_custom_op *)args->user)->backward(&call);
 }
 
@@ -135,7 +134,8 @@ fa_tensor *fa_custom_at(const fa_custom_args *args)
     fa_meta meta;
     if (op->shape && !op->shape(&call)) {
         if (fa_ok())
-            fa_refuse(FA_SHAPE_ERROR, op->name, "its shape function refused the inputs without a reason. Hint: call "
+            fa_refuse(FA_SHAPE_ERROR, op->name,
+                      "its shape function refused the inputs without a reason. Hint: call "
                       "fa_raise there");
         return NULL;
     }

@@ -5,8 +5,8 @@
  *         FA_BINARY(x + y, x + y, x || y);
  *     }
  *
- * FLOAT is the formula on float and double `x`, `y`; INT the one on integers, taken as uint64_t so that it wraps, and cut
- * to the type; BOOL the one on bool. In the scalar loops `s` is floats[0] in the same type. */
+ * FLOAT is the formula on float and double `x`, `y`; INT the one on integers, taken as uint64_t so that it wraps, and
+ * cut to the type; BOOL the one on bool. In the scalar loops `s` is floats[0] in the same type. */
 #ifndef FA_OPS_ELEMENTWISE_H
 #define FA_OPS_ELEMENTWISE_H
 

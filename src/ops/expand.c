@@ -1,8 +1,6 @@
 /* expand: x repeated to a wider shape, as in broadcasting (fa_shape_ints). Gradient: summed back (sum_to). */
 #include "ops/views.h"
 
-#include <string.h>
-
 static bool infer(fa_node *node)
 {
     const fa_shape_ints *ints = (const fa_shape_ints *)node->ints;
@@ -14,7 +12,8 @@ static bool infer(fa_node *node)
         fits = in->shape[d] == 1 || in->shape[d] == node->meta.shape[added + d];
     if (!fits)
         return fa_refuse(FA_SHAPE_ERROR, "expand",
-                         "got %s to expand to %s, needs sizes that are equal, or 1 in the tensor, counted from the last",
+                         "got %s to expand to %s, needs sizes that are equal, or 1 in the tensor, counted from the "
+                         "last. Hint: fa_unsqueeze makes a dimension of size 1",
                          fa_shape_text(in), fa_shape_text(&node->meta));
     fa_mark_contiguity(node);
     return true;

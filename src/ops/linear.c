@@ -4,7 +4,6 @@
 #include "ops/rules.h"
 
 #include <stdio.h>
-#include <string.h>
 
 /* "10 x 7 x 7": what a flattening of x from dimension 1 on multiplies. */
 static void factors_text(const fa_meta *meta, char *text, size_t size)
@@ -28,29 +27,33 @@ static bool refuse_features(const fa_node *x, const fa_meta *weight)
         factors_text(meta, factors, sizeof factors);
         const char *flattened = fa_dims_text(2, (int64_t[]){meta->shape[0], flat});
         if (flat == needs)
-            return fa_refuse(FA_SHAPE_ERROR, "linear",
-                             "got %s, needs %lld features in the last dimension: the weight is %s. Hint: flatten first: "
-                             "fa_flatten(x, 1) gives %s",
-                             got, needs, shape, flattened);
+            return fa_refuse(
+                FA_SHAPE_ERROR, "linear",
+                "got %s, needs %lld features in the last dimension: the weight is %s. Hint: flatten first: "
+                "fa_flatten(x, 1) gives %s",
+                got, needs, shape, flattened);
         if (meta->ndim >= 4)
-            return fa_refuse(FA_SHAPE_ERROR, "linear",
-                             "got %s, needs %lld features in the last dimension: the weight is %s. Hint: flatten first: "
-                             "fa_flatten(x, 1) gives %s; and write in_features = %lld (%s)",
-                             got, needs, shape, flattened, (long long)flat, factors);
+            return fa_refuse(
+                FA_SHAPE_ERROR, "linear",
+                "got %s, needs %lld features in the last dimension: the weight is %s. Hint: flatten first: "
+                "fa_flatten(x, 1) gives %s; and write in_features = %lld (%s)",
+                got, needs, shape, flattened, (long long)flat, factors);
     }
     /* Already flattened: the factors tell where the number comes from. */
     const fa_node *before = x->op == FA_OP_reshape ? x->in[0] : NULL;
     if (meta->ndim == 2 && before && before->meta.ndim >= 3 && before->meta.shape[0] == meta->shape[0]) {
         factors_text(&before->meta, factors, sizeof factors);
-        return fa_refuse(FA_SHAPE_ERROR, "linear",
-                         "got %s, needs %lld features in the last dimension: the weight is %s. Hint: write in_features = "
-                         "%lld (%s)",
-                         got, needs, shape, last, factors);
+        return fa_refuse(
+            FA_SHAPE_ERROR, "linear",
+            "got %s, needs %lld features in the last dimension: the weight is %s. Hint: write in_features = "
+            "%lld (%s)",
+            got, needs, shape, last, factors);
     }
-    return fa_refuse(FA_SHAPE_ERROR, "linear",
-                     "got %s, needs %lld features in the last dimension: the weight is %s. Hint: write in_features = %lld, "
-                     "or give it %lld features",
-                     got, needs, shape, last, needs);
+    return fa_refuse(
+        FA_SHAPE_ERROR, "linear",
+        "got %s, needs %lld features in the last dimension: the weight is %s. Hint: write in_features = %lld, "
+        "or give it %lld features",
+        got, needs, shape, last, needs);
 }
 
 static bool infer(fa_node *node)
@@ -64,10 +67,11 @@ static bool infer(fa_node *node)
         return fa_refuse(FA_SHAPE_ERROR, "linear", "got a single number, needs %lld features: the weight is %s",
                          (long long)weight->shape[1], fa_shape_text(weight));
     if (x->dtype != weight->dtype || (bias && bias->dtype != weight->dtype))
-        return fa_refuse(FA_DTYPE_ERROR, "linear", "got %s %s, needs %s, the type of the weight. Hint: fa_to_dtype(x, %s)",
+        return fa_refuse(FA_DTYPE_ERROR, "linear",
+                         "got %s %s, needs %s, the type of the weight. Hint: fa_to_dtype(x, %s)",
                          x->dtype != weight->dtype ? "input of type" : "bias of type",
-                         fa_dtype_name(x->dtype != weight->dtype ? x->dtype : bias->dtype), fa_dtype_name(weight->dtype),
-                         weight->dtype == FA_DT_FLOAT64 ? "FA_FLOAT64" : "FA_FLOAT32");
+                         fa_dtype_name(x->dtype != weight->dtype ? x->dtype : bias->dtype),
+                         fa_dtype_name(weight->dtype), weight->dtype == FA_DT_FLOAT64 ? "FA_FLOAT64" : "FA_FLOAT32");
     if (!fa_is_float(weight->dtype))
         return fa_refuse(FA_DTYPE_ERROR, "linear", "got %s, needs float32 or float64. Hint: fa_to_dtype(x, FA_FLOAT32)",
                          fa_dtype_name(weight->dtype));

@@ -1,6 +1,6 @@
 /* matmul: y = op(a) op(b), where op transposes the last two dimensions if ints[0] (a) or ints[1] (b) is set; the
- * dimensions before them are batches, broadcast. Gradients: da = g op(b)^T, db = op(a)^T g, transposed where the operand
- * is, summed over what was broadcast. fa_matmul brings vectors and unbatched right operands to this form. */
+ * dimensions before them are batches, broadcast. Gradients: da = g op(b)^T, db = op(a)^T g, transposed where the
+ * operand is, summed over what was broadcast. fa_matmul brings vectors and unbatched right operands to this form. */
 #include "ops/kernel_types.h"
 #include "ops/rules.h"
 
@@ -70,7 +70,9 @@ static void gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
 
 static const char *grad_label(const fa_node *node)
 {
-    return node->meta.ndim == 2 ? "MmBackward0" : node->in[0]->meta.ndim == 2 ? "CloneBackward0" : "UnsafeViewBackward0";
+    return node->meta.ndim == 2          ? "MmBackward0"
+           : node->in[0]->meta.ndim == 2 ? "CloneBackward0"
+                                         : "UnsafeViewBackward0";
 }
 
 /* Which matrix of an operand belongs to matrix `batch` of the result. */

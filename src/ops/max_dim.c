@@ -1,5 +1,5 @@
-/* max_dim: the maximum along a dimension, a NaN above all numbers. max_dim_grad(g, x): the gradient goes to the index that
- * argmax gives, the first of equal ones. */
+/* max_dim: the maximum along a dimension, a NaN above all numbers. max_dim_grad(g, x): the gradient goes to the index
+ * that argmax gives, the first of equal ones. */
 #include "ops/along.h"
 #include "ops/kernel_types.h"
 

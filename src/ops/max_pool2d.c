@@ -40,7 +40,7 @@ static bool grad_infer(fa_node *node)
     return fa_window_set_meta(node, ((const fa_pool2d_ints *)node->ints)->input_shape);
 }
 
-/* Position in `plane` of the maximum of the window of y[i, j]; the window has an element inside x. */
+/* Position in `plane` of the maximum of the window of y[i, j]; -1: a dilated window can lie in padding alone. */
 #define DEFINE_WINNER(T)                                                                                               \
     static int64_t winner_##T(const T *plane, int64_t H, int64_t W, const fa_pool2d_ints *ints, int64_t i, int64_t j)  \
     {                                                                                                                  \
@@ -70,8 +70,10 @@ static bool grad_infer(fa_node *node)
         T *y = args->out[0];                                                                                           \
         for (int64_t plane = 0; plane < in[0] * in[1]; plane++, x += in[2] * in[3])                                    \
             for (int64_t i = 0; i < out[2]; i++)                                                                       \
-                for (int64_t j = 0; j < out[3]; j++)                                                                   \
-                    *y++ = x[winner_##T(x, in[2], in[3], ints, i, j)];                                                 \
+                for (int64_t j = 0; j < out[3]; j++) {                                                                 \
+                    const int64_t at = winner_##T(x, in[2], in[3], ints, i, j);                                        \
+                    *y++ = at < 0 ? -(T)INFINITY : x[at];                                                              \
+                }                                                                                                      \
     }
 
 #define DEFINE_MAX_POOL2D_GRAD(T)                                                                                      \
@@ -84,8 +86,11 @@ static bool grad_infer(fa_node *node)
         memset(dx, 0, (size_t)fa_meta_numel(args->out_meta[0]) * sizeof *dx);                                          \
         for (int64_t plane = 0; plane < in[0] * in[1]; plane++, x += in[2] * in[3], dx += in[2] * in[3])               \
             for (int64_t i = 0; i < out[2]; i++)                                                                       \
-                for (int64_t j = 0; j < out[3]; j++)                                                                   \
-                    dx[winner_##T(x, in[2], in[3], ints, i, j)] += *g++;                                               \
+                for (int64_t j = 0; j < out[3]; j++, g++) {                                                            \
+                    const int64_t at = winner_##T(x, in[2], in[3], ints, i, j);                                        \
+                    if (at >= 0)                                                                                       \
+                        dx[at] += *g;                                                                                  \
+                }                                                                                                      \
     }
 
 DEFINE_WINNER(float)

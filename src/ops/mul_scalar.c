@@ -22,7 +22,8 @@ const fa_op_def fa_op_mul_scalar = {
 
 static fa_node *record(fa_node *x, double number)
 {
-    return x ? fa_record_scalar(FA_OP_mul_scalar, fa_record_cast(x, fa_promote_number(&x->meta, number)), number) : NULL;
+    return x ? fa_record_scalar(FA_OP_mul_scalar, fa_record_cast(x, fa_promote_number(&x->meta, number)), number)
+             : NULL;
 }
 
 fa_tensor *fa_mul_number_at(fa_tensor *a, double b, fa_where where)

@@ -4,7 +4,8 @@
 static bool infer(fa_node *node)
 {
     if (node->in[0]->meta.dtype == FA_DT_BOOL)
-        return fa_refuse(FA_DTYPE_ERROR, "neg", "got bool, needs numbers. Hint: fa_eq(x, 0) turns true and false round");
+        return fa_refuse(FA_DTYPE_ERROR, "neg",
+                         "got bool, needs numbers. Hint: fa_eq(x, 0) turns true and false round");
     return fa_infer_same(node);
 }
 

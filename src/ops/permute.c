@@ -1,8 +1,6 @@
 /* permute: dimension d of the result is dimension dim[d] of the input (fa_permute_ints). Gradient: permuted back. */
 #include "ops/views.h"
 
-#include <string.h>
-
 static bool infer(fa_node *node)
 {
     const fa_permute_ints *ints = (const fa_permute_ints *)node->ints;
@@ -72,7 +70,8 @@ fa_tensor *fa_permute_at(fa_tensor *x, fa_shape dims, fa_where where)
         if (dim < 0)
             return NULL;
         if (seen >> dim & 1) {
-            fa_refuse(FA_VALUE_ERROR, "permute", "got %s, needs each dimension once",
+            fa_refuse(FA_VALUE_ERROR, "permute",
+                      "got %s, needs each dimension once. Hint: fa_transpose swaps two dimensions",
                       fa_dims_text(dims.ndim, dims.size));
             return NULL;
         }

@@ -6,7 +6,8 @@
 static bool infer(fa_node *node)
 {
     if (!fa_is_float(node->in[0]->meta.dtype) && node->floats[0] < 0)
-        return fa_refuse(FA_VALUE_ERROR, "pow", "got %s to the power %g, needs an exponent of 0 or more for integers. "
+        return fa_refuse(FA_VALUE_ERROR, "pow",
+                         "got %s to the power %g, needs an exponent of 0 or more for integers. "
                          "Hint: fa_to_dtype(x, FA_FLOAT32)",
                          fa_dtype_name(node->in[0]->meta.dtype), node->floats[0]);
     return fa_infer_same(node);
@@ -38,12 +39,12 @@ static uint64_t power(uint64_t base, uint64_t exponent)
 #define POWER(T, SQRT, POW)                                                                                            \
     {                                                                                                                  \
         const double s = args->floats[0];                                                                              \
-        if (s == 1)                                                                                               \
+        if (s == 1)                                                                                                    \
             FA_UNARY_LOOP(T, T, T, x)                                                                                  \
         else if (s == 2)                                                                                               \
-            FA_UNARY_LOOP(T, T, T, (x * x))                                                                               \
+            FA_UNARY_LOOP(T, T, T, (x * x))                                                                            \
         else if (s == 3)                                                                                               \
-            FA_UNARY_LOOP(T, T, T, (x * x) * x)                                                                            \
+            FA_UNARY_LOOP(T, T, T, (x * x) * x)                                                                        \
         else if (s == -1)                                                                                              \
             FA_UNARY_LOOP(T, T, T, 1 / x)                                                                              \
         else if (s == -2)                                                                                              \
@@ -56,8 +57,7 @@ static uint64_t power(uint64_t base, uint64_t exponent)
             FA_UNARY_LOOP(T, T, T, POW(x, (T)s))                                                                       \
     }
 
-#define WHOLE_POWER(T)                                                                                                 \
-    FA_UNARY_LOOP(T, uint64_t, T, power(x, (uint64_t)fa_number_int(args->floats[0])))
+#define WHOLE_POWER(T) FA_UNARY_LOOP(T, uint64_t, T, power(x, (uint64_t)fa_number_int(args->floats[0])))
 
 static void reference(const fa_kernel_args *args)
 {
@@ -90,5 +90,6 @@ fa_tensor *fa_pow_at(fa_tensor *a, double exponent, fa_where where)
     fa_node *x = fa_use(a, "pow", "a");
     if (!x)
         return NULL;
-    return fa_handle(fa_record_scalar(FA_OP_pow_scalar, fa_record_cast(x, fa_promote_number(&x->meta, exponent)), exponent));
+    return fa_handle(
+        fa_record_scalar(FA_OP_pow_scalar, fa_record_cast(x, fa_promote_number(&x->meta, exponent)), exponent));
 }

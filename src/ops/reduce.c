@@ -73,12 +73,15 @@ bool fa_reduce_mask(const fa_node *x, const fa_shape *dims, int64_t *mask, const
     *mask = 0;
     for (int i = 0; i < dims->ndim; i++) {
         const int64_t named = dims->size[i];
-        const int dim = fa_wrap_dim(named < INT32_MIN ? INT32_MIN : named > INT32_MAX ? INT32_MAX : (int)named,
+        const int dim = fa_wrap_dim(named < INT32_MIN   ? INT32_MIN
+                                    : named > INT32_MAX ? INT32_MAX
+                                                        : (int)named,
                                     x->meta.ndim, what);
         if (dim < 0)
             return false;
         if (*mask >> dim & 1)
-            return fa_refuse(FA_VALUE_ERROR, what, "got dimension %d twice in dims, needs each once", dim);
+            return fa_refuse(FA_VALUE_ERROR, what,
+                             "got dimension %d twice in dims, needs each once. Hint: leave one of them out", dim);
         *mask |= INT64_C(1) << dim;
     }
     *mask &= (INT64_C(1) << x->meta.ndim) - 1;

@@ -116,16 +116,18 @@ static bool complete(const fa_node *x, const fa_shape *shape, int64_t *size, con
                          fa_dims_text(shape->ndim, shape->size));
     if (missing >= 0) {
         if (!fits || have % known != 0)
-            return fa_refuse(FA_SHAPE_ERROR, what, "got %s, needs sizes whose product divides %lld, the elements of %s",
-                             fa_dims_text(shape->ndim, shape->size), (long long)have, fa_shape_text(&x->meta));
+            return fa_refuse(
+                FA_SHAPE_ERROR, what,
+                "got %s, needs sizes whose product divides %lld, the elements of %s. Hint: -1 stands for what is left",
+                fa_dims_text(shape->ndim, shape->size), (long long)have, fa_shape_text(&x->meta));
         size[missing] = have / known;
         return true;
     }
     if (!fits || known != have)
-        return fa_refuse(FA_SHAPE_ERROR, what,
-                         "got %s (%lld elements), needs the %lld elements of %s. Hint: one size may be -1 to be worked out",
-                         fa_dims_text(shape->ndim, shape->size), (long long)known, (long long)have,
-                         fa_shape_text(&x->meta));
+        return fa_refuse(
+            FA_SHAPE_ERROR, what,
+            "got %s (%lld elements), needs the %lld elements of %s. Hint: one size may be -1 to be worked out",
+            fa_dims_text(shape->ndim, shape->size), (long long)known, (long long)have, fa_shape_text(&x->meta));
     return true;
 }
 
@@ -168,8 +170,10 @@ fa_tensor *fa_flatten_at(fa_tensor *x, int start_dim, int end_dim, fa_where wher
     if (node->meta.ndim == 0)
         return fa_reshaped(x, node, 1, &(int64_t){1}, FA_VIEW);
     if (start > end) {
-        fa_refuse(FA_VALUE_ERROR, "flatten", "got start_dim %d after end_dim %d, needs start_dim <= end_dim for %s",
-                  start_dim, end_dim, fa_shape_text(&node->meta));
+        fa_refuse(
+            FA_VALUE_ERROR, "flatten",
+            "got start_dim %d after end_dim %d, needs start_dim <= end_dim for %s. Hint: -1 is the last dimension",
+            start_dim, end_dim, fa_shape_text(&node->meta));
         return NULL;
     }
     if (start == end)

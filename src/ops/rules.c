@@ -51,8 +51,8 @@ static int kind_of(int dtype)
 
 static int wider(int a, int b)
 {
-    static const int8_t rank[FA_DT_COUNT] = {
-        [FA_DT_BOOL] = 0, [FA_DT_UINT8] = 1, [FA_DT_INT32] = 2, [FA_DT_INT64] = 3, [FA_DT_FLOAT32] = 4, [FA_DT_FLOAT64] = 5};
+    static const int8_t rank[FA_DT_COUNT] = {[FA_DT_BOOL] = 0,  [FA_DT_UINT8] = 1,   [FA_DT_INT32] = 2,
+                                             [FA_DT_INT64] = 3, [FA_DT_FLOAT32] = 4, [FA_DT_FLOAT64] = 5};
     return rank[a] >= rank[b] ? a : b;
 }
 

@@ -28,7 +28,7 @@ int64_t fa_number_int(double number);
 typedef enum fa_view_kind {
     FA_VIEW,
     FA_VIEW_ALIAS, /* reshape of elements that lie in another order, but need no copy */
-    FA_VIEW_COPY, /* reshape of elements that do not lie in order */
+    FA_VIEW_COPY,  /* reshape of elements that do not lie in order */
     FA_VIEW_SQUEEZE,
     FA_VIEW_SQUEEZE_RESULT, /* a vector operand's dimension taken out again */
     FA_VIEW_UNSQUEEZE,
@@ -56,8 +56,8 @@ fa_node *fa_record_cast(fa_node *a, int dtype); /* `a` itself where it has that 
 fa_node *fa_record_float(fa_node *a);           /* integers and bool as float32 */
 fa_node *fa_record_reshape(fa_node *a, int ndim, const int64_t *size, fa_view_kind kind);
 fa_node *fa_record_reshape_as(fa_node *a, const fa_meta *meta);
-fa_node *fa_record_expand_as(fa_node *a, const fa_meta *meta);  /* `a` itself where it has that shape */
-fa_node *fa_record_sum_to(fa_node *a, const fa_meta *meta);     /* `a` itself where it has that shape */
+fa_node *fa_record_expand_as(fa_node *a, const fa_meta *meta); /* `a` itself where it has that shape */
+fa_node *fa_record_sum_to(fa_node *a, const fa_meta *meta);    /* `a` itself where it has that shape */
 fa_node *fa_record_full(const fa_meta *meta, double value);
 fa_node *fa_record_sum(fa_node *a, int64_t mask, bool keepdim);
 fa_node *fa_record_matmul(fa_node *a, fa_node *b, bool transpose_a, bool transpose_b);

@@ -128,8 +128,9 @@ static bool write_infer(fa_node *node)
     fa_meta part = node->in[0]->meta;
     part.shape[ints->dim] = ints->length;
     if (!fa_same_shape(&part, &node->in[1]->meta) || part.dtype != node->in[1]->meta.dtype)
-        return fa_refuse(FA_SHAPE_ERROR, "slice", "got %s %s to write, needs %s %s", fa_dtype_name(node->in[1]->meta.dtype),
-                         fa_shape_text(&node->in[1]->meta), fa_dtype_name(part.dtype), fa_shape_text(&part));
+        return fa_refuse(FA_SHAPE_ERROR, "slice", "got %s %s to write, needs %s %s",
+                         fa_dtype_name(node->in[1]->meta.dtype), fa_shape_text(&node->in[1]->meta),
+                         fa_dtype_name(part.dtype), fa_shape_text(&part));
     return fa_infer_same(node);
 }
 
@@ -180,7 +181,8 @@ fa_tensor *fa_slice_at(fa_tensor *x, int dim, int64_t start, int64_t end, int64_
     if (at < 0)
         return NULL;
     if (step < 1) {
-        fa_refuse(FA_VALUE_ERROR, "slice", "got step %lld, needs 1 or more", (long long)step);
+        fa_refuse(FA_VALUE_ERROR, "slice", "got step %lld, needs 1 or more. Hint: 1 takes every element",
+                  (long long)step);
         return NULL;
     }
     const int64_t size = node->meta.shape[at];
@@ -201,7 +203,8 @@ fa_tensor *fa_select_at(fa_tensor *x, int dim, int64_t index, fa_where where)
     if (!node)
         return NULL;
     if (node->meta.ndim == 0) {
-        fa_refuse(FA_INDEX_ERROR, "select", "got a single number, needs a tensor of at least 1 dimension. Hint: "
+        fa_refuse(FA_INDEX_ERROR, "select",
+                  "got a single number, needs a tensor of at least 1 dimension. Hint: "
                   "fa_item(x) reads it");
         return NULL;
     }
@@ -214,7 +217,9 @@ fa_tensor *fa_select_at(fa_tensor *x, int dim, int64_t index, fa_where where)
             fa_refuse(FA_INDEX_ERROR, "select", "got index %lld, but dimension %d of %s is empty", (long long)index, at,
                       fa_shape_text(&node->meta));
         else
-            fa_refuse(FA_INDEX_ERROR, "select", "got index %lld, needs %lld to %lld: dimension %d of %s has %lld entries",
+            fa_refuse(FA_INDEX_ERROR, "select",
+                      "got index %lld, needs %lld to %lld: dimension %d of %s has %lld entries. Hint: the first is 0, "
+                      "the last -1",
                       (long long)index, (long long)-size, (long long)size - 1, at, fa_shape_text(&node->meta),
                       (long long)size);
         return NULL;

@@ -153,7 +153,8 @@ static void mark_survivors(fa_run *run)
         if (is_effect(node))
             continue;
         int64_t bytes = fa_meta_numel(&node->meta) * fa_dtype_size(node->meta.dtype);
-        bool small = bytes <= SMALL_BYTES || (node->meta.ndim <= 2 && bytes <= SCORES_BYTES);
+        bool small = bytes <= SMALL_BYTES ||
+                     (node->meta.ndim <= 2 && bytes <= SCORES_BYTES && !fa_op_table[node->op]->alias);
         if (node->watched)
             node->flags |= FA_KEEP_HARD;
         if ((node->requires_grad && !node->consumed) || (node->handles > 0 && small))

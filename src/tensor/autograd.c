@@ -51,8 +51,8 @@ static bool visit(walk *w, fa_node *node, bool retain_graph)
     w->waiting--;
     if (node->consumed)
         return fa_refuse(FA_STATE_ERROR, "backward",
-                         "got a graph that backward has been through already (%s recorded at %s:%d). Hint: run the "
-                         "forward pass again, or give the first backward .retain_graph = true.",
+                         "got a graph that backward has been through already (%s recorded at %s:%d), needs a new one. "
+                         "Hint: run the forward pass again, or give the first backward .retain_graph = true.",
                          fa_op_table[node->op]->name, node->where.file, node->where.line);
     fa_node *grad_in[FA_MAX_INPUTS] = {NULL};
     fa_op_table[node->op]->gradient(node, node->backward_grad, grad_in);
@@ -89,7 +89,8 @@ static fa_node *first_gradient(fa_node *node, fa_tensor *given)
             return NULL;
         if (gradient->meta.ndim != node->meta.ndim || gradient->meta.dtype != node->meta.dtype ||
             memcmp(gradient->meta.shape, node->meta.shape, sizeof node->meta.shape) != 0) {
-            fa_refuse(FA_SHAPE_ERROR, "backward", "got a gradient of %s %s, needs %s %s, the shape and type of the tensor. "
+            fa_refuse(FA_SHAPE_ERROR, "backward",
+                      "got a gradient of %s %s, needs %s %s, the shape and type of the tensor. "
                       "Hint: the gradient has one number for each element of what backward starts from.",
                       fa_dtype_name(gradient->meta.dtype), fa_shape_text(&gradient->meta),
                       fa_dtype_name(node->meta.dtype), fa_shape_text(&node->meta));
@@ -98,8 +99,10 @@ static fa_node *first_gradient(fa_node *node, fa_tensor *given)
         return gradient;
     }
     if (fa_meta_numel(&node->meta) != 1) {
-        fa_refuse(FA_SHAPE_ERROR, "backward", "got a tensor of shape %s, needs a single number (a loss). Hint: reduce it "
-                  "with fa_sum or fa_mean, or give .gradient.", fa_shape_text(&node->meta));
+        fa_refuse(FA_SHAPE_ERROR, "backward",
+                  "got a tensor of shape %s, needs a single number (a loss). Hint: reduce it "
+                  "with fa_sum or fa_mean, or give .gradient.",
+                  fa_shape_text(&node->meta));
         return NULL;
     }
     int64_t ints[2 + FA_MAX_DIMS] = {node->meta.dtype, node->meta.ndim};
@@ -143,9 +146,10 @@ bool fa_backward_at(const fa_backward_args *args)
         return false;
     if (!root->requires_grad)
         return fa_refuse(FA_STATE_ERROR, "backward",
-                         "got a tensor without history: nothing that it was computed from requires gradients. Hint: %s",
-                         thread->no_grad ? "this line runs under fa_no_grad."
-                                         : "was it computed under fa_no_grad or detached, or are all parameters frozen?");
+                         "got a tensor without history, needs one computed from what requires gradients. Hint: %s",
+                         thread->no_grad
+                             ? "this line runs under fa_no_grad."
+                             : "was it computed under fa_no_grad or detached, or are all parameters frozen?");
     bool no_grad = thread->no_grad;
     thread->no_grad = true;
     int64_t pending = thread->pending_count, effects = thread->pending_effects;
@@ -164,7 +168,8 @@ fa_tensor *fa_grad_at(fa_tensor *tensor, fa_where where)
     fa_leaf *leaf = fa_handle_leaf(tensor);
     if (leaf == NULL) {
         if (tensor != NULL && fa_ok())
-            fa_refuse(FA_STATE_ERROR, "grad", "got a computed tensor; only leaves keep their gradient. Hint: ask a parameter, "
+            fa_refuse(FA_STATE_ERROR, "grad",
+                      "got a computed tensor; only leaves keep their gradient. Hint: ask a parameter, "
                       "or a tensor made with .requires_grad = true.");
         return NULL;
     }
@@ -177,12 +182,14 @@ fa_tensor *fa_set_requires_grad_at(fa_tensor *tensor, bool requires_grad, fa_whe
     fa_leaf *leaf = fa_handle_leaf(tensor);
     if (leaf == NULL) {
         if (tensor != NULL && fa_ok())
-            fa_refuse(FA_STATE_ERROR, "requires_grad_", "got a computed tensor, needs a leaf. Hint: use fa_detach(x) for a "
+            fa_refuse(FA_STATE_ERROR, "requires_grad_",
+                      "got a computed tensor, needs a leaf. Hint: use fa_detach(x) for a "
                       "tensor without history.");
         return NULL;
     }
     if (requires_grad && leaf->meta.dtype != FA_DT_FLOAT32 && leaf->meta.dtype != FA_DT_FLOAT64) {
-        fa_refuse(FA_DTYPE_ERROR, "requires_grad_", "got dtype %s, needs a floating type.", fa_dtype_name(leaf->meta.dtype));
+        fa_refuse(FA_DTYPE_ERROR, "requires_grad_", "got dtype %s, needs a floating type.",
+                  fa_dtype_name(leaf->meta.dtype));
         return NULL;
     }
     leaf->requires_grad = requires_grad;

@@ -174,14 +174,16 @@ fa_slot *fa_slot_of(fa_thread *thread, const fa_tensor *handle, const char *what
                 "values (fa_data), or make the tensor here; parameters may be shared for evaluation.",
                 name);
     else
-        fa_fail(FA_STATE_ERROR, thread->where, what,
-                "got, for %s, a tensor whose scope has ended (or one that was freed). Hint: call fa_keep(tensor) inside "
-                "the scope to hand it to the enclosing one, or read its value before the scope ends.",
-                name);
+        fa_fail(
+            FA_STATE_ERROR, thread->where, what,
+            "got, for %s, a tensor whose scope has ended (or one that was freed). Hint: call fa_keep(tensor) inside "
+            "the scope to hand it to the enclosing one, or read its value before the scope ends.",
+            name);
     return NULL;
 }
 
-/* ---- Views --------------------------------------------------------------------------------------------------------- */
+/* ---- Views ---------------------------------------------------------------------------------------------------------
+ */
 
 fa_tensor *fa_handle_view(fa_node *node, const fa_tensor *base)
 {
@@ -266,7 +268,8 @@ fa_leaf *fa_handle_leaf(const fa_tensor *handle)
     return slot != NULL ? slot->leaf : NULL;
 }
 
-/* ---- Writing through a handle -------------------------------------------------------------------------------------- */
+/* ---- Writing through a handle --------------------------------------------------------------------------------------
+ */
 
 /* The base's value with `value` in the place that the view `view` shows. NULL after an error. */
 static fa_node *write_back(fa_node *base, const fa_node *view, fa_node *value, const char *what)
@@ -299,11 +302,12 @@ static bool assign_slot(fa_thread *thread, fa_slot *slot, const fa_tensor *handl
 {
     if (slot->leaf != NULL) {
         if (slot->leaf->requires_grad && !thread->no_grad)
-            return fa_refuse(FA_STATE_ERROR, what,
-                             "got a leaf that requires gradients%s%s%s: changing it in place would break them. Hint: wrap "
-                             "the change in fa_no_grad { ... }.",
-                             slot->leaf->name != NULL ? " (" : "", slot->leaf->name != NULL ? slot->leaf->name : "",
-                             slot->leaf->name != NULL ? ")" : "");
+            return fa_refuse(
+                FA_STATE_ERROR, what,
+                "got a leaf that requires gradients%s%s%s, needs fa_no_grad for a change in place, which would "
+                "break them. Hint: wrap it in fa_no_grad { ... }.",
+                slot->leaf->name != NULL ? " (" : "", slot->leaf->name != NULL ? slot->leaf->name : "",
+                slot->leaf->name != NULL ? ")" : "");
         if (value->requires_grad && handle_thread(handle) != 0) {
             /* From here on the handle names a computed value with history. */
             fa_leaf_release(slot->leaf);

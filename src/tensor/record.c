@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- Text for messages --------------------------------------------------------------------------------------------- */
+/* ---- Text for messages ---------------------------------------------------------------------------------------------
+ */
 
 const char *fa_dims_text(int ndim, const int64_t *size)
 {
@@ -35,13 +36,15 @@ int fa_wrap_dim(int dim, int ndim, const char *what)
     int range = ndim > 0 ? ndim : 1;
     if (dim >= -range && dim < range)
         return dim < 0 ? dim + range : dim;
-    fa_refuse(FA_INDEX_ERROR, what, "got dimension %d, needs one of %d to %d: the tensor has %d dimension%s. Hint: "
+    fa_refuse(FA_INDEX_ERROR, what,
+              "got dimension %d, needs one of %d to %d: the tensor has %d dimension%s. Hint: "
               "dimensions count from 0, or from -1 backwards.",
               dim, -range, range - 1, ndim, ndim == 1 ? "" : "s");
     return -1;
 }
 
-/* ---- Metas --------------------------------------------------------------------------------------------------------- */
+/* ---- Metas ---------------------------------------------------------------------------------------------------------
+ */
 
 fa_meta fa_meta_of(int dtype, int ndim, const int64_t *shape)
 {
@@ -60,7 +63,9 @@ bool fa_meta_from_shape(fa_meta *meta, fa_dtype dtype, const fa_shape *shape, co
     size_t bytes = (size_t)fa_dtype_size((int)dtype);
     for (int d = 0; d < shape->ndim; d++) {
         if (shape->size[d] < 0)
-            return fa_refuse(FA_SHAPE_ERROR, what, "got size %lld in dimension %d of %s, needs 0 or more.",
+            return fa_refuse(FA_SHAPE_ERROR, what,
+                             "got size %lld in dimension %d of %s, needs 0 or more. Hint: only fa_view and fa_reshape "
+                             "work a -1 out.",
                              (long long)shape->size[d], d, fa_dims_text(shape->ndim, shape->size));
         if (!fa_mul_size(bytes, (size_t)shape->size[d], &bytes) || bytes > (size_t)INT64_MAX / 2)
             return fa_refuse(FA_MEMORY_ERROR, what, "got shape %s: more bytes than a machine can address.",
@@ -92,7 +97,8 @@ static bool same_shape(const fa_meta *a, const fa_meta *b)
     return a->ndim == b->ndim && memcmp(a->shape, b->shape, sizeof a->shape) == 0;
 }
 
-/* ---- Nodes --------------------------------------------------------------------------------------------------------- */
+/* ---- Nodes ---------------------------------------------------------------------------------------------------------
+ */
 
 static fa_node *push_node(fa_thread *thread)
 {
@@ -158,11 +164,12 @@ static bool check_versions(const fa_node *node, int n, fa_node *const *in)
         if (input == NULL || input->op != FA_OP_leaf || input->leaf_version == input->leaf->recorded_version)
             continue;
         const fa_leaf *leaf = input->leaf;
-        return fa_refuse(FA_STATE_ERROR, fa_op_table[node->op]->name,
-                         "needs %s %s as it was read at %s:%d, but it was changed in place at %s:%d. Hint: do the change "
-                         "after backward, or work on a copy (fa_clone).",
-                         leaf->name != NULL ? leaf->name : "a tensor", fa_shape_text(&leaf->meta), input->where.file,
-                         input->where.line, leaf->changed.file, leaf->changed.line);
+        return fa_refuse(
+            FA_STATE_ERROR, fa_op_table[node->op]->name,
+            "needs %s %s as it was read at %s:%d, but it was changed in place at %s:%d. Hint: do the change "
+            "after backward, or work on a copy (fa_clone).",
+            leaf->name != NULL ? leaf->name : "a tensor", fa_shape_text(&leaf->meta), input->where.file,
+            input->where.line, leaf->changed.file, leaf->changed.line);
     }
     return true;
 }
@@ -251,7 +258,8 @@ bool fa_wants_grad(const fa_node *node, int i)
     return i < node->n_in && node->in[i] != NULL && node->in[i]->requires_grad;
 }
 
-/* ---- Effects ------------------------------------------------------------------------------------------------------- */
+/* ---- Effects -------------------------------------------------------------------------------------------------------
+ */
 
 bool fa_record_effect(fa_op op, int n, fa_node *const *in, const void *ints, size_t ints_bytes, const double *floats,
                       int n_floats)
@@ -324,7 +332,8 @@ void fa_abandon_pending(fa_thread *thread)
     }
 }
 
-/* ---- Evaluation ---------------------------------------------------------------------------------------------------- */
+/* ---- Evaluation ----------------------------------------------------------------------------------------------------
+ */
 
 static bool run(fa_thread *thread, fa_node *root, bool effects)
 {

@@ -99,7 +99,7 @@ void fa_scope_close(fa_thread *thread, fa_scope_frame *frame)
 
 fa_scope_guard fa_scope_begin_at(fa_where where)
 {
-    fa_scope_guard guard = {0, false};
+    fa_scope_guard guard = {0};
     fa_thread *thread = fa_thread_get();
     if (thread == NULL)
         return guard;
@@ -118,7 +118,6 @@ fa_scope_guard fa_scope_begin_at(fa_where where)
                               .where = where};
     thread->scope = frame;
     guard.id_ = frame->id;
-    guard.open_ = true;
     return guard;
 }
 
@@ -132,7 +131,6 @@ static void close_down_to(fa_thread *thread, uint64_t id)
 void fa_scope_end_(fa_scope_guard *guard)
 {
     fa_thread *thread = fa_thread_get();
-    guard->open_ = false;
     if (thread == NULL || guard->id_ == 0)
         return;
     close_down_to(thread, guard->id_);

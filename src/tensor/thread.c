@@ -91,7 +91,7 @@ fa_where fa_current_where(void)
 fa_grad_guard fa_grad_begin_(bool enabled)
 {
     fa_thread *thread = fa_thread_get();
-    fa_grad_guard guard = {true, true};
+    fa_grad_guard guard = {true};
     if (thread != NULL) {
         guard.previous_ = !thread->no_grad;
         thread->no_grad = !enabled;
@@ -104,7 +104,6 @@ void fa_grad_end_(fa_grad_guard *guard)
     fa_thread *thread = fa_thread_get();
     if (thread != NULL)
         thread->no_grad = !guard->previous_;
-    guard->open_ = false;
 }
 
 bool fa_grad_enabled(void)

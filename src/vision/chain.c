@@ -97,14 +97,31 @@ void fa_chain_draw(const fa_chain *chain, fa_mt *mt, int64_t *draws)
         }
 }
 
+/* out[i] = table[in[i * stride]]; inlined with a constant stride where it is 1. */
+static inline __attribute__((always_inline)) void look_up_channel(const float *table, const uint8_t *in, int64_t stride,
+                                                                  int64_t n, float *restrict out)
+{
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        float a = table[in[i * stride]], b = table[in[(i + 1) * stride]];
+        float c = table[in[(i + 2) * stride]], d = table[in[(i + 3) * stride]];
+        out[i] = a;
+        out[i + 1] = b;
+        out[i + 2] = c;
+        out[i + 3] = d;
+    }
+    for (; i < n; i++)
+        out[i] = table[in[i * stride]];
+}
+
 static void look_up(const fa_chain *chain, const uint8_t *in, float *out)
 {
     int64_t channels = chain->form[0].channels, area = chain->form[0].height * chain->form[0].width;
-    for (int64_t c = 0; c < channels; c++) {
-        const float *table = chain->table + c * FA_PIXEL_VALUES;
-        for (int64_t i = 0; i < area; i++)
-            out[c * area + i] = table[in[i * channels + c]];
-    }
+    if (channels == 1)
+        look_up_channel(chain->table, in, 1, area, out);
+    else
+        for (int64_t c = 0; c < channels; c++)
+            look_up_channel(chain->table + c * FA_PIXEL_VALUES, in + c, channels, area, out + c * area);
 }
 
 void fa_chain_apply(const fa_chain *chain, const void *in, const int64_t *draws, void *between, void *out)

@@ -90,7 +90,8 @@ static bool find_file(const char *root, const char *name, char path[PATH_BYTES],
                 return true;
         }
     return fa_fail(FA_FILE_ERROR, where, "fa_mnist",
-                   "found no %s in %s, %s/raw or %s/MNIST/raw, with or without .gz. Hint: put MNIST's files there.",
+                   "got no %s in %s, %s/raw or %s/MNIST/raw; needs it in one of them, with or without .gz. Hint: put "
+                   "MNIST's files there.",
                    name, root, root, root);
 }
 

@@ -113,8 +113,9 @@ fa_transform *fa_normalize_at(const fa_normalize_args *args)
         float mean = (float)args->mean[c], std = (float)args->std[c];
         if (!isfinite(mean) || !isfinite(std) || !(std > 0)) {
             fa_fail(FA_VALUE_ERROR, args->where_, "normalize",
-                    "got mean %g and std %g for channel %d, needs finite numbers and a std above 0.", args->mean[c],
-                    args->std[c], c);
+                    "got mean %g and std %g for channel %d, needs finite numbers and a std above 0. Hint: give one "
+                    "mean and one std a channel.",
+                    args->mean[c], args->std[c], c);
             return NULL;
         }
         description.mean[c] = mean;

@@ -150,7 +150,6 @@ static void test_threads_do_take_part(void **unused)
 }
 
 typedef struct nest {
-    int64_t outer;
     int inner_runs[64];
     int own_thread; /* 1: the inner tasks ran on the outer task's thread */
 } nest;
@@ -158,6 +157,7 @@ typedef struct nest {
 typedef struct inner_call {
     nest *nest;
     int thread;
+    bool slow; /* long enough for another thread to come */
 } inner_call;
 
 static void inner(void *context, int64_t i)
@@ -165,6 +165,8 @@ static void inner(void *context, int64_t i)
     inner_call *call = context;
     call->nest->inner_runs[i]++;
     call->nest->own_thread &= call->thread == fa_pool_thread_index();
+    if (call->slow)
+        nanosleep(&(struct timespec){0, 100000}, NULL);
 }
 
 static void outer(void *context, int64_t i)
@@ -172,7 +174,14 @@ static void outer(void *context, int64_t i)
     nest *n = (nest *)context + i;
     n->own_thread = 1;
     fa_set_num_threads(3); /* allowed here, and without effect on the job that runs */
-    fa_parallel(64, inner, &(inner_call){n, fa_pool_thread_index()});
+    fa_parallel(64, inner, &(inner_call){n, fa_pool_thread_index(), false});
+}
+
+static void outer_alone(void *context, int64_t i)
+{
+    nest *n = (nest *)context + i;
+    n->own_thread = 1;
+    fa_parallel(64, inner, &(inner_call){n, fa_pool_thread_index(), true});
 }
 
 static void test_nested_calls_run_inline(void **unused)
@@ -181,7 +190,8 @@ static void test_nested_calls_run_inline(void **unused)
     static nest nests[50];
     fa_set_num_threads(3);
     memset(nests, 0, sizeof nests);
-    fa_parallel(50, outer, nests);
+    fa_parallel(49, outer, nests);
+    fa_parallel(1, outer_alone, nests + 49);
     for (int i = 0; i < 50; i++) {
         assert_int_equal(nests[i].own_thread, 1);
         for (int k = 0; k < 64; k++)
@@ -317,6 +327,8 @@ static void test_fork(void **unused)
             for (int k = 0; k < 100; k++)
                 if (j.runs[k] != 1)
                     _exit(1);
+            atomic_int here = 0;
+            fa_parallel(3, hold_until_all_are_here, &here); /* with threads of the child's own */
             fa_pool_stop();
             _exit(0);
         }
@@ -376,6 +388,9 @@ static void test_quotas(void **unused)
                      3);
     assert_int_equal(QUOTA_IN("0::/a/b\n", {"/sys/fs/cgroup/a/b/cpu.max", "400000 100000\n"},
                               {"/sys/fs/cgroup/a/cpu.max", "800000 100000\n"}),
+                     4);
+    assert_int_equal(QUOTA_IN("0::/a/b\n", {"/sys/fs/cgroup/a/b/cpu.max", "800000 100000\n"},
+                              {"/sys/fs/cgroup/a/cpu.max", "400000 100000\n"}),
                      4);
     /* a container that sees its own group as the root */
     assert_int_equal(QUOTA_IN("0::/docker/1234\n", {"/sys/fs/cgroup/cpu.max", "150000 50000\n"}), 3);

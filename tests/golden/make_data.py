@@ -1,4 +1,5 @@
-"""Makes data_golden.inc: what PyTorch's loaders, samplers, splits and transforms give, for tests/data.
+"""Makes data_golden.inc and transforms_golden.inc: what PyTorch's loaders, samplers, splits and transforms give, for
+tests/data.
 
     python make_data.py               # needs torch; writes beside this file
 
@@ -109,6 +110,9 @@ def main():
                      f"split_{i}, {word(None):#x}}},")
     lines += ["static const golden_split golden_splits[] = {", *table, "};", ""]
 
+    (HERE / "data_golden.inc").write_text("\n".join(lines))
+
+    lines = lines[:2]
     x = torch.arange(256, dtype=torch.uint8).to(torch.float32).div(255)
     lines.append(f"static const uint64_t golden_to_tensor = {fnv(x.numpy().tobytes()):#x};")
     mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1)
@@ -117,7 +121,7 @@ def main():
     lines.append(f"static const uint64_t golden_normalize3 = {fnv(y.numpy().tobytes()):#x};")
     y = x.clone().sub_(torch.tensor([0.1307])).div_(torch.tensor([0.3081]))
     lines.append(f"static const uint64_t golden_normalize1 = {fnv(y.numpy().tobytes()):#x};")
-    (HERE / "data_golden.inc").write_text("\n".join(lines) + "\n")
+    (HERE / "transforms_golden.inc").write_text("\n".join(lines) + "\n")
 
 
 main()

@@ -68,7 +68,8 @@ MANY += [("UNIFORM_F32", 33, -0.3, 0.7), ("UNIFORM_F32", 5, 0, 1e-3), ("BERNOULL
          ("RANDPERM", 60000)]
 OTHER = [("UNIFORM_F64", 700, -2.0, 3.0), ("NORMAL_F64", 15, 0.5, 1.5), ("NORMAL_F64", 333, -1.0, 0.3),
          ("EXPONENTIAL", 20, 1.0), ("EXPONENTIAL", 5, 2.0), ("UNIFORM_F32", 2000, 1.0, 1.0 + 2.0**-20),
-         ("BERNOULLI", 1001, 0.5), ("RANDINT", 1300, 0, 10), ("NORMAL_F32", 70000, 0.1, 3.0), ("STATE", 1)]
+         ("BERNOULLI", 1001, 0.5), ("RANDINT", 1300, 0, 10), ("NORMAL_F32", 70000, 0.1, 3.0), ("STATE", 1),
+          *[("NORMAL_F32", 15, 0.3, 1.7)] * 4]
 TRUNC = [(0, 15, 0, 1, -2, 2), (0, 16, 0, 1, -2, 2), (1, 330, 0, 0.02, -2, 2), (2, 63, 0.5, 2.0, -1.0, 2.0),
          (3, 40, 0, 1, 1.0, 1.5), (4, 40, 0, 1, -0.1, 0.2), (5, 6, 1.0, 3.0, -1.0, 1.0), (6, 400, 0, 1, -1, 1),
          (7, 1500, 0, 1, 0.5, 0.9)]
@@ -181,6 +182,8 @@ def print_cases():
         torch.arange(7., requires_grad=True) / 3, grad((2, 2), torch.sum),
         p(-9223372036854775808, dtype=I64), p([5e-324, 1.7976931348623157e308], dtype=F64),
         torch.nn.Parameter(torch.zeros(2, 2)), grad((2, 3, 1), lambda x: x + 1.5),
+        # a suffix that just fits the line, and one that just does not
+        p([10.] * 10, dtype=F64), p([10] * 13, dtype=I32), p([1.] * 13, requires_grad=True),
     ]
     long = [
         ramp((2, 3, 4)), ramp((2, 2, 2, 2)), ramp((2, 1, 2, 4), I64, offset=-8), ramp((30,)),

@@ -152,7 +152,7 @@ static void draw_eq_number(op_case *c, op_draw *d)
 static void draw_to_dtype(op_case *c, op_draw *d)
 {
     op_add_input(c, "x", any_shape(d, 0, 4, 7), OP_NORMAL);
-    OP_SET(c, "dtype", (double)op_choose(d, 0, 1));
+    OP_SET(c, "dtype", d->smooth ? FA_FLOAT64 : (double)op_choose(d, 0, 1));
 }
 
 /* ---- Views --------------------------------------------------------------------------------------------------------
@@ -729,6 +729,7 @@ static void draw_conv_add_views(op_case *c, op_draw *d)
     bool broadcast = op_choose(d, 0, 1);
     op_add_input(c, "other", broadcast ? FA_SHAPE(y.size[1], 1, 1) : y, OP_NORMAL);
     OP_SET(c, "keep", (double)op_choose(d, 1, y.size[1]));
+    c->terms *= (double)y.size[2];
 }
 
 static void draw_conv_norm(op_case *c, op_draw *d)
@@ -738,6 +739,8 @@ static void draw_conv_norm(op_case *c, op_draw *d)
     bool training = op_choose(d, 0, 2) != 2;
     if (y.size[0] * y.size[2] * y.size[3] < 8)
         training = false;
+    if (training && c->inputs > 2) /* the bias: its gradient is 0 but for rounding */
+        c->input[2].grad = d->smooth;
     op_add_input(c, "gain", FA_SHAPE(y.size[1]), OP_NORMAL);
     op_add_input(c, "shift", FA_SHAPE(y.size[1]), OP_NORMAL);
     op_add_input(c, "mean", FA_SHAPE(y.size[1]), OP_NORMAL)->grad = false;
