@@ -280,15 +280,28 @@ bool fa_plan_execute(fa_thread *thread, fa_plan *plan, fa_run *run)
     return true;
 }
 
+static fa_plan_thread *plan_thread(fa_thread *thread)
+{
+    if (thread->executor == NULL) {
+        thread->executor = fa_calloc(1, sizeof(fa_plan_thread));
+        if (thread->executor == NULL)
+            fa_fail_memory(thread->where, sizeof(fa_plan_thread));
+    }
+    return thread->executor;
+}
+
+fa_plan *fa_plan_prepare(fa_thread *thread, fa_node *root)
+{
+    fa_plan_thread *own = plan_thread(thread);
+    return own != NULL && fa_plan_select(thread, &own->run, root, thread->pending_effects > 0) ? fa_plan_acquire(&own->run)
+                                                                                                : NULL;
+}
+
 static bool run_pending(fa_thread *thread, fa_node *root, bool effects)
 {
-    fa_plan_thread *own = thread->executor;
-    if (own == NULL) {
-        own = fa_calloc(1, sizeof *own);
-        if (own == NULL)
-            return fa_fail_memory(thread->where, sizeof *own);
-        thread->executor = own;
-    }
+    fa_plan_thread *own = plan_thread(thread);
+    if (own == NULL)
+        return false;
     for (;;) {
         if (!fa_plan_select(thread, &own->run, root, effects))
             return false;

@@ -84,11 +84,6 @@ typedef struct fa_step {
     int64_t ints[FA_MAX_INTS];
 } fa_step;
 
-/* A data check to be made before anything is written. */
-typedef struct fa_plan_check {
-    int node;
-} fa_plan_check;
-
 typedef struct fa_plan {
     uint64_t hash;
     uint64_t *key;
@@ -112,13 +107,14 @@ void fa_plan_free(fa_plan *plan);
 /* The plan for a run set, built if it is new; to be given back. NULL after an error. */
 fa_plan *fa_plan_acquire(const fa_run *run);
 void fa_plan_release(fa_plan *plan);
+/* What reading `root` would run, without running it; to be given back. For tests and reports. */
+fa_plan *fa_plan_prepare(fa_thread *thread, fa_node *root);
 bool fa_plan_execute(fa_thread *thread, fa_plan *plan, fa_run *run);
 
 /* Memory that a thread's plans share, and its run set. */
 typedef struct fa_plan_thread {
     fa_run run;
     fa_buffer *arena;
-    int depth;
 } fa_plan_thread;
 
 #endif
