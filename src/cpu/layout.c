@@ -1,4 +1,4 @@
-/* Layout changes: memory traffic only, cut by image. */
+/* Layout changes: memory traffic only, cut by image. Elements of four bytes have kernels of their own. */
 #include "cpu/layout.h"
 
 #include "base/pool.h"
@@ -25,7 +25,6 @@ bool fa_layouts_agree(const fa_meta *meta)
             }                                                                                                          \
     }
 TRANSPOSE(uint8_t, transpose_1)
-TRANSPOSE(uint32_t, transpose_4)
 TRANSPOSE(uint64_t, transpose_8)
 
 typedef struct transpose_job {
@@ -40,9 +39,7 @@ static void transpose_image(void *context, int64_t n)
     int64_t bytes = job->rows * job->columns * job->size;
     void *out = job->out + n * bytes;
     const void *in = job->in + n * bytes;
-    if (job->size == 4)
-        transpose_4(out, in, job->rows, job->columns);
-    else if (job->size == 8)
+    if (job->size == 8)
         transpose_8(out, in, job->rows, job->columns);
     else
         transpose_1(out, in, job->rows, job->columns);
@@ -51,6 +48,11 @@ static void transpose_image(void *context, int64_t n)
 static void transpose_all(const fa_kernel_args *args, int64_t rows, int64_t columns)
 {
     const fa_meta *meta = args->in_meta[0];
+    const fa_cpu_kernel *kernel = fa_cpu_find(FA_CPU_CHANGE_LAYOUT, args);
+    if (kernel) {
+        kernel->run(args);
+        return;
+    }
     transpose_job job = {args->out[0], args->in[0], rows, columns, fa_dtype_size(meta->dtype)};
     fa_parallel(meta->shape[0], transpose_image, &job);
 }

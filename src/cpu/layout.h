@@ -4,6 +4,9 @@
 
 #include "base/opdef.h"
 
+/* What kernels that change layouts stand under in the kernels' lists: no op. */
+#define FA_CPU_CHANGE_LAYOUT FA_OP_COUNT
+
 /* Whether both layouts of a 4-dimensional value are the same bytes (one channel, or one pixel). */
 bool fa_layouts_agree(const fa_meta *meta);
 

@@ -294,13 +294,15 @@ static bool lower_fused_layer(builder *b, int r)
     step->out[0] = output_block(b, result);
     b->block[result] = step->out[0];
     step = &b->plan->steps[b->plan->n_steps - 1];
-    if (pool >= 0 && pool_grad >= 0) {
-        fa_meta positions = last->meta;
-        positions.dtype = FA_DT_UINT8;
-        step->out[1] = b->positions[pool_grad] = new_block(b, FA_IN_ARENA, -1, (size_t)fa_meta_numel(&last->meta));
-        step->out_meta[1] = positions;
-        b->done[relu_grad] = 1;
-        b->sole_consumer[pool_grad] = relu_grad;
+    if (pool >= 0) {
+        step->out_meta[1] = last->meta;
+        step->out_meta[1].dtype = FA_DT_UINT8;
+        step->out[1] = new_block(b, FA_IN_ARENA, -1, (size_t)fa_meta_numel(&last->meta));
+        if (pool_grad >= 0) {
+            b->positions[pool_grad] = step->out[1];
+            b->done[relu_grad] = 1;
+            b->sole_consumer[pool_grad] = relu_grad;
+        }
     }
     args = shapes_of(step, node->floats);
     size_t scratch = kernel->scratch != NULL ? kernel->scratch(&args) : 0;

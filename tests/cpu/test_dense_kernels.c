@@ -240,6 +240,12 @@ static conv_case random_case(void)
             ints->padding_before[d] = plain ? 1 : between(0, 3);
             ints->padding_after[d] = between(0, 3) ? ints->padding_before[d] : between(0, 3);
         }
+        if (between(0, 5) == 0) { /* one channel, 3x3 side by side: a kernel of its own */
+            ints->groups = k.c = 1;
+            k.o = between(1, 70);
+            k.kh = k.kw = 3;
+            ints->stride[1] = ints->dilation[1] = 1;
+        }
         ints->kernel[0] = k.kh;
         ints->kernel[1] = k.kw;
         k.oh = conv_size(ints, 0, k.h, k.kh);

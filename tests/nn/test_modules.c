@@ -582,6 +582,13 @@ static void test_forward_errors(void **state)
     fa_free(&net->base), fa_free(&other->base), fa_free(&endless->base);
 }
 
+static void forward_and_jump(fa_module *module)
+{
+    fa_scope {
+        fa_forward(module, fa_ones(1));
+    }
+}
+
 /* Jumps out of forward passes leave nothing behind, however many. */
 static void test_jumps(void **state)
 {
@@ -591,9 +598,7 @@ static void test_jumps(void **state)
     volatile int jumps = 0;
     uint64_t mark = fa_scope_mark();
     if (setjmp(out) == 0 || ++jumps < 1000)
-        fa_scope {
-            fa_forward(deep, fa_ones(1));
-        }
+        forward_and_jump(deep);
     fa_scope_reset(mark);
     assert_int_equal(jumps, 1000);
     assert_string_equal(fa_error(), "");

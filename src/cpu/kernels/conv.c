@@ -2,6 +2,7 @@
  * zero-padded one. A position is a pointer, so tiles run over the flattened positions of all images. */
 #include "cpu/kernels/conv.h"
 
+#include "cpu/kernels/conv_nine.h"
 #include "cpu/kernels/tile.h"
 
 enum { MIN_TASKS = 32, POSITIONS = 216, POSITIONS_LEAST = 36, PANEL_FLOATS = 160 * 1024 };
@@ -76,6 +77,40 @@ static void pooled_tiles(const fa_conv_job *job, fa_tile_call *tile, int vectors
     }
 }
 
+/* Whether the nine taps are three runs of three under outputs one float apart; in a pool, rows one row apart too. */
+static bool is_nine(const conv_context *c)
+{
+    const fa_conv_job *job = &c->job;
+    return c->depth == 9 && job->run_count == 3 && job->x_column == 1 && job->in_channels == 1 &&
+           (!job->winner || (job->runs[1] - job->runs[0] == job->x_row && job->runs[2] - job->runs[1] == job->x_row));
+}
+
+static void nine_rows(const fa_conv_job *job, const fa_tile_call *tile, const float *x, float *y, uint8_t *winner,
+                      int64_t begin, int64_t end)
+{
+    position at = position_at(job, begin);
+    fa_nine_call call = {.y_step = job->y_column,
+                         .w = tile->w,
+                         .w_step = tile->w_step,
+                         .bias = tile->bias,
+                         .columns = tile->columns,
+                         .relu = job->relu};
+    for (int64_t p = begin; p < end; p += call.count) {
+        const int64_t scale = winner ? 2 : 1;
+        const float *corner =
+            x + at.image * job->x_image + scale * at.row * job->x_row + scale * at.column * job->x_column;
+        for (int r = 0; r < 3; r++)
+            call.x[r] = corner + job->runs[r];
+        call.x[3] = call.x[2] + job->x_row;
+        call.y = y + y_offset(job, &at);
+        call.winner = winner ? winner + y_offset(job, &at) : NULL;
+        call.count = fa_min64(end - p, job->columns - at.column);
+        FA_ISA(fa_conv_nine)(&call);
+        at.column += call.count - 1;
+        step(job, &at);
+    }
+}
+
 static void conv_task(void *context, int64_t index)
 {
     const conv_context *c = context;
@@ -97,6 +132,10 @@ static void conv_task(void *context, int64_t index)
                          .w = w,
                          .bias = bias,
                          .columns = columns};
+    if (is_nine(c)) {
+        nine_rows(job, &tile, x, job->y + channel, job->winner ? job->winner + channel : NULL, begin, end);
+        return;
+    }
     if (job->winner) {
         pooled_tiles(job, &tile, vectors, x, job->y + channel, job->winner + channel, begin, end);
         return;

@@ -64,21 +64,37 @@ FA_INLINE fm wins(fv value, fv best)
     return fm_or(fv_gt(value, best), fv_isnan(value));
 }
 
-FA_INLINE fv largest(fv best, fv value)
+/* The largest number so far, the first of equals, and whether a NaN has been seen. */
+typedef struct maximum {
+    fv number;
+    fm nan;
+} maximum;
+
+FA_INLINE maximum maximum_of(fv value)
 {
-    return fv_select(wins(value, best), value, best);
+    return (maximum){fv_max(value, fv_set1(-INFINITY)), fv_isnan(value)};
+}
+
+FA_INLINE maximum larger(maximum m, fv value)
+{
+    return (maximum){fv_max(value, m.number), fm_or(m.nan, fv_isnan(value))};
+}
+
+FA_INLINE void store_maximum(float *y, maximum m, int64_t n)
+{
+    fv_store_some(y, fv_select(m.nan, fv_set1(NAN), m.number), n);
 }
 
 /* n channels of one window; x at the image's first of them. A window without elements has -infinity. */
 FA_INLINE void max_window(const pool_call *c, const float *x, span rows, span columns, float *y, int64_t n)
 {
-    fv best = fv_set1(-INFINITY);
+    maximum m = maximum_of(fv_set1(-INFINITY));
     for (int64_t a = 0; a < rows.count; a++) {
         const float *at = x + ((rows.begin + a * rows.step) * c->size[1] + columns.begin) * c->channels;
         for (int64_t b = 0; b < columns.count; b++, at += columns.step * c->channels)
-            best = largest(best, fv_load_some(at, n));
+            m = larger(m, fv_load_some(at, n));
     }
-    fv_store_some(y, best, n);
+    store_maximum(y, m, n);
 }
 
 static void max_row(void *context, int64_t task)
@@ -101,8 +117,8 @@ static void max_row(void *context, int64_t task)
 /* n channels of a 2x2 window whose rows begin at x0 and x1. */
 FA_INLINE void max_2x2(const float *x0, const float *x1, int64_t C, float *y, int64_t n)
 {
-    const fv upper = largest(fv_load_some(x0, n), fv_load_some(x0 + C, n));
-    fv_store_some(y, largest(largest(upper, fv_load_some(x1, n)), fv_load_some(x1 + C, n)), n);
+    const maximum upper = larger(maximum_of(fv_load_some(x0, n)), fv_load_some(x0 + C, n));
+    store_maximum(y, larger(larger(upper, fv_load_some(x1, n)), fv_load_some(x1 + C, n)), n);
 }
 
 static void max_row_2x2(void *context, int64_t task)

@@ -63,7 +63,7 @@ static sum_call make_call(const fa_kernel_args *args, fa_op op)
     }
     c.length = n > 0 && summed[n - 1] ? size[n - 1] : 1;
     c.segments = n == 3 ? size[0] : 1;
-    if (c.segments > 1)
+    if (c.segments != 1)
         c.pieces = fa_pieces_of(c.segments);
     else
         c.pieces = (fa_pieces){c.length, ROW_PIECE, fa_blocks(c.length, ROW_PIECE)};

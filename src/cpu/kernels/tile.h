@@ -138,8 +138,25 @@ FA_INLINE void fa_tile_run(const fa_tile_call *call, const int P, const int V)
     }
 }
 
-/* Rows 4j .. 4j+3 are a pool window: its largest value after bias and relu, and which of the four it was (255: relu cut
- * all). The first maximum wins; a NaN wins over numbers and over earlier NaN. */
+/* Four sums sums[0], sums[stride], ... are a pool window: its largest value after bias and relu, and which of the four
+ * it was (255: relu cut all). The first maximum wins; a NaN wins over numbers and over earlier NaN. */
+FA_INLINE fv fa_pool_window(const fv *sums, const int stride, fv bias, fi *winner)
+{
+    fv best = sums[0] + bias;
+    fi place = fi_set1(0);
+    FA_UNROLL
+    for (int i = 1; i < 4; i++) {
+        fv value = sums[i * stride] + bias;
+        fm better = fm_or(fv_gt(value, best), fv_isnan(value));
+        best = fv_select(better, value, best);
+        place = fi_select(better, fi_set1(i), place);
+    }
+    fm cut = fv_ge(fv_zero(), best);
+    *winner = fi_select(cut, fi_set1(255), place);
+    return fv_select(cut, fv_zero(), best);
+}
+
+/* Rows 4j .. 4j+3 are a pool window. */
 FA_INLINE void fa_tile_run_pooled(const fa_tile_call *call, const int P, const int V)
 {
     fv acc[FA_TILE_ROWS * FA_PANEL];
@@ -157,18 +174,8 @@ FA_INLINE void fa_tile_run_pooled(const fa_tile_call *call, const int P, const i
             bias = v < V - 1 ? fv_load(call->bias + v * FV_LANES) : fv_load_n(call->bias + v * FV_LANES, tail);
         FA_UNROLL
         for (int j = 0; j < P / 4; j++) {
-            fv best = acc[4 * j * V + v] + bias;
-            fi winner = fi_set1(0);
-            FA_UNROLL
-            for (int i = 1; i < 4; i++) {
-                fv value = acc[(4 * j + i) * V + v] + bias;
-                fm better = fm_or(fv_gt(value, best), fv_isnan(value));
-                best = fv_select(better, value, best);
-                winner = fi_select(better, fi_set1(i), winner);
-            }
-            fm cut = fv_ge(fv_zero(), best);
-            best = fv_select(cut, fv_zero(), best);
-            winner = fi_select(cut, fi_set1(255), winner);
+            fi winner;
+            const fv best = fa_pool_window(acc + 4 * j * V + v, V, bias, &winner);
             if (v < V - 1) {
                 fv_store(call->y[j] + v * FV_LANES, best);
                 fi_store_u8(call->winner[j] + v * FV_LANES, winner);
