@@ -4,6 +4,7 @@
  * all been claimed. A worker counts itself in `inside` and only then looks at `open`; the owner clears `open` and only
  * then waits for `inside` to fall to 0 (both in sequentially consistent order), so that no worker reads the fields of a
  * job that is over. A worker that slept through a job is not waited for. */
+#define _GNU_SOURCE /* pthread_setname_np */
 #include "base/pool.h"
 
 #include "facula/base.h"
@@ -173,10 +174,20 @@ static void join_job(void)
     }
 }
 
+void fa_thread_name(const char *name)
+{
+#if defined(__linux__)
+    pthread_setname_np(pthread_self(), name);
+#else
+    (void)name;
+#endif
+}
+
 static void *worker(void *argument)
 {
     thread_index = (int)(intptr_t)argument;
     in_task = true;
+    fa_thread_name("fa-kernels");
     fa_ftz_on();
     unsigned seen = 0;
     while (!atomic_load(&pool.stop)) {

@@ -21,6 +21,9 @@ void fa_parallel_for(int64_t n, int64_t grain, fa_range_task task, void *context
 int fa_pool_thread_index(void);
 enum { FA_MAX_THREADS = 256 };
 
+/* Names the calling thread, for debuggers and profilers (at most 15 characters). */
+void fa_thread_name(const char *name);
+
 /* Flush-to-zero and denormals-are-zero for the calling thread: `on` returns what to restore. */
 uint64_t fa_ftz_on(void);
 void fa_ftz_restore(uint64_t saved);

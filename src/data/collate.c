@@ -108,12 +108,10 @@ bool fa_collate_tensors(fa_collate *batch, bool batched, fa_batch *out)
             memmove(meta.shape + 1, field->meta.shape, (size_t)field->meta.ndim * sizeof meta.shape[0]);
             meta.shape[0] = batch->filled;
         }
-        fa_leaf *leaf = fa_leaf_new(&meta);
+        fa_leaf *leaf = fa_leaf_of_buffer(&meta, field->buffer);
+        field->buffer = NULL;
         if (leaf == NULL)
             return false;
-        fa_buffer_release(leaf->buffer);
-        leaf->buffer = field->buffer;
-        field->buffer = NULL;
         fa_node *node = fa_leaf_node(leaf);
         fa_leaf_release(leaf);
         out->item[f] = fa_handle(node);

@@ -8,6 +8,7 @@
  *   delivered <= taken <= queued <= delivered + slot_count
  *   slots [delivered, taken) are a worker's until `ready`, [taken, queued) wait, all others are the looping thread's;
  *   taken, queued, ready, busy, stop are read and written under `mutex`. */
+#include "base/pool.h"
 #include "data/sampler.h"
 #include "tensor/thread.h"
 
@@ -74,6 +75,7 @@ static void fill(loader_body *loader, slot *s)
 static void *worker(void *argument)
 {
     loader_body *loader = argument;
+    fa_thread_name("fa-loader");
     pthread_mutex_lock(&loader->mutex);
     for (;;) {
         while (!loader->stop && loader->taken == loader->queued)

@@ -203,19 +203,10 @@ fa_tensor *fa_borrow_at(const void *data, fa_dtype dtype, fa_shape shape, fa_whe
                   "fa_from_memory copies and takes any address.", (long long)size, fa_dtype_name((int)dtype));
         return NULL;
     }
-    int64_t zero = 0;
-    fa_meta empty = fa_meta_of((int)dtype, 1, &zero);
-    fa_leaf *leaf = fa_leaf_new(&empty);
-    if (leaf == NULL)
-        return NULL;
     fa_buffer *buffer = fa_buffer_borrow((void *)(uintptr_t)data, (size_t)(fa_meta_numel(&meta) * size));
     if (buffer == NULL) {
-        fa_leaf_release(leaf);
         fa_fail_memory(where, sizeof *buffer);
         return NULL;
     }
-    fa_buffer_release(leaf->buffer);
-    leaf->buffer = buffer;
-    leaf->meta = meta;
-    return leaf_to_handle(leaf);
+    return leaf_to_handle(fa_leaf_of_buffer(&meta, buffer));
 }

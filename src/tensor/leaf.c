@@ -26,6 +26,24 @@ static void give_leaf(fa_leaf *leaf)
     pthread_mutex_unlock(&free_mutex);
 }
 
+fa_leaf *fa_leaf_of_buffer(const fa_meta *meta, fa_buffer *buffer)
+{
+    fa_leaf *leaf = take_leaf();
+    if (leaf == NULL) {
+        fa_buffer_release(buffer);
+        fa_fail_memory(fa_current_where(), sizeof *leaf);
+        return NULL;
+    }
+    memset(leaf, 0, sizeof *leaf);
+    atomic_init(&leaf->refs, 1);
+    atomic_init(&leaf->init_done, true);
+    leaf->meta = *meta;
+    leaf->meta.layout = FA_PLAIN;
+    leaf->buffer = buffer;
+    leaf->changed = fa_current_where();
+    return leaf;
+}
+
 fa_leaf *fa_leaf_new(const fa_meta *meta)
 {
     size_t bytes = (size_t)fa_dtype_size(meta->dtype);
@@ -34,22 +52,12 @@ fa_leaf *fa_leaf_new(const fa_meta *meta)
             fa_refuse(FA_SHAPE_ERROR, "tensor", "got shape %s, whose size does not fit.", fa_shape_text(meta));
             return NULL;
         }
-    fa_leaf *leaf = take_leaf();
-    fa_buffer *buffer = leaf != NULL ? fa_buffer_new(bytes) : NULL;
+    fa_buffer *buffer = fa_buffer_new(bytes);
     if (buffer == NULL) {
-        if (leaf != NULL)
-            give_leaf(leaf);
         fa_fail_memory(fa_current_where(), bytes);
         return NULL;
     }
-    memset(leaf, 0, sizeof *leaf);
-    atomic_init(&leaf->refs, 1);
-    leaf->meta = *meta;
-    leaf->meta.layout = FA_PLAIN;
-    leaf->buffer = buffer;
-    leaf->init_done = true;
-    leaf->changed = fa_current_where();
-    return leaf;
+    return fa_leaf_of_buffer(meta, buffer);
 }
 
 fa_leaf *fa_leaf_retain(fa_leaf *leaf)

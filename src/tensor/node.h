@@ -122,6 +122,8 @@ int fa_wrap_dim(int dim, int ndim, const char *what);
 
 /* New memory of a shape, not cleared, one reference. NULL after an error. */
 fa_leaf *fa_leaf_new(const fa_meta *meta);
+/* The same on a buffer, whose reference is taken over (also after an error). */
+fa_leaf *fa_leaf_of_buffer(const fa_meta *meta, fa_buffer *buffer);
 fa_leaf *fa_leaf_retain(fa_leaf *leaf);
 void fa_leaf_release(fa_leaf *leaf);
 /* A node that reads the leaf as the program sees it now (after all recorded writes). */

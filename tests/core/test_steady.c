@@ -5,6 +5,7 @@
 #include "facula.h"
 #include "plan/plan.h"
 
+#include <string.h>
 #include <time.h>
 
 static fa_module *mnist_net(void)
@@ -52,7 +53,13 @@ static void epochs_without_allocation(int workers)
     alloc_count_start();
     epoch(net, adam, train, validation);
     epoch(net, adam, train, validation);
-    long calls = alloc_count_stop();
+    alloc_count_stop();
+    /* The calling thread and the pool allocate nothing. A loader's thread may take a batch more than it ever had at
+     * once before: how many are in flight depends on the moment. */
+    alloc_count_thread threads[ALLOC_COUNT_MAX_THREADS];
+    long calls = 0;
+    for (int i = 0, n = alloc_count_threads(threads, ALLOC_COUNT_MAX_THREADS); i < n; i++)
+        calls += strcmp(threads[i].name, "fa-loader") == 0 ? 0 : threads[i].calls;
     if (!fa_ok())
         fail_msg("%s", fa_error());
     assert_int_equal(fa_plan_count_built(), plans);

@@ -15,7 +15,8 @@ enum { GUARD = 64, EXACT = 0 };
 
 static uint64_t seed = 1;
 
-/* ---- A call -------------------------------------------------------------------------------------------------------- */
+/* ---- A call --------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct call {
     fa_op op;
@@ -90,7 +91,8 @@ static void free_inputs(call *c)
         free(c->in[i]);
 }
 
-/* ---- Layouts, in the test's own words ------------------------------------------------------------------------------ */
+/* ---- Layouts, in the test's own words ------------------------------------------------------------------------------
+ */
 
 static void turn(void *to, const void *from, const fa_meta *meta, bool to_nhwc)
 {
@@ -99,8 +101,8 @@ static void turn(void *to, const void *from, const fa_meta *meta, bool to_nhwc)
         for (int64_t c = 0; c < C; c++)
             for (int64_t p = 0; p < pixels; p++) {
                 const int64_t plain = (n * C + c) * pixels + p, last = (n * pixels + p) * C + c;
-                memcpy((char *)to + (to_nhwc ? last : plain) * size, (const char *)from + (to_nhwc ? plain : last) * size,
-                       (size_t)size);
+                memcpy((char *)to + (to_nhwc ? last : plain) * size,
+                       (const char *)from + (to_nhwc ? plain : last) * size, (size_t)size);
             }
 }
 
@@ -115,7 +117,8 @@ static bool out_is_nhwc(const call *c)
     return fa_op_table[c->op]->layout == FA_LAYOUT_IMAGE && c->out_meta.ndim == 4;
 }
 
-/* ---- Running ------------------------------------------------------------------------------------------------------- */
+/* ---- Running -------------------------------------------------------------------------------------------------------
+ */
 
 /* What a run leaves: the output, or for an effect all inputs one after the other; row-major. */
 typedef struct result {
@@ -226,9 +229,10 @@ static void check_result(const call *c, const fa_cpu_kernel *kernel, const resul
         memcpy(&a, got->data + i * sizeof a, sizeof a);
         memcpy(&b, want->data + i * sizeof b, sizeof b);
         if (!floats_agree(a, b, c->tolerance))
-            fail_msg("%s: element %zu is %.9g, the reference has %.9g (first input [%lld,%lld,%lld,%lld])", kernel->name,
-                     i, (double)a, (double)b, (long long)c->in_meta[0].shape[0], (long long)c->in_meta[0].shape[1],
-                     (long long)c->in_meta[0].shape[2], (long long)c->in_meta[0].shape[3]);
+            fail_msg("%s: element %zu is %.9g, the reference has %.9g (first input [%lld,%lld,%lld,%lld])",
+                     kernel->name, i, (double)a, (double)b, (long long)c->in_meta[0].shape[0],
+                     (long long)c->in_meta[0].shape[1], (long long)c->in_meta[0].shape[2],
+                     (long long)c->in_meta[0].shape[3]);
     }
 }
 
@@ -282,7 +286,8 @@ static void check(call *c)
     free(want.data);
 }
 
-/* ---- Elementwise --------------------------------------------------------------------------------------------------- */
+/* ---- Elementwise ---------------------------------------------------------------------------------------------------
+ */
 
 static const fa_op binary_ops[] = {FA_OP_add, FA_OP_sub, FA_OP_mul, FA_OP_div, FA_OP_relu_grad};
 static const int64_t lengths[] = {0, 1, 3, 15, 16, 17, 33, 1000, 70001};
@@ -355,7 +360,8 @@ static void test_eq_and_effects(void **state)
     }
 }
 
-/* ---- Optimizers ---------------------------------------------------------------------------------------------------- */
+/* ---- Optimizers ----------------------------------------------------------------------------------------------------
+ */
 
 static void test_sgd(void **state)
 {
@@ -391,20 +397,28 @@ static void test_adam(void **state)
     }
 }
 
-/* ---- Pools --------------------------------------------------------------------------------------------------------- */
+/* ---- Pools ---------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct pool_case {
     int64_t image[4], kernel[2], stride[2], padding[2], dilation[2], ceil_mode, count_include_pad, divisor;
 } pool_case;
 
 static const pool_case pool_cases[] = {
-    {{2, 32, 8, 8}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, 0, 1, 0},   {{1, 1, 2, 2}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, 0, 1, 0},
-    {{3, 17, 9, 7}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, 0, 1, 0},   {{2, 5, 7, 9}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, 1, 1, 0},
-    {{2, 20, 9, 8}, {3, 3}, {2, 2}, {1, 1}, {1, 1}, 0, 1, 0},   {{2, 3, 11, 6}, {3, 2}, {1, 2}, {1, 0}, {1, 1}, 0, 0, 0},
-    {{0, 3, 4, 4}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, 0, 1, 0},    {{4, 7, 1, 1}, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 0, 1, 0},
-    {{2, 35, 7, 7}, {7, 7}, {7, 7}, {0, 0}, {1, 1}, 0, 1, 0},   {{2, 6, 10, 10}, {3, 3}, {3, 3}, {1, 1}, {1, 1}, 1, 0, 0},
-    {{1, 9, 12, 11}, {2, 3}, {1, 1}, {1, 1}, {3, 2}, 0, 1, 0},  {{2, 8, 9, 9}, {4, 4}, {3, 2}, {2, 2}, {1, 1}, 1, 1, 5},
-    {{33, 10, 12, 13}, {3, 3}, {2, 2}, {1, 1}, {1, 1}, 0, 1, 0}, {{40, 32, 30, 28}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, 0, 1, 0},
+    {{2, 32, 8, 8}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, 0, 1, 0},
+    {{1, 1, 2, 2}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, 0, 1, 0},
+    {{3, 17, 9, 7}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, 0, 1, 0},
+    {{2, 5, 7, 9}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, 1, 1, 0},
+    {{2, 20, 9, 8}, {3, 3}, {2, 2}, {1, 1}, {1, 1}, 0, 1, 0},
+    {{2, 3, 11, 6}, {3, 2}, {1, 2}, {1, 0}, {1, 1}, 0, 0, 0},
+    {{0, 3, 4, 4}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, 0, 1, 0},
+    {{4, 7, 1, 1}, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 0, 1, 0},
+    {{2, 35, 7, 7}, {7, 7}, {7, 7}, {0, 0}, {1, 1}, 0, 1, 0},
+    {{2, 6, 10, 10}, {3, 3}, {3, 3}, {1, 1}, {1, 1}, 1, 0, 0},
+    {{1, 9, 12, 11}, {2, 3}, {1, 1}, {1, 1}, {3, 2}, 0, 1, 0},
+    {{2, 8, 9, 9}, {4, 4}, {3, 2}, {2, 2}, {1, 1}, 1, 1, 5},
+    {{33, 10, 12, 13}, {3, 3}, {2, 2}, {1, 1}, {1, 1}, 0, 1, 0},
+    {{40, 32, 30, 28}, {2, 2}, {2, 2}, {0, 0}, {1, 1}, 0, 1, 0},
 };
 enum { POOL_CASES = sizeof pool_cases / sizeof pool_cases[0] };
 
@@ -477,11 +491,8 @@ static void test_unpool(void **state)
             if (!isa->available())
                 continue;
             float *dx = (void *)guarded((size_t)m * sizeof *dx);
-            fa_kernel_args args = {.in = {g, position},
-                                   .in_meta = {&pooled, &positions},
-                                   .out = {dx},
-                                   .out_meta = {&full},
-                                   .ints = ints};
+            fa_kernel_args args = {
+                .in = {g, position}, .in_meta = {&pooled, &positions}, .out = {dx}, .out_meta = {&full}, .ints = ints};
             const fa_cpu_kernel *kernel = fa_cpu_find_in(isa->table, FA_OP_max_pool2d_grad, &args);
             assert_non_null(kernel);
             kernel->run(&args);
@@ -498,7 +509,57 @@ static void test_unpool(void **state)
     }
 }
 
-/* ---- Batch norm ---------------------------------------------------------------------------------------------------- */
+/* ---- Layouts -------------------------------------------------------------------------------------------------------
+ */
+
+/* There with `kernel` or the library's own step, and back. */
+static void check_layout(const fa_meta *meta, const fa_cpu_kernel *kernel, const void *plain, const void *nhwc)
+{
+    const size_t bytes = bytes_of(meta);
+    fa_meta last = *meta;
+    last.layout = FA_NHWC;
+    char *to = guarded(bytes), *back = guarded(bytes);
+    fa_kernel_args args = {.in = {copy_of(plain, bytes)}, .in_meta = {meta}, .out = {to}, .out_meta = {&last}};
+    (kernel ? kernel->run : fa_layout_to_nhwc)(&args);
+    assert_same_bytes(to, nhwc, bytes);
+    free(args.in[0]);
+    args = (fa_kernel_args){.in = {to}, .in_meta = {&last}, .out = {back}, .out_meta = {meta}};
+    (kernel ? kernel->run : fa_layout_to_plain)(&args);
+    assert_same_bytes(back, plain, bytes);
+    check_guard(to, bytes);
+    check_guard(back, bytes);
+    free(to);
+    free(back);
+}
+
+static void test_layouts(void **state)
+{
+    (void)state;
+    static const int64_t shapes[][4] = {{2, 3, 5, 7}, {1, 16, 4, 4}, {3, 33, 6, 3}, {0, 4, 2, 2}, {40, 64, 17, 19}};
+    static const int dtypes[] = {FA_DT_FLOAT32, FA_DT_UINT8, FA_DT_INT64};
+    for (int k = 0; k < 15; k++) {
+        const fa_meta meta = meta_of(dtypes[k % 3], 4, shapes[k / 3]);
+        const size_t bytes = bytes_of(&meta);
+        uint8_t *plain = malloc(bytes + 1), *nhwc = malloc(bytes + 1);
+        assert_true(plain && nhwc);
+        for (size_t i = 0; i < bytes; i++)
+            plain[i] = (uint8_t)test_random(&seed);
+        turn(nhwc, plain, &meta, true);
+        check_layout(&meta, NULL, plain, nhwc);
+        const fa_kernel_args args = {.in_meta = {&meta}};
+        for (const fa_cpu_isa_entry *isa = fa_cpu_isa_list(); isa->name && k % 3 == 0; isa++) {
+            const fa_cpu_kernel *kernel = fa_cpu_find_in(isa->table, FA_CPU_CHANGE_LAYOUT, &args);
+            assert_non_null(kernel);
+            if (isa->available())
+                check_layout(&meta, kernel, plain, nhwc);
+        }
+        free(plain);
+        free(nhwc);
+    }
+}
+
+/* ---- Batch norm ----------------------------------------------------------------------------------------------------
+ */
 
 static const int64_t norm_images[][4] = {
     {2, 3, 4, 5}, {1, 1, 1, 2}, {3, 16, 1, 1}, {0, 5, 2, 2}, {5, 17, 3, 3}, {4, 70, 6, 5}, {50, 33, 20, 20},
@@ -620,7 +681,8 @@ static void test_batch_norm_gradients(void **state)
         }
 }
 
-/* ---- Rows ---------------------------------------------------------------------------------------------------------- */
+/* ---- Rows ----------------------------------------------------------------------------------------------------------
+ */
 
 static void check_rows(fa_op op, fa_meta meta, int64_t dim, values kind, float scale)
 {
@@ -692,7 +754,8 @@ static void test_nll_loss(void **state)
         }
 }
 
-/* ---- Reductions ---------------------------------------------------------------------------------------------------- */
+/* ---- Reductions ----------------------------------------------------------------------------------------------------
+ */
 
 static void check_sum(fa_meta in, int64_t mask, values kind)
 {
@@ -784,6 +847,7 @@ int main(void)
         cmocka_unit_test(test_adam),
         cmocka_unit_test(test_pools),
         cmocka_unit_test(test_unpool),
+        cmocka_unit_test(test_layouts),
         cmocka_unit_test(test_batch_norm_stats),
         cmocka_unit_test(test_batch_norm_forward),
         cmocka_unit_test(test_batch_norm_relu),

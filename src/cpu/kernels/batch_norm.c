@@ -13,7 +13,7 @@
 typedef struct norm_call {
     const float *x, *g, *mean;
     float *y;
-    double *sums;       /* [pieces, 2, channels] */
+    double *sums;        /* [pieces, 2, channels] */
     const float *factor; /* [4, channels]: see the tasks */
     int64_t channels;
     fa_pieces pieces; /* of the positions */
@@ -59,7 +59,8 @@ static double total(const norm_call *c, int which, int64_t channel)
     return sum;
 }
 
-/* ---- Statistics ---------------------------------------------------------------------------------------------------- */
+/* ---- Statistics ----------------------------------------------------------------------------------------------------
+ */
 
 static void sum_task(void *context, int64_t piece)
 {
@@ -192,8 +193,7 @@ FA_INLINE void sum_products(const fa_kernel_args *args, bool batch)
     c.sums = args->scratch;
     run_pieces(&c, products_task);
     for (int64_t o = 0; o < c.channels; o++) {
-        const float invstd =
-            batch ? batch_invstd(variance[o], c.pieces.rows, eps) : running_invstd(variance[o], eps);
+        const float invstd = batch ? batch_invstd(variance[o], c.pieces.rows, eps) : running_invstd(variance[o], eps);
         sum_g[o] = (float)total(&c, 0, o);
         sum_g_xhat[o] = (float)(total(&c, 1, o) * (double)invstd);
     }
@@ -209,7 +209,8 @@ static void eval_grad_stats_run(const fa_kernel_args *args)
     sum_products(args, false);
 }
 
-/* ---- Elementwise --------------------------------------------------------------------------------------------------- */
+/* ---- Elementwise ---------------------------------------------------------------------------------------------------
+ */
 
 /* Factors: alpha, beta. */
 FA_INLINE void line(const norm_call *c, int64_t at, int64_t o, bool relu, int64_t n)
@@ -270,8 +271,7 @@ FA_INLINE void run_line(const fa_kernel_args *args, bool batch)
     const float *weight = args->in[batch ? 2 : 3], *bias = args->in[batch ? 3 : 4];
     float *alpha = args->scratch, *beta = alpha + c.channels;
     for (int64_t o = 0; o < c.channels; o++) {
-        const float invstd =
-            batch ? batch_invstd(variance[o], c.pieces.rows, eps) : running_invstd(variance[o], eps);
+        const float invstd = batch ? batch_invstd(variance[o], c.pieces.rows, eps) : running_invstd(variance[o], eps);
         alpha[o] = weight ? invstd * weight[o] : invstd;
         beta[o] = fmaf(-mean[o], alpha[o], bias ? bias[o] : 0.0f);
     }
@@ -328,7 +328,8 @@ static void eval_input_grad_run(const fa_kernel_args *args)
     run_pieces(&c, product_task);
 }
 
-/* ---- The list ------------------------------------------------------------------------------------------------------ */
+/* ---- The list ------------------------------------------------------------------------------------------------------
+ */
 
 static bool supports(const fa_kernel_args *args)
 {

@@ -1,5 +1,5 @@
-/* Sums over rows, one a column, in double: what batch norm and reductions share. Rows are cut into pieces by their number
- * alone; a piece adds its rows in order, the pieces are added in order. */
+/* Sums over rows, one a column, in double: what batch norm and reductions share. Rows are cut into pieces by their
+ * number alone; a piece adds its rows in order, the pieces are added in order. */
 #ifndef FA_CPU_KERNELS_COLUMN_SUMS_H
 #define FA_CPU_KERNELS_COLUMN_SUMS_H
 

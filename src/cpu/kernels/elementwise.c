@@ -7,7 +7,8 @@
  *     eq                   a == b of int64                            accumulate, assign   dst += src, dst = src */
 #include "cpu/kernels/wide.h"
 
-/* ---- Two operands, broadcast --------------------------------------------------------------------------------------- */
+/* ---- Two operands, broadcast ---------------------------------------------------------------------------------------
+ */
 
 typedef enum binary_kind { BINARY_ADD, BINARY_SUB, BINARY_MUL, BINARY_DIV, BINARY_RELU_GRAD } binary_kind;
 
@@ -71,8 +72,8 @@ static binary_call make_binary(const fa_kernel_args *args, binary_kind kind)
         if (size == 1)
             continue;
         const int last = c.dims - 1;
-        const bool joins = c.dims > 0 && c.stride[0][last] == stride[0][d] * size &&
-                           c.stride[1][last] == stride[1][d] * size;
+        const bool joins =
+            c.dims > 0 && c.stride[0][last] == stride[0][d] * size && c.stride[1][last] == stride[1][d] * size;
         const int at = joins ? last : c.dims++;
         c.size[at] = joins ? c.size[at] * size : size;
         c.stride[0][at] = stride[0][d];
@@ -132,7 +133,8 @@ DEFINE_BINARY(mul, BINARY_MUL)
 DEFINE_BINARY(div, BINARY_DIV)
 DEFINE_BINARY(relu_grad, BINARY_RELU_GRAD)
 
-/* ---- One operand --------------------------------------------------------------------------------------------------- */
+/* ---- One operand ---------------------------------------------------------------------------------------------------
+ */
 
 typedef struct unary_call {
     float *out;
@@ -212,7 +214,8 @@ static void dropout_run(const fa_kernel_args *args)
     fa_run_flat(fa_meta_numel(args->out_meta[0]), dropout_range, &c);
 }
 
-/* ---- Integers, effects --------------------------------------------------------------------------------------------- */
+/* ---- Integers, effects ---------------------------------------------------------------------------------------------
+ */
 
 static void eq_run(const fa_kernel_args *args)
 {
@@ -256,7 +259,8 @@ static void assign_run(const fa_kernel_args *args)
         fa_parallel_for(fa_meta_numel(meta) * fa_dtype_size(meta->dtype), 1 << 18, assign_range, &c);
 }
 
-/* ---- The list ------------------------------------------------------------------------------------------------------ */
+/* ---- The list ------------------------------------------------------------------------------------------------------
+ */
 
 static bool supports_binary(const fa_kernel_args *args)
 {
@@ -311,10 +315,7 @@ const fa_cpu_kernel FA_ISA(fa_elementwise_kernels)[] = {
     ELEMENTWISE(relu, supports_unary),
     ELEMENTWISE(dropout, supports_dropout),
     {.op = FA_OP_eq, .name = "eq " FA_ISA_NAME, .supports = supports_eq, .run = eq_run},
-    {.op = FA_OP_accumulate,
-     .name = "accumulate " FA_ISA_NAME,
-     .supports = supports_accumulate,
-     .run = accumulate_run},
+    {.op = FA_OP_accumulate, .name = "accumulate " FA_ISA_NAME, .supports = supports_accumulate, .run = accumulate_run},
     {.op = FA_OP_assign, .name = "assign " FA_ISA_NAME, .supports = supports_assign, .run = assign_run},
     {.run = NULL},
 };

@@ -1,5 +1,5 @@
-/* Between row-major and channels last: each image is a matrix [C, H*W] that is transposed, a block of vectors at a time.
- * Elements of four bytes move as floats, untouched. */
+/* Between row-major and channels last: each image is a matrix [C, H*W] that is transposed, a block of vectors at a
+ * time. Elements of four bytes move as floats, untouched. */
 #include "cpu/layout.h"
 
 #include "cpu/kernels/common.h"

@@ -57,7 +57,8 @@ static double work_of(const pool_call *c, int64_t window)
     return (double)(c->images * c->channels) * (double)(c->out_size[0] * c->out_size[1]) * (double)window;
 }
 
-/* ---- max_pool2d ---------------------------------------------------------------------------------------------------- */
+/* ---- max_pool2d ----------------------------------------------------------------------------------------------------
+ */
 
 FA_INLINE fm wins(fv value, fv best)
 {
@@ -145,7 +146,8 @@ static void max_run(const fa_kernel_args *args)
                  work_of(&c, c.p.kernel[0] * c.p.kernel[1]));
 }
 
-/* ---- Gradients, any window ----------------------------------------------------------------------------------------- */
+/* ---- Gradients, any window -----------------------------------------------------------------------------------------
+ */
 
 /* n channels of one window: g is added to dx at the winner, 0 elsewhere. */
 FA_INLINE void max_window_grad(const pool_call *c, const float *x, float *dx, span rows, span columns, const float *g,
@@ -239,7 +241,8 @@ static void average_grad_task(void *context, int64_t task)
     gradient_task(context, task, true);
 }
 
-/* ---- Gradients of 2x2 windows with stride 2 ------------------------------------------------------------------------ */
+/* ---- Gradients of 2x2 windows with stride 2 ------------------------------------------------------------------------
+ */
 
 /* n channels of a window, rows beginning at x0 and x1: its number 0..3, as the reference finds it. */
 FA_INLINE fi winner_2x2(const float *x0, const float *x1, int64_t C, int64_t n)
@@ -342,7 +345,8 @@ static void unpool_run(const fa_kernel_args *args)
     fa_run_tasks(c.images * c.out_size[0], unpool_row_2x2, &c, work_of(&c, 4));
 }
 
-/* ---- avg_pool2d ---------------------------------------------------------------------------------------------------- */
+/* ---- avg_pool2d ----------------------------------------------------------------------------------------------------
+ */
 
 FA_INLINE void average_window(const pool_call *c, const float *x, span rows, span columns, double divisor, float *y,
                               int64_t n)
@@ -391,7 +395,8 @@ static void average_grad_run(const fa_kernel_args *args)
     fa_run_tasks(c.images * c.channel_blocks, average_grad_task, &c, work_of(&c, c.p.kernel[0] * c.p.kernel[1]));
 }
 
-/* ---- The list ------------------------------------------------------------------------------------------------------ */
+/* ---- The list ------------------------------------------------------------------------------------------------------
+ */
 
 static bool supports(const fa_kernel_args *args)
 {

@@ -131,7 +131,8 @@ FA_INLINE void run_sum(const fa_kernel_args *args, fa_op op)
         fa_run_tasks(c.pieces.count * c.outer * fa_blocks(c.length, COLUMN_BLOCK), column_task, &c,
                      (double)c.count * (double)c.outputs);
     else if (parts > 0)
-        fa_parallel_for(parts, c.count * c.outputs <= 65536 ? parts : fa_max64(1, 16384 / fa_blocks(c.count, c.pieces.count)),
+        fa_parallel_for(parts,
+                        c.count * c.outputs <= 65536 ? parts : fa_max64(1, 16384 / fa_blocks(c.count, c.pieces.count)),
                         row_range, &c);
     const double divisor = op == FA_OP_mean ? (double)c.count : 1;
     for (int64_t o = 0; o < c.outputs; o++) {
@@ -161,7 +162,8 @@ DEFINE_SUM(sum)
 DEFINE_SUM(mean)
 DEFINE_SUM(sum_to)
 
-/* ---- Integers ------------------------------------------------------------------------------------------------------ */
+/* ---- Integers ------------------------------------------------------------------------------------------------------
+ */
 
 static bool count_supports(const fa_kernel_args *args)
 {
@@ -184,7 +186,8 @@ static void count_run(const fa_kernel_args *args)
     *(uint64_t *)args->out[0] = sum;
 }
 
-/* ---- argmax -------------------------------------------------------------------------------------------------------- */
+/* ---- argmax --------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct argmax_call {
     const float *x;
@@ -235,7 +238,8 @@ static bool argmax_supports(const fa_kernel_args *args)
     return args->in_meta[0]->dtype == FA_DT_FLOAT32 && rows.step == 1 && rows.length > 0;
 }
 
-/* ---- The list ------------------------------------------------------------------------------------------------------ */
+/* ---- The list ------------------------------------------------------------------------------------------------------
+ */
 
 #define SUM(op_name)                                                                                                   \
     {                                                                                                                  \

@@ -28,8 +28,8 @@ FA_INLINE int64_t fa_row_grain(fa_row_shape rows)
     return rows.count * rows.length <= 32768 ? rows.count : fa_max64(1, 16384 / fa_max64(1, rows.length));
 }
 
-/* e^x within 1 ulp; below the smallest normal number 0. x = k ln 2 + r with |r| <= ln 2 / 2, then the series of e^r, whose
- * rest after r^7 is less than a tenth of an ulp. */
+/* e^x within 1 ulp; below the smallest normal number 0. x = k ln 2 + r with |r| <= ln 2 / 2, then the series of e^r,
+ * whose rest after r^7 is less than a tenth of an ulp. */
 FA_INLINE fv fv_exp(fv x)
 {
     const fv bounded = fv_min(fv_max(x, fv_set1(-87.5f)), fv_set1(89.0f));
