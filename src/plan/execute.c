@@ -135,11 +135,14 @@ static int run_batch(const fa_plan *plan, int first, const fa_run *run, char *ar
     return b.count;
 }
 
-static void report(const fa_step *step, const fa_kernel_args *args, double seconds, int count)
+static void report(const fa_run *run, const fa_step *step, const fa_kernel_args *args, double seconds, int count)
 {
     const fa_op_def *def = fa_op_table[step->op];
     const fa_meta *shape = args->out_meta[0] != NULL ? args->out_meta[0] : args->in_meta[0];
-    double flops = def->flops != NULL ? def->flops(args) : (double)fa_meta_numel(shape);
+    fa_kernel_args own = *args; /* a fused step's work is that of its first op on its own result */
+    if (step->node >= 0 && def->writes == 0)
+        own.out_meta[0] = &run->nodes[step->node]->meta;
+    double flops = def->flops != NULL ? def->flops(&own) : (double)fa_meta_numel(shape);
     char times[16] = "";
     if (count > 1)
         snprintf(times, sizeof times, " x %d", count);
@@ -160,7 +163,7 @@ static void run_steps(const fa_plan *plan, const fa_run *run, char *arena)
         else
             step->run(&args);
         if (verbose)
-            report(step, &args, now() - start, count);
+            report(run, step, &args, now() - start, count);
         s += count;
     }
 }
