@@ -18,18 +18,18 @@ extern "C" {
 /* Releases a long-lived object: a module, optimizer, schedule, data set, loader, sampler, transform or generator.
  * What only it held goes with it. NULL is fine. Tensors are never freed by hand: they end with their scope. */
 #define fa_free(x)                                                                                                     \
-    _Generic((x),                                                                                                      \
-        fa_module *: fa_module_free,                                                                                   \
-        fa_optim *: fa_optim_free,                                                                                     \
-        fa_scheduler *: fa_scheduler_free,                                                                             \
-        fa_dataset *: fa_dataset_free,                                                                                 \
-        fa_loader *: fa_loader_free,                                                                                   \
-        fa_sampler *: fa_sampler_free,                                                                                 \
-        fa_transform *: fa_transform_free,                                                                             \
-        fa_generator *: fa_generator_free)(x)
+    _Generic((x), fa_module *                                                                                          \
+             : fa_module_free, fa_optim *                                                                              \
+             : fa_optim_free, fa_scheduler *                                                                           \
+             : fa_scheduler_free, fa_dataset *                                                                         \
+             : fa_dataset_free, fa_loader *                                                                            \
+             : fa_loader_free, fa_sampler *                                                                            \
+             : fa_sampler_free, fa_transform *                                                                         \
+             : fa_transform_free, fa_generator *                                                                       \
+             : fa_generator_free)(x)
 
 /* print(x) of a tensor or a module, to standard output. */
-#define fa_print(x) _Generic((x), fa_tensor *: fa_tensor_print, fa_module *: fa_module_print)((x), stdout)
+#define fa_print(x) _Generic((x), fa_tensor * : fa_tensor_print, fa_module * : fa_module_print)((x), stdout)
 
 /* Ends the library's threads, gives pooled memory back, and returns how many long-lived objects have not been freed;
  * names their kinds on `report` if there are any (NULL: in silence). Everything starts again when it is used. */

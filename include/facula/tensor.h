@@ -27,8 +27,7 @@ typedef struct fa_shape {
 } fa_shape;
 
 /* FA_SHAPE(32, 3, 224, 224); FA_SCALAR is the shape of a single number. */
-#define FA_SHAPE(...)                                                                                                  \
-    ((fa_shape){(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
+#define FA_SHAPE(...) ((fa_shape){(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
 #define FA_SCALAR ((fa_shape){0, {0}})
 
 /* ---- Scopes ------------------------------------------------------------------------------------------------------ */
@@ -166,7 +165,8 @@ FA_API int64_t fa_tensor_format(fa_tensor *tensor, char *text, size_t size);
 /* print(tensor). */
 FA_API void fa_tensor_print(fa_tensor *tensor, FILE *file);
 
-/* ---- Arithmetic (with broadcasting; a number may stand for the second operand) ------------------------------------ */
+/* ---- Arithmetic (with broadcasting; a number may stand for the second operand) ------------------------------------
+ */
 
 FA_API fa_tensor *fa_add_at(fa_tensor *a, fa_tensor *b, fa_where where);
 FA_API fa_tensor *fa_sub_at(fa_tensor *a, fa_tensor *b, fa_where where);
@@ -218,7 +218,8 @@ FA_API fa_tensor *fa_relu_inplace_at(fa_tensor *a, fa_where where);
 #define fa_copy_(a, source) fa_copy_inplace_at((a), (source), FA_HERE)
 #define fa_relu_(a) fa_relu_inplace_at((a), FA_HERE)
 
-/* ---- Shapes (views: they share the elements of what they were made from) ------------------------------------------ */
+/* ---- Shapes (views: they share the elements of what they were made from) ------------------------------------------
+ */
 
 /* One size may be -1. view needs elements that lie in order, reshape copies where they do not. */
 FA_API fa_tensor *fa_view_at(fa_tensor *x, fa_shape shape, fa_where where);
@@ -354,8 +355,7 @@ typedef struct fa_dropout_args {
     fa_generator *generator;
 } fa_dropout_args;
 FA_API fa_tensor *fa_dropout_at(const fa_dropout_args *args);
-#define fa_dropout(...)                                                                                                \
-    FA_CALL_(fa_dropout_at, fa_dropout_args, .p = 0.5, .training = true, .begin_ = 0, __VA_ARGS__)
+#define fa_dropout(...) FA_CALL_(fa_dropout_at, fa_dropout_args, .p = 0.5, .training = true, .begin_ = 0, __VA_ARGS__)
 
 /* ---- Classification ---------------------------------------------------------------------------------------------- */
 
@@ -402,7 +402,8 @@ FA_API fa_tensor *fa_grad_at(fa_tensor *leaf, fa_where where);
 /* Switches a leaf's gradient on or off. */
 FA_API fa_tensor *fa_set_requires_grad_at(fa_tensor *leaf, bool requires_grad, fa_where where);
 
-/* ---- Ops from outside the library --------------------------------------------------------------------------------- */
+/* ---- Ops from outside the library ---------------------------------------------------------------------------------
+ */
 
 /* What a custom op's callbacks see: row-major values, and the gradient of each input to fill in backward. They run on
  * the calling thread and may not call fa_ functions. */
@@ -411,9 +412,9 @@ typedef struct fa_custom_call {
     const void *input[8];
     fa_shape input_shape[8];
     fa_dtype input_dtype[8];
-    void *output;             /* forward: to be filled; backward: its value */
-    const void *output_grad;  /* backward */
-    void *input_grad[8];      /* backward: to be filled; NULL where none is needed */
+    void *output;            /* forward: to be filled; backward: its value */
+    const void *output_grad; /* backward */
+    void *input_grad[8];     /* backward: to be filled; NULL where none is needed */
     fa_shape output_shape;
     fa_dtype output_dtype;
     const double *numbers; /* as given at the call */

@@ -146,7 +146,7 @@ typedef struct fa_op_def {
     uint32_t image_inputs; /* with FA_LAYOUT_IMAGE: bit i: input i is read channels last */
     fa_layout_rule layout;
     bool plain_output; /* with FA_LAYOUT_IMAGE: the result is no image (a weight's gradient) and stays PLAIN */
-    bool alias; /* the output is the first input's bytes under another shape (PLAIN only) */
+    bool alias;        /* the output is the first input's bytes under another shape (PLAIN only) */
     /* Shape rule: reads inputs and attributes, sets the node's meta. False after raising an error. */
     bool (*infer)(struct fa_node *node);
     /* Gradient rule, in terms of ops: given the gradient of the output, sets grad_in[i] for each input i for which

@@ -41,7 +41,12 @@ static double seconds_now(void)
 static int read_bench_options(int argc, char **argv, bench *b)
 {
     bench_options *o = &b->options;
-    *o = (bench_options){.network = "mnist", .mode = "train", .data = "data/mnist", .threads = -1, .batch = -1, .batches = -1,
+    *o = (bench_options){.network = "mnist",
+                         .mode = "train",
+                         .data = "data/mnist",
+                         .threads = -1,
+                         .batch = -1,
+                         .batches = -1,
                          .seconds = 5};
     const option_spec options[] = {
         {"network", OPTION_TEXT, &o->network, 0, 0, "NAME", "mnist, cifar, fake64, img224, vgg_bn or resnet18"},
@@ -53,10 +58,11 @@ static int read_bench_options(int argc, char **argv, bench *b)
         {"data", OPTION_TEXT, &o->data, 0, 0, "DIR", "MNIST's files, for the network mnist"},
         {"json", OPTION_FLAG, &o->json, 0, 0, NULL, "one JSON object instead of text"},
     };
-    int status = read_options(argc, argv, options, sizeof options / sizeof *options,
-                              "usage: facula bench [options]\n\nMeasures whole steps: forward, and in training backward and "
-                              "Adam's update, the loss read back.",
-                              NULL, 0);
+    int status =
+        read_options(argc, argv, options, sizeof options / sizeof *options,
+                     "usage: facula bench [options]\n\nMeasures whole steps: forward, and in training backward and "
+                     "Adam's update, the loss read back.",
+                     NULL, 0);
     if (status != 0)
         return status;
     b->network = find_network(o->network);
@@ -85,8 +91,8 @@ static bool read_mnist(bench *b)
         b->labels[batch.index] = fa_keep(batch.labels);
     }
     if (fa_ok() && b->images[b->options.batches - 1] == NULL)
-        fa_raise(FA_VALUE_ERROR, "bench: MNIST has fewer than %lld batches of %lld images", (long long)b->options.batches,
-                 (long long)b->options.batch);
+        fa_raise(FA_VALUE_ERROR, "bench: MNIST has fewer than %lld batches of %lld images",
+                 (long long)b->options.batches, (long long)b->options.batch);
     fa_free(loader);
     return fa_ok();
 }

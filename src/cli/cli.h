@@ -12,8 +12,8 @@ typedef enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_INT, OPTION_NUMBER }
 typedef struct option_spec {
     const char *name; /* without dashes */
     option_kind kind;
-    void *value; /* bool, const char *, int64_t or double, with its default */
-    double least, most; /* bounds of numbers, inclusive */
+    void *value;          /* bool, const char *, int64_t or double, with its default */
+    double least, most;   /* bounds of numbers, inclusive */
     const char *argument; /* "N" in the help */
     const char *help;
 } option_spec;

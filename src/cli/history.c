@@ -59,7 +59,8 @@ bool history_open(history *h, const char *out, const char *name)
     snprintf(h->path, sizeof h->path, "%s/history.csv", h->folder);
     h->file = fopen(h->path, "wx");
     if (h->file == NULL && errno == EEXIST) {
-        fprintf(stderr, "facula: error: %s exists: this folder holds a run already; give another one with --out\n", h->path);
+        fprintf(stderr, "facula: error: %s exists: this folder holds a run already; give another one with --out\n",
+                h->path);
         return false;
     }
     if (h->file == NULL)

@@ -26,7 +26,8 @@ enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_help(FILE *file)
 {
-    fprintf(file, "facula trains image networks, as PyTorch does, on this machine's CPU.\n\nusage: facula COMMAND ...\n\n");
+    fprintf(file,
+            "facula trains image networks, as PyTorch does, on this machine's CPU.\n\nusage: facula COMMAND ...\n\n");
     for (int i = 0; i < COMMANDS; i++)
         fprintf(file, "  %-10s %s\n", commands[i].name, commands[i].help);
     fprintf(file, "\n  --version  version, instruction set, threads and back ends\n"

@@ -48,7 +48,8 @@ static fa_module *make_vgg_bn(void)
                             fa_nn_linear(256 * 4 * 4, 10));
 }
 
-/* ---- ResNet-18 ----------------------------------------------------------------------------------------------------- */
+/* ---- ResNet-18 -----------------------------------------------------------------------------------------------------
+ */
 
 typedef struct BasicBlock {
     fa_module base;
@@ -74,8 +75,8 @@ static fa_module *basic_block(int64_t in, int64_t out, int64_t stride)
     fa_layer(block, conv2, fa_nn_conv2d(out, out, 3, .padding = 1, .bias = false));
     fa_layer(block, bn2, fa_nn_batch_norm2d(out));
     if (stride != 1 || in != out)
-        fa_layer(block, downsample, fa_nn_sequential(fa_nn_conv2d(in, out, 1, .stride = stride, .bias = false),
-                                                     fa_nn_batch_norm2d(out)));
+        fa_layer(block, downsample,
+                 fa_nn_sequential(fa_nn_conv2d(in, out, 1, .stride = stride, .bias = false), fa_nn_batch_norm2d(out)));
     return &block->base;
 }
 
@@ -111,7 +112,7 @@ static fa_module *make_resnet18(void)
 }
 
 static const network networks[] = {
-    {"mnist", 1, 28, 64, make_mnist},   {"cifar", 3, 32, 32, make_cifar},     {"fake64", 3, 64, 32, make_fake64},
+    {"mnist", 1, 28, 64, make_mnist},    {"cifar", 3, 32, 32, make_cifar},   {"fake64", 3, 64, 32, make_fake64},
     {"img224", 3, 224, 32, make_img224}, {"vgg_bn", 3, 32, 64, make_vgg_bn}, {"resnet18", 3, 32, 64, make_resnet18},
 };
 

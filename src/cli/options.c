@@ -74,8 +74,8 @@ int read_options(int argc, char **argv, const option_spec *options, int n_option
 {
     struct option table[MAX_OPTIONS + 2] = {{0}};
     for (int i = 0; i < n_options; i++)
-        table[i] = (struct option){options[i].name, options[i].kind == OPTION_FLAG ? no_argument : required_argument, NULL,
-                                   FIRST_VALUE + i};
+        table[i] = (struct option){options[i].name, options[i].kind == OPTION_FLAG ? no_argument : required_argument,
+                                   NULL, FIRST_VALUE + i};
     table[n_options] = (struct option){"help", no_argument, NULL, 'h'};
     for (int i = 0; i < positionals; i++)
         operands[i] = NULL;
@@ -99,7 +99,8 @@ int read_options(int argc, char **argv, const option_spec *options, int n_option
     }
     for (int i = optind; i < argc; i++) {
         if (i - optind >= positionals) {
-            fprintf(stderr, "facula: %s: one argument too many; `facula %s --help` shows what is taken\n", argv[i], argv[0]);
+            fprintf(stderr, "facula: %s: one argument too many; `facula %s --help` shows what is taken\n", argv[i],
+                    argv[0]);
             return EXIT_USAGE;
         }
         operands[i - optind] = argv[i];

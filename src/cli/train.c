@@ -36,8 +36,8 @@ static double seconds_now(void)
 
 static int read_train_options(int argc, char **argv, train_options *o)
 {
-    *o = (train_options){.epochs = 3, .batch_size = 64, .seed = 0, .threads = -1, .workers = 1, .lr = 1e-3,
-                         .optimizer = "adam"};
+    *o = (train_options){
+        .epochs = 3, .batch_size = 64, .seed = 0, .threads = -1, .workers = 1, .lr = 1e-3, .optimizer = "adam"};
     const option_spec options[] = {
         {"epochs", OPTION_INT, &o->epochs, 1, 1e6, "N", "passes over the training images"},
         {"batch-size", OPTION_INT, &o->batch_size, 1, 1e6, "N", "images a step"},
@@ -48,10 +48,11 @@ static int read_train_options(int argc, char **argv, train_options *o)
         {"workers", OPTION_INT, &o->workers, 0, 256, "N", "threads that fetch batches ahead"},
         {"out", OPTION_TEXT, &o->out, 0, 0, "DIR", "folder for history.csv; default: the next free runs/mnist-NNN"},
     };
-    int status = read_options(argc, argv, options, sizeof options / sizeof *options,
-                              "usage: facula train DATA [options]\n\nTrains a small CNN on MNIST; DATA is the folder with "
-                              "its four files, such as data/mnist.",
-                              &o->data, 1);
+    int status =
+        read_options(argc, argv, options, sizeof options / sizeof *options,
+                     "usage: facula train DATA [options]\n\nTrains a small CNN on MNIST; DATA is the folder with "
+                     "its four files, such as data/mnist.",
+                     &o->data, 1);
     if (status != 0)
         return status;
     if (o->data == NULL) {
@@ -84,8 +85,8 @@ static bool prepare(run *r)
     fa_random_split(r->training, parts, 2, {(double)(n - HELD_OUT), HELD_OUT});
     r->training_part = parts[0];
     r->validation_part = parts[1];
-    r->train_loader = fa_data_loader(r->training_part, .batch_size = o->batch_size, .shuffle = true,
-                                     .num_workers = (int)o->workers);
+    r->train_loader =
+        fa_data_loader(r->training_part, .batch_size = o->batch_size, .shuffle = true, .num_workers = (int)o->workers);
     r->validation_loader = fa_data_loader(r->validation_part, .batch_size = EVALUATION_BATCH);
     r->test_loader = fa_data_loader(r->test, .batch_size = EVALUATION_BATCH);
     r->optim = strcmp(o->optimizer, "adam") == 0 ? fa_adam(fa_parameters(r->model), o->lr)
@@ -135,9 +136,10 @@ static bool train_epoch(run *r, int epoch, metrics *m)
         if (!isfinite(loss)) {
             if (r->terminal)
                 printf("\n");
-            fa_raise(FA_VALUE_ERROR, "train: the loss became %g in epoch %d, step %lld, at learning rate %g. Hint: try a "
-                     "smaller one, for example --lr %g.", loss, epoch, (long long)b.index + 1, r->options.lr,
-                     r->options.lr / 10);
+            fa_raise(FA_VALUE_ERROR,
+                     "train: the loss became %g in epoch %d, step %lld, at learning rate %g. Hint: try a "
+                     "smaller one, for example --lr %g.",
+                     loss, epoch, (long long)b.index + 1, r->options.lr, r->options.lr / 10);
             break;
         }
         show_progress(r, epoch, b.index, batches, m, started);
@@ -169,8 +171,8 @@ static bool train(run *r)
         if (!evaluate(r, r->validation_loader, &validation))
             return false;
         double seconds = seconds_now() - started;
-        printf("epoch %d/%lld  train loss %.4f  accuracy %.2f %%   validation loss %.4f  accuracy %.2f %%   %.1f s\n", epoch,
-               (long long)r->options.epochs, mean_loss(&training), accuracy(&training), mean_loss(&validation),
+        printf("epoch %d/%lld  train loss %.4f  accuracy %.2f %%   validation loss %.4f  accuracy %.2f %%   %.1f s\n",
+               epoch, (long long)r->options.epochs, mean_loss(&training), accuracy(&training), mean_loss(&validation),
                accuracy(&validation), seconds);
         fflush(stdout);
         if (!history_row(&r->log, epoch, "train", &training, trained) ||

@@ -41,7 +41,8 @@ static bool kept(const fa_node *node, uint32_t flags)
     return (node->flags & flags) != 0;
 }
 
-/* ---- Blocks and steps ---------------------------------------------------------------------------------------------- */
+/* ---- Blocks and steps ----------------------------------------------------------------------------------------------
+ */
 
 static int new_block(builder *b, fa_place_kind kind, int index, size_t bytes)
 {
@@ -56,7 +57,8 @@ static int new_block(builder *b, fa_place_kind kind, int index, size_t bytes)
         plan->blocks = more;
         plan->block_capacity = capacity;
     }
-    plan->blocks[plan->n_blocks] = (fa_block){.kind = kind, .index = index, .bytes = bytes, .first = INT32_MAX, .last = -1};
+    plan->blocks[plan->n_blocks] =
+        (fa_block){.kind = kind, .index = index, .bytes = bytes, .first = INT32_MAX, .last = -1};
     return plan->n_blocks++;
 }
 
@@ -172,7 +174,8 @@ static int output_block(builder *b, int r)
     return new_block(b, FA_IN_ARENA, -1, bytes);
 }
 
-/* ---- Patterns ------------------------------------------------------------------------------------------------------ */
+/* ---- Patterns ------------------------------------------------------------------------------------------------------
+ */
 
 static bool only_feeds(const builder *b, int r, fa_op op)
 {
@@ -183,8 +186,8 @@ static bool only_feeds(const builder *b, int r, fa_op op)
 static int relu_after(const builder *b, int r)
 {
     const fa_node *node = b->run->nodes[r];
-    if (!b->fuse || !node->fast || (node->op != FA_OP_conv2d && node->op != FA_OP_linear) ||
-        kept(node, FA_KEEP_HARD) || !only_feeds(b, r, FA_OP_relu))
+    if (!b->fuse || !node->fast || (node->op != FA_OP_conv2d && node->op != FA_OP_linear) || kept(node, FA_KEEP_HARD) ||
+        !only_feeds(b, r, FA_OP_relu))
         return -1;
     int relu = b->sole_consumer[r];
     return b->run->nodes[relu]->fast ? relu : -1;
@@ -232,7 +235,8 @@ static int pool_after(const builder *b, int relu, int *pool_grad, int *relu_grad
     return in_a_row ? pool : -1;
 }
 
-/* ---- Lowering ------------------------------------------------------------------------------------------------------ */
+/* ---- Lowering ------------------------------------------------------------------------------------------------------
+ */
 
 /* A step with the node's inputs, each in the layout that its kernel needs. */
 static fa_step *step_with_inputs(builder *b, int r)
@@ -372,7 +376,8 @@ static void lower_alias(builder *b, int r)
     step->out_meta[0] = node->meta;
 }
 
-/* ---- Gradients written where they belong ---------------------------------------------------------------------------- */
+/* ---- Gradients written where they belong ----------------------------------------------------------------------------
+ */
 
 /* assign(leaf, value), where this run computes the value and touches the leaf nowhere else: the value is computed into
  * the leaf's memory. */
@@ -400,7 +405,8 @@ static void place_assignments(builder *b)
     }
 }
 
-/* ---- The whole ------------------------------------------------------------------------------------------------------ */
+/* ---- The whole ------------------------------------------------------------------------------------------------------
+ */
 
 static void count_consumers(builder *b)
 {

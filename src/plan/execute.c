@@ -14,7 +14,8 @@
 
 enum { BATCH_GRAIN = 16384 /* elements of an optimizer's task */ };
 
-/* ---- Mode ---------------------------------------------------------------------------------------------------------- */
+/* ---- Mode ----------------------------------------------------------------------------------------------------------
+ */
 
 static fa_plan_mode mode;
 static bool verbose;
@@ -37,7 +38,8 @@ __attribute__((constructor)) static void read_environment(void)
     verbose = word != NULL && word[0] != '\0' && word[0] != '0';
 }
 
-/* ---- Running ------------------------------------------------------------------------------------------------------- */
+/* ---- Running -------------------------------------------------------------------------------------------------------
+ */
 
 static double now(void)
 {
@@ -147,8 +149,8 @@ static void report(const fa_run *run, const fa_step *step, const fa_kernel_args 
     if (count > 1)
         snprintf(times, sizeof times, " x %d", count);
     fprintf(stderr, "facula: %-22s %-20s -> %-20s %-28s%s %9.1f us %8.2f GFLOP/s\n", def->name,
-            args->in_meta[0] != NULL ? fa_shape_text(args->in_meta[0]) : "[]", fa_shape_text(shape), step->kernel, times,
-            seconds * 1e6, flops / seconds * 1e-9);
+            args->in_meta[0] != NULL ? fa_shape_text(args->in_meta[0]) : "[]", fa_shape_text(shape), step->kernel,
+            times, seconds * 1e6, flops / seconds * 1e-9);
 }
 
 static void run_steps(const fa_plan *plan, const fa_run *run, char *arena)
@@ -168,7 +170,8 @@ static void run_steps(const fa_plan *plan, const fa_run *run, char *arena)
     }
 }
 
-/* ---- Checks -------------------------------------------------------------------------------------------------------- */
+/* ---- Checks --------------------------------------------------------------------------------------------------------
+ */
 
 static bool run_checks(const fa_plan *plan, const fa_run *run)
 {
@@ -212,7 +215,8 @@ static bool compute_checked_inputs(fa_thread *thread, const fa_run *run, bool *o
     return false;
 }
 
-/* ---- A whole plan -------------------------------------------------------------------------------------------------- */
+/* ---- A whole plan --------------------------------------------------------------------------------------------------
+ */
 
 static bool take_survivors(const fa_plan *plan, const fa_run *run)
 {
@@ -243,6 +247,26 @@ static char *arena_of(fa_plan_thread *own, size_t bytes)
     return own->arena != NULL ? own->arena->data : NULL;
 }
 
+/* Nodes of the root scope are never given up, so their values are: the oldest go once they hold more than this. They
+ * are computed again when asked for, if nothing that they need was written since. */
+enum { ROOT_BYTES = 256 << 20 };
+
+static void drop_old_values(fa_thread *thread)
+{
+    for (; thread->root_bytes > ROOT_BYTES && thread->root_oldest < thread->node_count; thread->root_oldest++) {
+        fa_node *node = fa_thread_node(thread, thread->root_oldest);
+        if (node->scope != &thread->root)
+            return;
+        if (node->op == FA_OP_leaf || node->state != FA_DONE || node->value == NULL || node->watched)
+            continue;
+        thread->root_bytes -= node->value->bytes;
+        fa_buffer_release(node->value);
+        fa_buffer_release(node->plain);
+        node->value = node->plain = NULL;
+        node->state = FA_DROPPED;
+    }
+}
+
 /* Effects are done: leaves are at their new version. */
 static void settle(fa_thread *thread, const fa_plan *plan, const fa_run *run)
 {
@@ -250,6 +274,8 @@ static void settle(fa_thread *thread, const fa_plan *plan, const fa_run *run)
         fa_node *node = run->nodes[r];
         uint32_t writes = fa_op_table[node->op]->writes;
         node->state = plan->survivors[r] >= 0 || writes != 0 ? FA_DONE : FA_DROPPED;
+        if (plan->survivors[r] >= 0 && node->scope == &thread->root)
+            thread->root_bytes += node->value->bytes;
         if (writes == 0)
             continue;
         thread->pending_effects--;
@@ -279,6 +305,7 @@ bool fa_plan_execute(fa_thread *thread, fa_plan *plan, fa_run *run)
     uint64_t saved = fa_ftz_on();
     run_steps(plan, run, arena);
     fa_ftz_restore(saved);
+    drop_old_values(thread);
     settle(thread, plan, run);
     return true;
 }
@@ -296,8 +323,9 @@ static fa_plan_thread *plan_thread(fa_thread *thread)
 fa_plan *fa_plan_prepare(fa_thread *thread, fa_node *root)
 {
     fa_plan_thread *own = plan_thread(thread);
-    return own != NULL && fa_plan_select(thread, &own->run, root, thread->pending_effects > 0) ? fa_plan_acquire(&own->run)
-                                                                                                : NULL;
+    return own != NULL && fa_plan_select(thread, &own->run, root, thread->pending_effects > 0)
+               ? fa_plan_acquire(&own->run)
+               : NULL;
 }
 
 static bool run_pending(fa_thread *thread, fa_node *root, bool effects)

@@ -27,7 +27,8 @@ fa_plan_mode fa_plan_get_mode(void);
 int64_t fa_plan_count_built(void);
 int64_t fa_plan_count_cached(void);
 
-/* ---- The run set: what select.c hands on --------------------------------------------------------------------------- */
+/* ---- The run set: what select.c hands on ---------------------------------------------------------------------------
+ */
 
 enum {
     FA_KEEP_HARD = 1, /* the value must be readable afterwards */
@@ -57,14 +58,15 @@ int fa_run_input(const fa_run *run, const fa_node *node, int i);
 
 bool fa_plan_select(fa_thread *thread, fa_run *run, fa_node *root, bool effects);
 
-/* ---- Plans --------------------------------------------------------------------------------------------------------- */
+/* ---- Plans ---------------------------------------------------------------------------------------------------------
+ */
 
 typedef enum fa_place_kind { FA_IN_ARENA, FA_IN_EXTERNAL, FA_IN_SURVIVOR } fa_place_kind;
 
 /* A buffer of a plan: where a value lies, from its first step to its last. */
 typedef struct fa_block {
     fa_place_kind kind;
-    int index;     /* external, or the node of a survivor */
+    int index; /* external, or the node of a survivor */
     size_t bytes, offset;
     int first, last;
 } fa_block;
@@ -73,13 +75,13 @@ typedef struct fa_step {
     fa_kernel run;
     const char *kernel; /* its name, for verbose lines */
     fa_op op;
-    int node;                          /* whose floats and custom op are used */
-    int in[FA_MAX_INPUTS];             /* blocks; -1: absent */
-    int out[FA_MAX_OUTPUTS];           /* blocks; -1: not wanted */
-    int scratch;                       /* block; -1: none */
+    int node;                /* whose floats and custom op are used */
+    int in[FA_MAX_INPUTS];   /* blocks; -1: absent */
+    int out[FA_MAX_OUTPUTS]; /* blocks; -1: not wanted */
+    int scratch;             /* block; -1: none */
     int fuse;
     bool in_place_allowed;
-    bool batched;                      /* an elementwise effect that runs together with its neighbours of the same op */
+    bool batched; /* an elementwise effect that runs together with its neighbours of the same op */
     fa_meta in_meta[FA_MAX_INPUTS], out_meta[FA_MAX_OUTPUTS];
     int64_t ints[FA_MAX_INTS];
 } fa_step;

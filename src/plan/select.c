@@ -29,7 +29,8 @@ static bool is_effect(const fa_node *node)
     return fa_op_table[node->op]->writes != 0;
 }
 
-/* ---- Values that were dropped and are needed again ----------------------------------------------------------------- */
+/* ---- Values that were dropped and are needed again -----------------------------------------------------------------
+ */
 
 static bool insert_pending(fa_thread *thread, fa_node *node)
 {
@@ -53,11 +54,12 @@ static bool check_version(const fa_thread *thread, const fa_node *node, const fa
 {
     if (in->leaf->version <= in->leaf_version)
         return true;
-    return fa_fail(FA_STATE_ERROR, thread->where, fa_op_table[node->op]->name,
-                   "got a read of a value recorded at %s:%d that was not kept and cannot be computed again: %s was changed "
-                   "at %s:%d. Hint: read it before that line, or call fa_watch on it right after it is recorded.",
-                   node->where.file, node->where.line, in->leaf->name != NULL ? in->leaf->name : "what it needs",
-                   in->leaf->changed.file, in->leaf->changed.line);
+    return fa_fail(
+        FA_STATE_ERROR, thread->where, fa_op_table[node->op]->name,
+        "got a read of a value recorded at %s:%d that was not kept and cannot be computed again: %s was changed "
+        "at %s:%d. Hint: read it before that line, or call fa_watch on it right after it is recorded.",
+        node->where.file, node->where.line, in->leaf->name != NULL ? in->leaf->name : "what it needs",
+        in->leaf->changed.file, in->leaf->changed.line);
 }
 
 /* The node, and what it needs, is computed again. */
@@ -76,7 +78,8 @@ static bool revive(fa_thread *thread, fa_node *node)
     return insert_pending(thread, node);
 }
 
-/* ---- Selection ----------------------------------------------------------------------------------------------------- */
+/* ---- Selection -----------------------------------------------------------------------------------------------------
+ */
 
 /* Marks what runs; *count nodes. *again: a dropped value was taken up, so the list has changed. */
 static bool mark_nodes(fa_thread *thread, fa_node *root, bool effects, int *count, bool *again)
@@ -153,8 +156,8 @@ static void mark_survivors(fa_run *run)
         if (is_effect(node))
             continue;
         int64_t bytes = fa_meta_numel(&node->meta) * fa_dtype_size(node->meta.dtype);
-        bool small = bytes <= SMALL_BYTES ||
-                     (node->meta.ndim <= 2 && bytes <= SCORES_BYTES && !fa_op_table[node->op]->alias);
+        bool small =
+            bytes <= SMALL_BYTES || (node->meta.ndim <= 2 && bytes <= SCORES_BYTES && !fa_op_table[node->op]->alias);
         if (node->watched)
             node->flags |= FA_KEEP_HARD;
         if ((node->requires_grad && !node->consumed) || (node->handles > 0 && small))
@@ -162,7 +165,8 @@ static void mark_survivors(fa_run *run)
     }
 }
 
-/* ---- Key ----------------------------------------------------------------------------------------------------------- */
+/* ---- Key -----------------------------------------------------------------------------------------------------------
+ */
 
 static int external_number(fa_run *run, fa_node *node)
 {

@@ -10,8 +10,10 @@ static fa_leaf *new_leaf(fa_shape shape, fa_dtype dtype, bool requires_grad, con
     if (!fa_meta_from_shape(&meta, dtype, &shape, what))
         return NULL;
     if (requires_grad && dtype != FA_FLOAT32 && dtype != FA_FLOAT64) {
-        fa_refuse(FA_DTYPE_ERROR, what, "got dtype %s with requires_grad, needs a floating type. Hint: only float32 and "
-                  "float64 tensors can have gradients.", fa_dtype_name((int)dtype));
+        fa_refuse(FA_DTYPE_ERROR, what,
+                  "got dtype %s with requires_grad, needs a floating type. Hint: only float32 and "
+                  "float64 tensors can have gradients.",
+                  fa_dtype_name((int)dtype));
         return NULL;
     }
     fa_leaf *leaf = fa_leaf_new(&meta);
@@ -81,7 +83,8 @@ fa_tensor *fa_ones_at(fa_shape shape, const fa_new_args *args)
     return filled(shape, 1, args, "ones");
 }
 
-/* ---- Draws --------------------------------------------------------------------------------------------------------- */
+/* ---- Draws ---------------------------------------------------------------------------------------------------------
+ */
 
 typedef enum draw_kind { DRAW_UNIFORM, DRAW_NORMAL } draw_kind;
 
@@ -123,8 +126,10 @@ fa_tensor *fa_randint_at(int64_t low, int64_t high, fa_shape shape, const fa_new
 {
     fa_begin(args->where_);
     if (low >= high) {
-        fa_refuse(FA_VALUE_ERROR, "randint", "got the range %lld to %lld, needs low < high: high itself is never drawn. "
-                  "Hint: write fa_randint(0, 10, shape) for the digits 0 to 9.", (long long)low, (long long)high);
+        fa_refuse(FA_VALUE_ERROR, "randint",
+                  "got the range %lld to %lld, needs low < high: high itself is never drawn. "
+                  "Hint: write fa_randint(0, 10, shape) for the digits 0 to 9.",
+                  (long long)low, (long long)high);
         return NULL;
     }
     if (args->dtype != FA_INT64) {
@@ -153,7 +158,8 @@ fa_tensor *fa_randperm_at(int64_t n, fa_generator *generator, fa_where where)
     return leaf_to_handle(leaf);
 }
 
-/* ---- From numbers and memory --------------------------------------------------------------------------------------- */
+/* ---- From numbers and memory ---------------------------------------------------------------------------------------
+ */
 
 fa_tensor *fa_tensor_of_at(fa_shape shape, fa_dtype dtype, int64_t count, const double *values, fa_where where)
 {
@@ -199,8 +205,10 @@ fa_tensor *fa_borrow_at(const void *data, fa_dtype dtype, fa_shape shape, fa_whe
         return NULL;
     int64_t size = fa_dtype_size((int)dtype);
     if ((uintptr_t)data % (uintptr_t)size != 0) {
-        fa_refuse(FA_VALUE_ERROR, "borrow", "got an address that is no multiple of %lld, needs one: elements are %s. Hint: "
-                  "fa_from_memory copies and takes any address.", (long long)size, fa_dtype_name((int)dtype));
+        fa_refuse(FA_VALUE_ERROR, "borrow",
+                  "got an address that is no multiple of %lld, needs one: elements are %s. Hint: "
+                  "fa_from_memory copies and takes any address.",
+                  (long long)size, fa_dtype_name((int)dtype));
         return NULL;
     }
     fa_buffer *buffer = fa_buffer_borrow((void *)(uintptr_t)data, (size_t)(fa_meta_numel(&meta) * size));

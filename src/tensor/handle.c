@@ -182,6 +182,16 @@ fa_slot *fa_slot_of(fa_thread *thread, const fa_tensor *handle, const char *what
     return NULL;
 }
 
+/* From now on the slot names `node`. */
+static void set_slot_node(fa_thread *thread, fa_slot *slot, fa_node *node)
+{
+    if (slot->node != NULL)
+        slot->node->handles--;
+    slot->node = node;
+    node->handles++;
+    thread->carries |= slot->scope != node->scope;
+}
+
 /* ---- Views ---------------------------------------------------------------------------------------------------------
  */
 
@@ -198,6 +208,7 @@ fa_tensor *fa_handle_view(fa_node *node, const fa_tensor *base)
     fa_leaf *base_leaf = base_slot->leaf;
     fa_slot *slot = find_slot(thread, handle);
     slot->base = base;
+    slot->view = node;
     slot->base_node = base_node;
     if (base_leaf != NULL) {
         slot->base_leaf = fa_leaf_retain(base_leaf);
@@ -224,12 +235,7 @@ static fa_node *slot_node(fa_thread *thread, fa_slot *slot, const char *what, co
     if (slot->base == NULL || !view_is_stale(thread, slot))
         return slot->node;
     /* Take the same view of what the base is now. */
-    fa_node *old = slot->node;
-    if (old == NULL) {
-        fa_fail(FA_STATE_ERROR, thread->where, what,
-                "got, for %s, a view that was last taken in a scope that has ended. Hint: take the view again.", name);
-        return NULL;
-    }
+    const fa_node *view = slot->view;
     fa_slot *base_slot = find_slot(thread, slot->base);
     fa_node *base = NULL;
     if (slot->base_leaf != NULL)
@@ -238,14 +244,12 @@ static fa_node *slot_node(fa_thread *thread, fa_slot *slot, const char *what, co
         base = slot_node(thread, base_slot, what, name);
     if (base == NULL)
         return NULL;
-    fa_node *node = fa_record((fa_op)old->op, 1, &base, old->ints, (size_t)old->n_ints * sizeof(int64_t), NULL, 0);
+    fa_node *node = fa_record((fa_op)view->op, 1, &base, view->ints, (size_t)view->n_ints * sizeof(int64_t), NULL, 0);
     if (node == NULL)
         return NULL;
-    node->noncontiguous = old->noncontiguous;
-    node->requires_grad = node->requires_grad && old->requires_grad; /* detach stays detached */
-    old->handles--;
-    node->handles++;
-    slot->node = node;
+    node->noncontiguous = view->noncontiguous;
+    node->requires_grad = node->requires_grad && view->requires_grad; /* detach stays detached */
+    set_slot_node(thread, slot, node);
     slot->base_node = base_slot != NULL ? base_slot->node : NULL;
     if (slot->base_leaf != NULL)
         slot->base_version = slot->base_leaf->recorded_version;
@@ -312,26 +316,23 @@ static bool assign_slot(fa_thread *thread, fa_slot *slot, const fa_tensor *handl
             /* From here on the handle names a computed value with history. */
             fa_leaf_release(slot->leaf);
             slot->leaf = NULL;
-            slot->node = value;
-            value->handles++;
+            set_slot_node(thread, slot, value);
             return true;
         }
         fa_node *in[2] = {fa_leaf_node(slot->leaf), value};
         return in[0] != NULL && fa_record_effect(FA_OP_assign, 2, in, NULL, 0, NULL, 0);
     }
     if (slot->base != NULL) {
-        const fa_node *view = slot->node;
+        const fa_node *view = slot->view;
         const fa_tensor *base_handle = slot->base;
         fa_node *base = fa_use(base_handle, what, "the base of a view");
-        if (base == NULL || view == NULL)
+        if (base == NULL)
             return false;
         fa_node *written = write_back(base, view, value, what);
         fa_slot *base_slot = written != NULL ? fa_slot_of(thread, base_handle, what, "the base of a view") : NULL;
         return base_slot != NULL && assign_slot(thread, base_slot, base_handle, written, what);
     }
-    slot->node->handles--;
-    slot->node = value;
-    value->handles++;
+    set_slot_node(thread, slot, value);
     return true;
 }
 

@@ -41,7 +41,7 @@ struct fa_leaf {
     fa_leaf *grad; /* its gradient's memory, made once */
     fa_init_kind init;
     double init_lo, init_hi;
-    char *name; /* "conv1.weight" for messages; may be NULL */
+    char *name;             /* "conv1.weight" for messages; may be NULL */
     fa_leaf *grad_of;       /* of a gradient: the leaf that owns it (not counted) */
     fa_tensor *handle;      /* the handle outside scopes; NULL: none yet */
     fa_node *backward_grad; /* during backward: the sum so far */
@@ -55,11 +55,11 @@ struct fa_node {
     uint8_t n_in;
     uint8_t n_ints, n_floats;
     bool requires_grad;
-    bool consumed;   /* backward has been through it without retain_graph */
-    bool watched;    /* fa_watch */
-    bool fast;       /* layout rule of a fast kernel applied */
+    bool consumed;      /* backward has been through it without retain_graph */
+    bool watched;       /* fa_watch */
+    bool fast;          /* layout rule of a fast kernel applied */
     bool noncontiguous; /* PyTorch's strides would not be row-major (a transposed or sliced view) */
-    int handles;     /* live handles that name it */
+    int handles;        /* live handles that name it */
     fa_meta meta;
     fa_node *in[FA_MAX_INPUTS];
     int64_t ints[FA_MAX_INTS];
@@ -67,18 +67,19 @@ struct fa_node {
     fa_where where;
     uint64_t serial; /* order of recording in the thread */
     fa_scope_frame *scope;
-    fa_leaf *leaf;         /* op leaf */
-    uint64_t leaf_version; /* op leaf: the version it reads */
-    fa_buffer *value;      /* FA_DONE: in meta.layout */
-    fa_buffer *plain;      /* the same, row-major, made for reading */
-    const void *user;      /* custom op */
+    fa_leaf *leaf;          /* op leaf */
+    uint64_t leaf_version;  /* op leaf: the version it reads */
+    fa_buffer *value;       /* FA_DONE: in meta.layout */
+    fa_buffer *plain;       /* the same, row-major, made for reading */
+    const void *user;       /* custom op */
     fa_node *backward_grad; /* during backward: the sum so far */
     int64_t *counter;       /* effect: counted up when it was recorded, down again if it fails */
     uint32_t mark, index;   /* of a traversal: plan's own */
     uint32_t flags;         /* of a traversal: plan's own */
 };
 
-/* ---- Recording: what ops/ and nn/ use ------------------------------------------------------------------------------ */
+/* ---- Recording: what ops/ and nn/ use ------------------------------------------------------------------------------
+ */
 
 /* Starts an op or call of the user's: notes `where` for nodes and errors. */
 void fa_begin(fa_where where);
@@ -118,7 +119,8 @@ const char *fa_dtype_name(int dtype); /* "float32" */
 /* A dimension counted from the end made positive; -1 after an error. */
 int fa_wrap_dim(int dim, int ndim, const char *what);
 
-/* ---- Leaves -------------------------------------------------------------------------------------------------------- */
+/* ---- Leaves --------------------------------------------------------------------------------------------------------
+ */
 
 /* New memory of a shape, not cleared, one reference. NULL after an error. */
 fa_leaf *fa_leaf_new(const fa_meta *meta);
@@ -152,7 +154,8 @@ bool fa_meta_from_shape(fa_meta *meta, fa_dtype dtype, const fa_shape *shape, co
 /* Broadcast shape of two metas; false after an error naming both. */
 bool fa_broadcast(const fa_meta *a, const fa_meta *b, fa_meta *out, const char *what);
 
-/* ---- Evaluation ---------------------------------------------------------------------------------------------------- */
+/* ---- Evaluation ----------------------------------------------------------------------------------------------------
+ */
 
 /* Runs what `node` needs; its value is then in node->value. False after an error. */
 bool fa_evaluate(fa_node *node);

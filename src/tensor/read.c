@@ -80,7 +80,8 @@ bool fa_is_leaf(const fa_tensor *tensor)
     return node != NULL && (node->op == FA_OP_leaf || !node->requires_grad);
 }
 
-/* ---- Values -------------------------------------------------------------------------------------------------------- */
+/* ---- Values --------------------------------------------------------------------------------------------------------
+ */
 
 /* Row-major copy of channels-last bytes. */
 static void nhwc_to_plain(void *out, const void *in, const fa_meta *meta)
@@ -124,8 +125,10 @@ double fa_item_at(fa_tensor *tensor, fa_where where)
     if (node == NULL)
         return 0;
     if (fa_meta_numel(&node->meta) != 1) {
-        fa_refuse(FA_SHAPE_ERROR, "item", "got a tensor of shape %s, needs one of a single element. Hint: fa_data gives all "
-                  "elements; fa_mean or fa_sum makes one number of them.", fa_shape_text(&node->meta));
+        fa_refuse(FA_SHAPE_ERROR, "item",
+                  "got a tensor of shape %s, needs one of a single element. Hint: fa_data gives all "
+                  "elements; fa_mean or fa_sum makes one number of them.",
+                  fa_shape_text(&node->meta));
         return 0;
     }
     const void *data = evaluated(tensor, "item", &node);
@@ -156,7 +159,8 @@ static fa_leaf *writable_leaf(fa_tensor *tensor, const char *what)
 {
     fa_leaf *leaf = fa_handle_leaf(tensor);
     if (leaf == NULL && tensor != NULL && fa_ok())
-        fa_refuse(FA_STATE_ERROR, what, "got a computed tensor, needs a leaf (a parameter, a buffer, or a tensor made from "
+        fa_refuse(FA_STATE_ERROR, what,
+                  "got a computed tensor, needs a leaf (a parameter, a buffer, or a tensor made from "
                   "memory or numbers). Hint: fa_clone is computed too; make a tensor with fa_zeros or fa_from_memory.");
     return leaf;
 }
@@ -190,7 +194,8 @@ fa_tensor *fa_watch_at(fa_tensor *tensor, fa_where where)
     return tensor;
 }
 
-/* ---- Text ---------------------------------------------------------------------------------------------------------- */
+/* ---- Text ----------------------------------------------------------------------------------------------------------
+ */
 
 static fa_format_suffix suffix_of(fa_tensor *tensor, const fa_node *node)
 {

@@ -37,10 +37,11 @@ static void carry_values_out(fa_thread *thread, fa_scope_frame *frame)
                 continue;
             }
             if (node->requires_grad)
-                fa_fail(FA_STATE_ERROR, node->where, fa_op_table[node->op]->name,
-                        "a tensor of an outer scope was given a value with history in a scope that ends here (opened at "
-                        "%s:%d), and history ends with its scope. Hint: detach the value, or make the tensor inside.",
-                        frame->where.file, frame->where.line);
+                fa_fail(
+                    FA_STATE_ERROR, node->where, fa_op_table[node->op]->name,
+                    "a tensor of an outer scope was given a value with history in a scope that ends here (opened at "
+                    "%s:%d), and history ends with its scope. Hint: detach the value, or make the tensor inside.",
+                    frame->where.file, frame->where.line);
             fa_leaf *leaf = NULL;
             if (fa_evaluate(node)) {
                 fa_meta meta = node->meta;
@@ -68,7 +69,9 @@ static void release_node(fa_node *node)
 
 void fa_scope_close(fa_thread *thread, fa_scope_frame *frame)
 {
-    carry_values_out(thread, frame);
+    if (thread->carries)
+        carry_values_out(thread, frame);
+    thread->carries = thread->carries && frame->parent != NULL && frame->parent->parent != NULL;
     /* The handles go first: what only they wanted need not be computed. */
     for (uint32_t i = frame->first_slot, next; i != UINT32_MAX; i = next) {
         fa_slot *slot = slot_at(thread, i);

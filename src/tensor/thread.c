@@ -36,7 +36,9 @@ static void thread_reset(fa_thread *thread)
 {
     thread->scope = &thread->root;
     thread->root = (fa_scope_frame){.id = ++thread->next_scope_id, .first_slot = UINT32_MAX};
-    thread->no_grad = false;
+    thread->no_grad = thread->carries = false;
+    thread->root_bytes = 0;
+    thread->root_oldest = 0;
     thread->exited = false;
 }
 

@@ -15,6 +15,7 @@ typedef struct fa_slot {
     fa_scope_frame *scope;
     fa_leaf *leaf;
     fa_node *node;
+    fa_node *view;         /* view: the node first recorded for it, from which it is taken again; lives as long as it */
     const fa_tensor *base; /* view: the handle that it looks at, and what that named when `node` was recorded */
     fa_node *base_node;
     fa_leaf *base_leaf;
@@ -42,6 +43,9 @@ struct fa_thread {
 
     fa_scope_frame root, *scope, *free_frames;
     uint64_t next_scope_id;
+    bool carries;      /* a handle of an outer scope may name a node of an inner one */
+    size_t root_bytes; /* values that nodes of the root scope hold, and where the oldest of them may be */
+    int64_t root_oldest;
 
     fa_node **node_chunks; /* a stack of nodes, in the order of recording */
     int64_t node_count, node_chunk_count;
@@ -68,8 +72,8 @@ fa_node *fa_thread_node(fa_thread *thread, int64_t index);
 
 /* The executor, registered by plan/ when the library is loaded. */
 typedef struct fa_executor {
-    /* Runs what `root` needs (may be NULL); with effects also every pending effect and every pending value that a handle
-     * names. False after an error; the thread's pending work is then given up by the caller. */
+    /* Runs what `root` needs (may be NULL); with effects also every pending effect and every pending value that a
+     * handle names. False after an error; the thread's pending work is then given up by the caller. */
     bool (*run)(fa_thread *thread, fa_node *root, bool effects);
     /* Whether a fast kernel will run this node; asked before the layout is chosen. */
     bool (*is_fast)(const fa_node *node);

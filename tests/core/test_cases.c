@@ -102,13 +102,14 @@ static void test_all_targets_ignored(void **state)
     fa_scope {
         float before[25];
         memcpy(before, fa_data(fa_find(net, "weight")), sizeof before);
-        fa_tensor *loss = fa_cross_entropy(fa_forward(net, fa_ones(10, 5)), fa_full(FA_SHAPE(10), -100, .dtype = FA_INT64));
+        fa_tensor *loss =
+            fa_cross_entropy(fa_forward(net, fa_ones(10, 5)), fa_full(FA_SHAPE(10), -100, .dtype = FA_INT64));
         fa_backward(loss);
         fa_step(sgd);
         assert_true(isnan(fa_item(loss)));
         assert_same_bytes(fa_data(fa_find(net, "weight")), before, sizeof before);
-        fa_tensor *sum = fa_cross_entropy(fa_ones(2, 5), fa_full(FA_SHAPE(2), -100, .dtype = FA_INT64),
-                                          .reduction = FA_REDUCE_SUM);
+        fa_tensor *sum =
+            fa_cross_entropy(fa_ones(2, 5), fa_full(FA_SHAPE(2), -100, .dtype = FA_INT64), .reduction = FA_REDUCE_SUM);
         assert_true(fa_item(sum) == 0);
     }
     assert_true(fa_ok());
@@ -121,7 +122,8 @@ static void test_softmax_before_cross_entropy(void **state)
 {
     (void)state;
     fa_scope {
-        fa_tensor *scores = fa_tensor_of(FA_SHAPE(1, 4), 1000, 0, 0, 0), *label = fa_full(FA_SHAPE(1), 0, .dtype = FA_INT64);
+        fa_tensor *scores = fa_tensor_of(FA_SHAPE(1, 4), 1000, 0, 0, 0),
+                  *label = fa_full(FA_SHAPE(1), 0, .dtype = FA_INT64);
         assert_true(fabs(fa_item(fa_cross_entropy(fa_softmax(scores, 1), label)) - 0.7437) < 1e-4);
         assert_true(fa_item(fa_cross_entropy(scores, label)) < 1e-6);
         double once = fa_item(fa_cross_entropy(fa_tensor_of(FA_SHAPE(1, 4), 1, 2, 3, 4), label));
@@ -179,8 +181,7 @@ static void test_memory_is_flat(void **state)
     long early = 0;
     for (int i = 0; i < 1000; i++) {
         fa_scope {
-            fa_tensor *loss =
-                fa_cross_entropy(fa_forward(net, fa_randn(32, 1, 8, 8)), fa_randint(0, 10, FA_SHAPE(32)));
+            fa_tensor *loss = fa_cross_entropy(fa_forward(net, fa_randn(32, 1, 8, 8)), fa_randint(0, 10, FA_SHAPE(32)));
             fa_zero_grad(adam);
             fa_backward(loss);
             fa_step(adam);
@@ -269,7 +270,8 @@ static void test_same_bits(void **state)
         fa_optim *adam = fa_adam(fa_parameters(small), 1e-2);
         for (int i = 0; i < 3; i++)
             fa_scope {
-                fa_backward(fa_cross_entropy(fa_forward(small, fa_randn(33, 1, 28, 28)), fa_randint(0, 10, FA_SHAPE(33))));
+                fa_backward(
+                    fa_cross_entropy(fa_forward(small, fa_randn(33, 1, 28, 28)), fa_randint(0, 10, FA_SHAPE(33))));
                 fa_step(adam);
                 fa_zero_grad(adam);
             }
@@ -285,11 +287,16 @@ static void test_same_bits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_first_linear_does_not_fit), cmocka_unit_test(test_channels_do_not_fit),
-        cmocka_unit_test(test_max_pool_ceil_mode),        cmocka_unit_test(test_padding_same),
-        cmocka_unit_test(test_all_targets_ignored),       cmocka_unit_test(test_softmax_before_cross_entropy),
-        cmocka_unit_test(test_average_loss),              cmocka_unit_test(test_memory_is_flat),
-        cmocka_unit_test(test_two_variances),             cmocka_unit_test(test_sgd_momentum),
+        cmocka_unit_test(test_first_linear_does_not_fit),
+        cmocka_unit_test(test_channels_do_not_fit),
+        cmocka_unit_test(test_max_pool_ceil_mode),
+        cmocka_unit_test(test_padding_same),
+        cmocka_unit_test(test_all_targets_ignored),
+        cmocka_unit_test(test_softmax_before_cross_entropy),
+        cmocka_unit_test(test_average_loss),
+        cmocka_unit_test(test_memory_is_flat),
+        cmocka_unit_test(test_two_variances),
+        cmocka_unit_test(test_sgd_momentum),
         cmocka_unit_test(test_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -156,9 +156,9 @@ static void run_program(program *p)
             look(p, loss);
             look(p, fa_parameters(p->all).tensor[0]);
             if (s == 1)
-                fa_backward(fa_mean(fa_mul(fa_forward(p->end, fa_detach(fa_flatten(
-                                                       fa_zeros(2, fa_size(fa_find(p->end, "weight"), 1)), 1))),
-                                           3.0)));
+                fa_backward(fa_mean(fa_mul(
+                    fa_forward(p->end, fa_detach(fa_flatten(fa_zeros(2, fa_size(fa_find(p->end, "weight"), 1)), 1))),
+                    3.0)));
             fa_step(adam);
             float value = (float)fa_item(loss);
             look(p, scores);
@@ -237,7 +237,8 @@ static void test_gradients_equal_the_reference(void **state)
     }
 }
 
-/* ---- Views and writes ---------------------------------------------------------------------------------------------- */
+/* ---- Views and writes ----------------------------------------------------------------------------------------------
+ */
 
 static void assert_values(fa_tensor *t, int64_t n, const float *want)
 {
@@ -276,6 +277,16 @@ static void test_views_and_writes(void **state)
         ASSERT_VALUES(x, 1, 12, 0, 18, 18, 18);
         fa_relu_(y);
         ASSERT_VALUES(column, 0, 0);
+        /* a view used inside a scope, after its base was written there, and again outside */
+        fa_scope {
+            fa_fill_(x, 4);
+            ASSERT_VALUES(row, 4, 4, 4);
+            fa_fill_(y, 2);
+            ASSERT_VALUES(column, 2, 2);
+        }
+        ASSERT_VALUES(row, 4, 4, 4);
+        ASSERT_VALUES(column, 2, 2);
+        ASSERT_VALUES(y, 2, 2, 2, 2, 2, 2);
         /* writing to a repeated element is refused */
         fa_fill_(fa_expand(fa_tensor_of(FA_SHAPE(1), 1), 3), 2);
         assert_contains(fa_error(), "expand");
@@ -308,7 +319,8 @@ static void test_the_users_memory(void **state)
     }
 }
 
-/* ---- Gradients ----------------------------------------------------------------------------------------------------- */
+/* ---- Gradients -----------------------------------------------------------------------------------------------------
+ */
 
 static void test_accumulation(void **state)
 {
@@ -355,19 +367,21 @@ static void test_in_place_relu(void **state)
     assert_true(fa_ok());
 }
 
-/* ---- Plans --------------------------------------------------------------------------------------------------------- */
+/* ---- Plans ---------------------------------------------------------------------------------------------------------
+ */
 
 static fa_module *small_net(void)
 {
-    return fa_nn_sequential(fa_nn_conv2d(1, 4, 3, .padding = 1), fa_nn_batch_norm2d(4), fa_nn_relu(), fa_nn_max_pool2d(2),
-                            fa_nn_flatten(), fa_nn_dropout(0.5), fa_nn_linear(4 * 16, 3));
+    return fa_nn_sequential(fa_nn_conv2d(1, 4, 3, .padding = 1), fa_nn_batch_norm2d(4), fa_nn_relu(),
+                            fa_nn_max_pool2d(2), fa_nn_flatten(), fa_nn_dropout(0.5), fa_nn_linear(4 * 16, 3));
 }
 
 static double train_step(fa_module *net, fa_optim *optim, int64_t batch)
 {
     double value = 0;
     fa_scope {
-        fa_tensor *loss = fa_cross_entropy(fa_forward(net, fa_randn(batch, 1, 8, 8)), fa_randint(0, 3, FA_SHAPE(batch)));
+        fa_tensor *loss =
+            fa_cross_entropy(fa_forward(net, fa_randn(batch, 1, 8, 8)), fa_randint(0, 3, FA_SHAPE(batch)));
         fa_zero_grad(optim);
         fa_backward(loss);
         fa_step(optim);
@@ -382,8 +396,8 @@ static double validate(fa_module *net, int64_t batch)
     fa_eval(net);
     fa_no_grad
         fa_scope
-            value = fa_item(
-                fa_cross_entropy(fa_forward(net, fa_randn(batch, 1, 8, 8)), fa_randint(0, 3, FA_SHAPE(batch))));
+            value =
+                fa_item(fa_cross_entropy(fa_forward(net, fa_randn(batch, 1, 8, 8)), fa_randint(0, 3, FA_SHAPE(batch))));
     fa_train(net);
     return value;
 }
@@ -415,7 +429,8 @@ static void test_plans_are_found_again(void **state)
     fa_free(net);
 }
 
-/* ---- Errors -------------------------------------------------------------------------------------------------------- */
+/* ---- Errors --------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct snapshot {
     float values[512];
@@ -488,7 +503,8 @@ static void test_errors_leave_everything_as_it_was(void **state)
     fa_free(net);
 }
 
-/* ---- Threads ------------------------------------------------------------------------------------------------------- */
+/* ---- Threads -------------------------------------------------------------------------------------------------------
+ */
 
 static void *evaluate_in_thread(void *net)
 {
@@ -532,7 +548,8 @@ static void test_two_threads(void **state)
     fa_free(net);
 }
 
-/* ---- NaN and infinity ---------------------------------------------------------------------------------------------- */
+/* ---- NaN and infinity ----------------------------------------------------------------------------------------------
+ */
 
 static void test_nan_and_infinity(void **state)
 {
@@ -544,8 +561,9 @@ static void test_nan_and_infinity(void **state)
             for (int m = 0; m < 2; m++) {
                 fa_plan_set_mode(m == 0 ? "fused" : "off");
                 fa_manual_seed(5);
-                fa_module *net = fa_nn_sequential(fa_nn_conv2d(2, 4, 3, .padding = 1), fa_nn_relu(), fa_nn_max_pool2d(2),
-                                                  fa_nn_flatten(), fa_nn_linear(36, 4), fa_nn_relu());
+                fa_module *net =
+                    fa_nn_sequential(fa_nn_conv2d(2, 4, 3, .padding = 1), fa_nn_relu(), fa_nn_max_pool2d(2),
+                                     fa_nn_flatten(), fa_nn_linear(36, 4), fa_nn_relu());
                 fa_scope {
                     fa_tensor *x = fa_randn(2, 2, 6, 6);
                     float *target = place == 0 ? fa_data_mut(x) : fa_data_mut(fa_parameters(net).tensor[place - 1]);
@@ -567,7 +585,8 @@ static void test_nan_and_infinity(void **state)
         }
 }
 
-/* ---- Scopes -------------------------------------------------------------------------------------------------------- */
+/* ---- Scopes --------------------------------------------------------------------------------------------------------
+ */
 
 static fa_tensor *kept;
 
@@ -702,12 +721,18 @@ static void test_values_fused_away(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_looking_changes_no_bit),  cmocka_unit_test(test_gradients_equal_the_reference),
-        cmocka_unit_test(test_views_and_writes),        cmocka_unit_test(test_the_users_memory),
-        cmocka_unit_test(test_accumulation),            cmocka_unit_test(test_in_place_relu),
-        cmocka_unit_test(test_plans_are_found_again),   cmocka_unit_test(test_errors_leave_everything_as_it_was),
-        cmocka_unit_test(test_two_threads),             cmocka_unit_test(test_nan_and_infinity),
-        cmocka_unit_test(test_scopes),                  cmocka_unit_test(test_values_fused_away),
+        cmocka_unit_test(test_looking_changes_no_bit),
+        cmocka_unit_test(test_gradients_equal_the_reference),
+        cmocka_unit_test(test_views_and_writes),
+        cmocka_unit_test(test_the_users_memory),
+        cmocka_unit_test(test_accumulation),
+        cmocka_unit_test(test_in_place_relu),
+        cmocka_unit_test(test_plans_are_found_again),
+        cmocka_unit_test(test_errors_leave_everything_as_it_was),
+        cmocka_unit_test(test_two_threads),
+        cmocka_unit_test(test_nan_and_infinity),
+        cmocka_unit_test(test_scopes),
+        cmocka_unit_test(test_values_fused_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,10 +104,9 @@ static void test_recording_is_cheap(void **state)
     if (FA_SANITIZED)
         skip();
     fa_manual_seed(1);
-    fa_module *net =
-        fa_nn_sequential(fa_nn_conv2d(1, 32, 3, .padding = 1), fa_nn_relu(), fa_nn_max_pool2d(2),
-                         fa_nn_conv2d(32, 64, 3, .padding = 1), fa_nn_relu(), fa_nn_max_pool2d(2), fa_nn_flatten(),
-                         fa_nn_linear(3136, 128), fa_nn_relu(), fa_nn_linear(128, 10));
+    fa_module *net = fa_nn_sequential(fa_nn_conv2d(1, 32, 3, .padding = 1), fa_nn_relu(), fa_nn_max_pool2d(2),
+                                      fa_nn_conv2d(32, 64, 3, .padding = 1), fa_nn_relu(), fa_nn_max_pool2d(2),
+                                      fa_nn_flatten(), fa_nn_linear(3136, 128), fa_nn_relu(), fa_nn_linear(128, 10));
     fa_optim *adam = fa_adam(fa_parameters(net), 1e-3);
     fa_tensor *x = fa_randn(64, 1, 28, 28), *y = fa_randint(0, 10, FA_SHAPE(64));
     double best_record = 1, best_lookup = 1;
