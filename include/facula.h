@@ -6,6 +6,7 @@
 
 #include "facula/base.h"
 #include "facula/data.h"
+#include "facula/functional.h"
 #include "facula/nn.h"
 #include "facula/optim.h"
 #include "facula/tensor.h"

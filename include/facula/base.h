@@ -40,8 +40,7 @@ typedef struct fa_where {
  * in the caller's build too. `kw_` in each struct, a pointer to an incomplete type, turns a stray positional argument
  * into a compiler diagnostic. */
 #if defined(__clang__)
-#define FA_BEGIN_CALL_                                                                                                 \
-    _Pragma("clang diagnostic push") _Pragma("clang diagnostic ignored \"-Winitializer-overrides\"")
+#define FA_BEGIN_CALL_ _Pragma("clang diagnostic push") _Pragma("clang diagnostic ignored \"-Winitializer-overrides\"")
 #define FA_END_CALL_ _Pragma("clang diagnostic pop")
 #else
 #define FA_BEGIN_CALL_ _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Woverride-init\"")
@@ -120,8 +119,8 @@ FA_API void fa_generator_seed(fa_generator *generator, uint64_t seed);
 /* The state in PyTorch's own layout, as torch.get_rng_state() returns it. NULL means the default generator. */
 enum { FA_GENERATOR_STATE_SIZE = 5056 };
 FA_API void fa_generator_get_state(fa_generator *generator, uint8_t state[FA_GENERATOR_STATE_SIZE]);
-FA_API bool fa_generator_set_state(fa_generator *generator, const uint8_t state[FA_GENERATOR_STATE_SIZE])
-    FA_WARN_UNUSED;
+FA_API bool fa_generator_set_state(fa_generator *generator,
+                                   const uint8_t state[FA_GENERATOR_STATE_SIZE]) FA_WARN_UNUSED;
 
 #ifdef __cplusplus
 }

@@ -20,7 +20,7 @@
 #ifndef FACULA_NN_H
 #define FACULA_NN_H
 
-#include "facula/tensor.h"
+#include "facula/functional.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -16,7 +16,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/opdef.h"
-#include "facula/tensor.h"
+#include "facula/functional.h"
 
 typedef struct fa_node fa_node;
 typedef struct fa_leaf fa_leaf;

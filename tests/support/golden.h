@@ -2,7 +2,7 @@
 #ifndef FA_TESTS_GOLDEN_H
 #define FA_TESTS_GOLDEN_H
 
-#include "facula/tensor.h"
+#include "facula/functional.h"
 
 #include <cjson/cJSON.h>
 

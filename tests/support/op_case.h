@@ -7,7 +7,7 @@
 #ifndef FA_TESTS_OP_CASE_H
 #define FA_TESTS_OP_CASE_H
 
-#include "facula/tensor.h"
+#include "facula/functional.h"
 
 enum { OP_INPUTS = 8, OP_PARAMS = 12, OP_RESULTS = 16, OP_CHOICES = 64 };
 
