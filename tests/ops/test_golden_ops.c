@@ -1,5 +1,5 @@
-/* Every case of golden/layers.json through the public interface: forward, backward and changed buffers, in float32 and
- * float64, with the plan, without fusion and by the reference kernels alone. */
+/* Every case of the golden files of ops (stems below) through the public interface: forward, backward and changed
+ * buffers, in float32 and float64, with the plan, without fusion and by the reference kernels alone. */
 #include "support/facula_test.h"
 
 #include "plan/plan.h"
@@ -9,6 +9,10 @@
 #include <math.h>
 #include <string.h>
 
+/* Files of tests/golden/, each made by make_STEM.py. */
+static const char *const stems[] = {
+    "layers",
+};
 static golden_file golden;
 static const char *const modes[] = {"fused", "nofuse", "off"};
 
@@ -135,14 +139,14 @@ static void check_op(void **state)
     assert_int_equal(failures, 0);
 }
 
-int main(void)
+static int run_file(const char *stem)
 {
     char why[256];
-    if (!golden_open(&golden, "layers", why)) {
+    if (!golden_open(&golden, stem, why)) {
         print_error("%s\n", why);
         return 1;
     }
-    struct CMUnitTest tests[128];
+    static struct CMUnitTest tests[256];
     size_t count = 0;
     const cJSON *entry;
     cJSON_ArrayForEach(entry, cJSON_GetObjectItem(golden.index, "cases"))
@@ -152,12 +156,20 @@ int main(void)
             bool known = false;
             for (size_t i = 0; i < count; i++)
                 known |= !strcmp(tests[i].name, op);
-            if (!known && count < 128)
+            if (!known && count < sizeof tests / sizeof *tests)
                 tests[count++] =
                     (struct CMUnitTest){.name = op, .test_func = check_op, .initial_state = (void *)(uintptr_t)op};
         }
     }
-    int failed = _cmocka_run_group_tests("golden ops", tests, count, NULL, NULL);
+    int failed = _cmocka_run_group_tests(stem, tests, count, NULL, NULL);
     golden_close(&golden);
+    return failed;
+}
+
+int main(void)
+{
+    int failed = 0;
+    for (size_t i = 0; i < sizeof stems / sizeof *stems; i++)
+        failed += run_file(stems[i]);
     return failed;
 }

@@ -1,4 +1,4 @@
-/* Cases of ops: drawing, describing, running and comparing them. The kinds themselves are in op_kinds.c. */
+/* Cases of ops: drawing, describing, running and comparing them. The kinds themselves are in op_kinds*.c. */
 #include "op_case.h"
 
 #include <math.h>
@@ -90,9 +90,24 @@ void op_set_element(fa_dtype dtype, void *data, int64_t i, double value)
 
 const op_kind *op_kind_find(const char *name)
 {
-    for (int i = 0; i < op_kind_count; i++)
-        if (!strcmp(op_kinds[i].name, name))
-            return &op_kinds[i];
+    const op_kind *kind;
+    for (int i = 0; (kind = op_kind_at(i)) != NULL; i++)
+        if (!strcmp(kind->name, name))
+            return kind;
+    return NULL;
+}
+
+const op_kind *op_kind_at(int i)
+{
+    static const op_kind *const tables[] = {
+#define OP_KINDS(table) op_kinds_##table,
+#include "support/op_kinds.def"
+#undef OP_KINDS
+    };
+    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
+        for (const op_kind *kind = tables[t]; kind->name; kind++)
+            if (i-- == 0)
+                return kind;
     return NULL;
 }
 

@@ -74,8 +74,12 @@ struct op_kind {
 };
 
 const op_kind *op_kind_find(const char *name);
-extern const op_kind op_kinds[];
-extern const int op_kind_count;
+/* All kinds of the tables in op_kinds.def, one after the other; NULL beyond the last. */
+const op_kind *op_kind_at(int i);
+/* A table ends with a kind without a name. */
+#define OP_KINDS(table) extern const op_kind op_kinds_##table[];
+#include "support/op_kinds.def"
+#undef OP_KINDS
 
 /* ---- Making cases --------------------------------------------------------------------------------------------------
  */

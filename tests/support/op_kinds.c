@@ -764,7 +764,7 @@ static void draw_classifier(op_case *c, op_draw *d)
 /* ---- The table ----------------------------------------------------------------------------------------------------
  */
 
-const op_kind op_kinds[] = {
+const op_kind op_kinds_core[] = {
     {"add", build_add, draw_binary, false},
     {"sub", build_sub, draw_binary, false},
     {"mul", build_mul, draw_binary, false},
@@ -821,5 +821,5 @@ const op_kind op_kinds[] = {
     {"conv_twice", build_conv_twice, draw_conv_relu, false},
     {"conv_norm", build_conv_norm, draw_conv_norm, false},
     {"classifier", build_classifier, draw_classifier, false},
+    {.name = NULL},
 };
-const int op_kind_count = (int)(sizeof op_kinds / sizeof *op_kinds);
