@@ -13,8 +13,8 @@ static const struct {
     const char *word;
     fa_dtype dtype;
     int64_t size;
-} dtypes[] = {{"F32", FA_FLOAT32, 4}, {"F64", FA_FLOAT64, 8}, {"I64", FA_INT64, 8},
-              {"I32", FA_INT32, 4},   {"U8", FA_UINT8, 1},    {"BOOL", FA_BOOL, 1}};
+} dtypes[] = {{"F32", FA_FLOAT32, 4}, {"F64", FA_FLOAT64, 8}, {"I64", FA_INT64, 8},     {"I32", FA_INT32, 4},
+              {"U8", FA_UINT8, 1},    {"BOOL", FA_BOOL, 1},   {"BF16", FA_BFLOAT16, 2}, {"F16", FA_FLOAT16, 2}};
 
 /* The whole file, with a 0 behind it; NULL if it cannot be read. */
 static char *read_whole(const char *path, size_t *size)

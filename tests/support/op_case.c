@@ -40,7 +40,7 @@ int64_t op_numel(const fa_shape *shape)
 
 size_t op_dtype_size(fa_dtype dtype)
 {
-    static const size_t size[] = {4, 8, 8, 4, 1, 1};
+    static const size_t size[] = {4, 8, 8, 4, 1, 1, 2, 2};
     return size[dtype];
 }
 
@@ -60,6 +60,9 @@ double op_element(fa_dtype dtype, const void *data, int64_t i)
         return (double)((const int64_t *)data)[i];
     case FA_INT32:
         return ((const int32_t *)data)[i];
+    case FA_BFLOAT16: /* their bits */
+    case FA_FLOAT16:
+        return ((const uint16_t *)data)[i];
     default:
         return ((const uint8_t *)data)[i];
     }
@@ -130,8 +133,8 @@ op_input *op_add_input(op_case *c, const char *name, fa_shape shape, op_values v
 {
     op_input *input = &c->input[c->inputs++];
     *input = (op_input){.name = name, .shape = shape, .values = values};
-    input->dtype = values == OP_CLASSES ? FA_INT64 : c->dtype;
-    input->grad = values != OP_CLASSES && values != OP_SHARES;
+    input->dtype = values == OP_CLASSES ? FA_INT64 : values == OP_MASK ? FA_BOOL : c->dtype;
+    input->grad = values != OP_CLASSES && values != OP_SHARES && values != OP_MASK;
     return input;
 }
 
@@ -183,6 +186,9 @@ static void fill(op_input *input, uint64_t seed)
         case OP_CLASSES:
             v = op_random(&state) % 8 ? (double)(op_random(&state) % (uint64_t)input->limit) : -100;
             break;
+        case OP_MASK:
+            v = (double)(op_random(&state) % 2);
+            break;
         case OP_SPECIAL:
             if (op_random(&state) % 7 == 0)
                 v = special[op_random(&state) % 5];
@@ -221,9 +227,9 @@ void op_case_free(op_case *c)
 
 void op_case_text(const op_case *c, char *text, size_t size)
 {
-    static const char *const dtype[] = {"float32", "float64", "int64", "int32", "uint8", "bool"};
-    static const char *const values[] = {"",      " positive", " away",   " distinct",
-                                         " ties", " classes",  " shares", " special"};
+    static const char *const dtype[] = {"float32", "float64", "int64", "int32", "uint8", "bool", "bfloat16", "float16"};
+    static const char *const values[] = {"",         " positive", " away",    " distinct", " ties",
+                                         " classes", " shares",   " special", " mask"};
     size_t used = (size_t)snprintf(text, size, "%s", c->kind->name);
 #define APPEND(...) (used += used < size ? (size_t)snprintf(text + used, size - used, __VA_ARGS__) : 0)
     for (int i = 0; i < c->inputs; i++) {

@@ -1,159 +1,10 @@
 /* The table of ops under test: how each is called, and how a random use of it is drawn. Names of arguments and inputs
  * are those of tests/golden/make_layers.py. The last kinds are small networks: what plans fuse, and layouts that
  * change. */
-#include "op_case.h"
+#include "op_kinds.h"
 
 #include <math.h>
 #include <string.h>
-
-static void give(op_outputs *out, const char *name, fa_tensor *tensor)
-{
-    out->name[out->count] = name;
-    out->tensor[out->count++] = tensor;
-}
-
-#define BUILD(name, expression)                                                                                        \
-    static void build_##name(const op_case *c, fa_tensor **in, op_outputs *out)                                        \
-    {                                                                                                                  \
-        (void)c;                                                                                                       \
-        give(out, "y", expression);                                                                                    \
-    }
-#define IN(name) op_in(c, in, name)
-#define INT(name, otherwise) ((int)op_number(c, name, otherwise))
-
-/* ---- Shapes of random cases ---------------------------------------------------------------------------------------
- */
-
-static int64_t size(op_draw *d, int64_t high)
-{
-    return op_choose(d, 1, d->large ? 3 * high : high);
-}
-
-/* Up to `dims` dimensions; one case in 12 is empty. */
-static fa_shape any_shape(op_draw *d, int least, int dims, int64_t high)
-{
-    fa_shape shape = {.ndim = (int)op_choose(d, least, dims)};
-    bool empty = op_choose(d, 0, 11) == 11;
-    for (int i = 0; i < shape.ndim; i++)
-        shape.size[i] = size(d, i + 1 == shape.ndim ? 2 * high : high);
-    if (empty && shape.ndim)
-        shape.size[op_choose(d, 0, shape.ndim - 1)] = 0;
-    return shape;
-}
-
-static int64_t batch(op_draw *d)
-{
-    int64_t n = op_choose(d, 0, 5);
-    return n == 5 ? 0 : d->large ? 3 * n + 1 : n + 1; /* 1 is the simplest */
-}
-
-static op_values values(op_draw *d, op_values usual)
-{
-    return !d->smooth && op_choose(d, 0, 9) == 9 ? OP_SPECIAL : usual;
-}
-
-/* ---- Elementwise --------------------------------------------------------------------------------------------------
- */
-
-BUILD(add, fa_add(IN("a"), IN("b")))
-BUILD(sub, fa_sub(IN("a"), IN("b")))
-BUILD(mul, fa_mul(IN("a"), IN("b")))
-BUILD(div, fa_div(IN("a"), IN("b")))
-BUILD(eq, fa_eq(IN("a"), IN("b")))
-BUILD(add_number, fa_add(IN("x"), op_number(c, "number", 0)))
-BUILD(sub_number, fa_sub(IN("x"), op_number(c, "number", 0)))
-BUILD(mul_number, fa_mul(IN("x"), op_number(c, "number", 0)))
-BUILD(div_number, fa_div(IN("x"), op_number(c, "number", 0)))
-BUILD(eq_number, fa_eq(IN("x"), op_number(c, "number", 0)))
-BUILD(rdiv, fa_rdiv(op_number(c, "number", 0), IN("x")))
-BUILD(pow, fa_pow(IN("x"), op_number(c, "number", 0)))
-BUILD(neg, fa_neg(IN("x")))
-BUILD(exp, fa_exp(IN("x")))
-BUILD(log, fa_log(IN("x")))
-BUILD(sqrt, fa_sqrt(IN("x")))
-BUILD(relu, fa_relu(IN("x")))
-BUILD(clone, fa_clone(IN("x")))
-BUILD(to_dtype, fa_to_dtype(IN("x"), (fa_dtype)INT("dtype", 0)))
-
-static void draw_pair(op_case *c, op_draw *d, op_values a_values, op_values b_values)
-{
-    fa_shape a = any_shape(d, 0, 4, 5), b = a;
-    int cut = (int)op_choose(d, 0, a.ndim);
-    b.ndim -= cut;
-    for (int i = 0; i < b.ndim; i++)
-        b.size[i] = a.size[cut + i];
-    for (int i = 0; i < a.ndim; i++) {
-        int64_t how = op_choose(d, 0, 3);
-        if (how == 2 && i >= cut)
-            b.size[i - cut] = 1;
-        if (how == 3)
-            a.size[i] = 1;
-    }
-    bool swap = op_choose(d, 0, 1);
-    op_add_input(c, "a", swap ? b : a, a_values);
-    op_add_input(c, "b", swap ? a : b, b_values);
-    c->terms = (double)(op_numel(&a) > op_numel(&b) ? op_numel(&a) : op_numel(&b));
-    for (int i = 0; i < a.ndim && i < 4; i++) /* broadcasting both ways */
-        c->terms *= a.size[i] == 1 && i >= cut && b.size[i - cut] > 1 ? (double)b.size[i - cut] : 1;
-}
-
-static void draw_binary(op_case *c, op_draw *d)
-{
-    op_values v = values(d, OP_NORMAL);
-    draw_pair(c, d, v, v);
-}
-
-static void draw_div(op_case *c, op_draw *d)
-{
-    draw_pair(c, d, values(d, OP_NORMAL), OP_POSITIVE);
-}
-
-static void draw_eq(op_case *c, op_draw *d)
-{
-    draw_pair(c, d, OP_TIES, OP_TIES);
-}
-
-static void draw_unary(op_case *c, op_draw *d)
-{
-    op_add_input(c, "x", any_shape(d, 0, 4, 7), values(d, OP_AWAY));
-}
-
-static void draw_positive(op_case *c, op_draw *d)
-{
-    op_add_input(c, "x", any_shape(d, 0, 4, 7), OP_POSITIVE);
-}
-
-static void draw_number(op_case *c, op_draw *d)
-{
-    draw_unary(c, d);
-    static const double numbers[] = {2, 0.5, -1.7, 255, 3};
-    OP_SET(c, "number", numbers[op_choose(d, 0, 4)]);
-}
-
-static void draw_rdiv(op_case *c, op_draw *d)
-{
-    draw_positive(c, d);
-    OP_SET(c, "number", (double)op_choose(d, 1, 3));
-}
-
-static void draw_pow(op_case *c, op_draw *d)
-{
-    draw_positive(c, d);
-    static const double exponents[] = {2, 3, 0.5, -1, 1.3, 1, 0};
-    OP_SET(c, "number", exponents[op_choose(d, 0, 6)]);
-}
-
-static void draw_eq_number(op_case *c, op_draw *d)
-{
-    op_add_input(c, "x", any_shape(d, 0, 4, 7), OP_TIES);
-    OP_SET(c, "number", (double)op_choose(d, 0, 2));
-}
-
-static void draw_to_dtype(op_case *c, op_draw *d)
-{
-    op_add_input(c, "x", any_shape(d, 0, 4, 7), OP_NORMAL);
-    OP_SET(c, "dtype", d->smooth ? FA_FLOAT64 : (double)op_choose(d, 0, 1));
-}
 
 /* ---- Views --------------------------------------------------------------------------------------------------------
  */
@@ -175,7 +26,7 @@ BUILD(contiguous, fa_contiguous(fa_transpose(IN("x"), 0, 1)))
 
 static void draw_reshape(op_case *c, op_draw *d)
 {
-    fa_shape shape = any_shape(d, 1, 4, 5);
+    fa_shape shape = op_any_shape(d, 1, 4, 5);
     op_add_input(c, "x", shape, OP_NORMAL);
     int64_t a = op_choose(d, 1, 6), n = op_numel(&shape);
     while (n % a)
@@ -185,14 +36,14 @@ static void draw_reshape(op_case *c, op_draw *d)
 
 static void draw_transposed_reshape(op_case *c, op_draw *d)
 {
-    fa_shape shape = any_shape(d, 2, 4, 5);
+    fa_shape shape = op_any_shape(d, 2, 4, 5);
     op_add_input(c, "x", shape, OP_NORMAL);
     OP_SET(c, "shape", (double)op_numel(&shape));
 }
 
 static void draw_flatten(op_case *c, op_draw *d)
 {
-    fa_shape shape = any_shape(d, 1, 4, 5);
+    fa_shape shape = op_any_shape(d, 1, 4, 5);
     op_add_input(c, "x", shape, OP_NORMAL);
     int64_t from = op_choose(d, 0, shape.ndim - 1);
     OP_SET(c, "dim0", (double)from);
@@ -201,7 +52,7 @@ static void draw_flatten(op_case *c, op_draw *d)
 
 static void draw_permute(op_case *c, op_draw *d)
 {
-    fa_shape shape = any_shape(d, 1, 5, 5);
+    fa_shape shape = op_any_shape(d, 1, 5, 5);
     op_add_input(c, "x", shape, OP_NORMAL);
     double dims[8];
     for (int i = 0; i < shape.ndim; i++)
@@ -217,7 +68,7 @@ static void draw_permute(op_case *c, op_draw *d)
 
 static void draw_transpose(op_case *c, op_draw *d)
 {
-    fa_shape shape = any_shape(d, 2, 4, 6);
+    fa_shape shape = op_any_shape(d, 2, 4, 6);
     op_add_input(c, "x", shape, OP_NORMAL);
     OP_SET(c, "dim0", (double)op_choose(d, 0, shape.ndim - 1));
     OP_SET(c, "dim1", (double)op_choose(d, -shape.ndim, shape.ndim - 1));
@@ -225,7 +76,7 @@ static void draw_transpose(op_case *c, op_draw *d)
 
 static void draw_expand(op_case *c, op_draw *d)
 {
-    fa_shape shape = any_shape(d, 1, 3, 5);
+    fa_shape shape = op_any_shape(d, 1, 3, 5);
     double sizes[8];
     int more = (int)op_choose(d, 0, 2), n = 0;
     for (; n < more; n++)
@@ -243,7 +94,7 @@ static void draw_expand(op_case *c, op_draw *d)
 
 static void draw_select(op_case *c, op_draw *d)
 {
-    fa_shape shape = any_shape(d, 1, 4, 5);
+    fa_shape shape = op_any_shape(d, 1, 4, 5);
     int dim = (int)op_choose(d, 0, shape.ndim - 1);
     if (!shape.size[dim])
         shape.size[dim] = 1;
@@ -254,7 +105,7 @@ static void draw_select(op_case *c, op_draw *d)
 
 static void draw_slice(op_case *c, op_draw *d)
 {
-    fa_shape shape = any_shape(d, 1, 4, 5);
+    fa_shape shape = op_any_shape(d, 1, 4, 5);
     op_add_input(c, "x", shape, OP_NORMAL);
     OP_SET(c, "dim", (double)op_choose(d, 0, shape.ndim - 1));
     OP_SET(c, "start", (double)op_choose(d, -6, 6));
@@ -271,7 +122,7 @@ static void build_reduction(const op_case *c, fa_tensor **in, op_outputs *out,
     fa_reduce_args args = {.x = IN("x"), .where_ = FA_HERE, .dims = {.ndim = -1}, .keepdim = INT("keepdim", 0)};
     if (op_find_param(c, "dims"))
         args.dims = op_shape(c, "dims");
-    give(out, "y", call(&args));
+    op_give(out, "y", call(&args));
 }
 
 static void build_sum(const op_case *c, fa_tensor **in, op_outputs *out)
@@ -284,19 +135,19 @@ static void build_mean(const op_case *c, fa_tensor **in, op_outputs *out)
     build_reduction(c, in, out, fa_mean_at);
 }
 
-BUILD(argmax, fa_argmax_at(IN("x"), INT("dim", 0), INT("keepdim", 0), FA_HERE))
+BUILD(argmax, fa_argmax(IN("x"), INT("dim", 0), .keepdim = INT("keepdim", 0)))
 
 static void build_max(const op_case *c, fa_tensor **in, op_outputs *out)
 {
     fa_tensor *indices = NULL;
-    give(out, "y", fa_max(IN("x"), INT("dim", 0), &indices));
-    give(out, "indices", indices);
+    op_give(out, "y", fa_max(IN("x"), INT("dim", 0), &indices));
+    op_give(out, "indices", indices);
 }
 
 static void draw_reduction(op_case *c, op_draw *d)
 {
-    fa_shape shape = any_shape(d, 0, 4, 6);
-    op_add_input(c, "x", shape, values(d, OP_NORMAL));
+    fa_shape shape = op_any_shape(d, 0, 4, 6);
+    op_add_input(c, "x", shape, op_values_for(d, OP_NORMAL));
     c->terms = (double)op_numel(&shape);
     if (!shape.ndim || op_choose(d, 0, 4) == 0)
         return;
@@ -313,11 +164,11 @@ static void draw_reduction(op_case *c, op_draw *d)
 
 static void draw_extreme(op_case *c, op_draw *d)
 {
-    fa_shape shape = any_shape(d, 1, 4, 6);
+    fa_shape shape = op_any_shape(d, 1, 4, 6);
     int dim = (int)op_choose(d, 0, shape.ndim - 1);
     if (!shape.size[dim])
         shape.size[dim] = 1;
-    op_add_input(c, "x", shape, d->smooth ? OP_DISTINCT : values(d, OP_TIES));
+    op_add_input(c, "x", shape, d->smooth ? OP_DISTINCT : op_values_for(d, OP_TIES));
     OP_SET(c, "dim", dim);
 }
 
@@ -360,7 +211,7 @@ static void draw_matmul(op_case *c, op_draw *d)
     b.size[b.ndim++] = k;
     if (b_kind != 1)
         b.size[b.ndim++] = n;
-    op_add_input(c, "a", a, values(d, OP_NORMAL));
+    op_add_input(c, "a", a, op_values_for(d, OP_NORMAL));
     op_add_input(c, "b", b, OP_NORMAL);
     c->terms = (double)((k > m ? k : m) > n ? (k > m ? k : m) : n) * 9;
 }
@@ -372,7 +223,7 @@ static void draw_linear(op_case *c, op_draw *d)
         x.size[i] = i ? op_choose(d, 1, 4) : matrix_size(d);
     int64_t in = matrix_size(d) + 1, out = matrix_size(d) + 1;
     x.size[x.ndim - 1] = in;
-    op_add_input(c, "x", x, values(d, OP_NORMAL));
+    op_add_input(c, "x", x, op_values_for(d, OP_NORMAL));
     op_add_input(c, "weight", FA_SHAPE(out, in), OP_NORMAL);
     if (op_choose(d, 0, 3) != 3)
         op_add_input(c, "bias", FA_SHAPE(out), OP_NORMAL);
@@ -397,13 +248,13 @@ static void build_conv2d(const op_case *c, fa_tensor **in, op_outputs *out)
     pair(c, "padding", 0, p);
     pair(c, "dilation", 1, d);
     if (INT("same", 0))
-        give(out, "y",
-             fa_conv2d(IN("x"), IN("weight"), IN("bias"), .padding = FA_SAME, .dilation_hw = {d[0], d[1]},
-                       .groups = INT("groups", 1)));
+        op_give(out, "y",
+                fa_conv2d(IN("x"), IN("weight"), IN("bias"), .padding = FA_SAME, .dilation_hw = {d[0], d[1]},
+                          .groups = INT("groups", 1)));
     else
-        give(out, "y",
-             fa_conv2d(IN("x"), IN("weight"), IN("bias"), .stride_hw = {s[0], s[1]}, .padding_hw = {p[0], p[1]},
-                       .dilation_hw = {d[0], d[1]}, .groups = INT("groups", 1)));
+        op_give(out, "y",
+                fa_conv2d(IN("x"), IN("weight"), IN("bias"), .stride_hw = {s[0], s[1]}, .padding_hw = {p[0], p[1]},
+                          .dilation_hw = {d[0], d[1]}, .groups = INT("groups", 1)));
 }
 
 static void build_max_pool2d(const op_case *c, fa_tensor **in, op_outputs *out)
@@ -415,9 +266,9 @@ static void build_max_pool2d(const op_case *c, fa_tensor **in, op_outputs *out)
     pair(c, "dilation", 1, d);
     if (!op_find_param(c, "stride"))
         memcpy(s, k, sizeof s);
-    give(out, "y",
-         fa_max_pool2d(IN("x"), k[0], .kernel_hw = {k[0], k[1]}, .stride_hw = {s[0], s[1]}, .padding_hw = {p[0], p[1]},
-                       .dilation_hw = {d[0], d[1]}, .ceil_mode = INT("ceil_mode", 0)));
+    op_give(out, "y",
+            fa_max_pool2d(IN("x"), k[0], .kernel_hw = {k[0], k[1]}, .stride_hw = {s[0], s[1]},
+                          .padding_hw = {p[0], p[1]}, .dilation_hw = {d[0], d[1]}, .ceil_mode = INT("ceil_mode", 0)));
 }
 
 static void build_avg_pool2d(const op_case *c, fa_tensor **in, op_outputs *out)
@@ -428,28 +279,29 @@ static void build_avg_pool2d(const op_case *c, fa_tensor **in, op_outputs *out)
     pair(c, "padding", 0, p);
     if (!op_find_param(c, "stride"))
         memcpy(s, k, sizeof s);
-    give(out, "y",
-         fa_avg_pool2d(IN("x"), k[0], .kernel_hw = {k[0], k[1]}, .stride_hw = {s[0], s[1]}, .padding_hw = {p[0], p[1]},
-                       .ceil_mode = INT("ceil_mode", 0), .count_include_pad = INT("count_include_pad", 1),
-                       .divisor_override = INT("divisor_override", FA_NONE)));
+    op_give(out, "y",
+            fa_avg_pool2d(IN("x"), k[0], .kernel_hw = {k[0], k[1]}, .stride_hw = {s[0], s[1]},
+                          .padding_hw = {p[0], p[1]}, .ceil_mode = INT("ceil_mode", 0),
+                          .count_include_pad = INT("count_include_pad", 1),
+                          .divisor_override = INT("divisor_override", FA_NONE)));
 }
 
 static void build_batch_norm(const op_case *c, fa_tensor **in, op_outputs *out)
 {
     static const char *const after[] = {"running_mean", "running_var", "num_batches_tracked"};
-    give(out, "y",
-         fa_batch_norm(IN("x"), IN("running_mean"), IN("running_var"), .weight = IN("weight"), .bias = IN("bias"),
-                       .num_batches_tracked = IN("num_batches_tracked"), .training = INT("training", 1),
-                       .momentum = op_number(c, "momentum", 0.1), .eps = op_number(c, "eps", 1e-5)));
+    op_give(out, "y",
+            fa_batch_norm(IN("x"), IN("running_mean"), IN("running_var"), .weight = IN("weight"), .bias = IN("bias"),
+                          .num_batches_tracked = IN("num_batches_tracked"), .training = INT("training", 1),
+                          .momentum = op_number(c, "momentum", 0.1), .eps = op_number(c, "eps", 1e-5)));
     for (int i = 0; i < 3; i++)
         if (IN(after[i]))
-            give(out, after[i], IN(after[i]));
+            op_give(out, after[i], IN(after[i]));
 }
 
 static void build_dropout(const op_case *c, fa_tensor **in, op_outputs *out)
 {
     fa_manual_seed((uint64_t)op_number(c, "seed", 0));
-    give(out, "y", fa_dropout(IN("x"), .p = op_number(c, "p", 0.5), .training = INT("training", 1)));
+    op_give(out, "y", fa_dropout(IN("x"), .p = op_number(c, "p", 0.5), .training = INT("training", 1)));
 }
 
 static int64_t channels(op_draw *d)
@@ -474,7 +326,7 @@ static void add_conv(op_case *c, op_draw *d, int64_t in_channels, int64_t *out_c
     int64_t per_group = channels(d);
     *out_channels = groups > 1 ? groups * (1 + per_group % 3) : per_group;
     bool usual = op_choose(d, 0, 2) == 0; /* 3x3, stride 1, padding 1: what has kernels of its own */
-    int64_t n = batch(d), hw[2];
+    int64_t n = op_batch(d), hw[2];
     for (int i = 0; i < 2; i++) {
         k[i] = usual ? 3 : (double)op_choose(d, 1, 5);
         dilation[i] = usual ? 1 : (double)op_choose(d, 1, 4) > 2 ? 2 : 1;
@@ -483,7 +335,7 @@ static void add_conv(op_case *c, op_draw *d, int64_t in_channels, int64_t *out_c
         hw[i] = side(d, (int64_t)(dilation[i] * (k[i] - 1) + 1 - 2 * p[i]));
     }
     *shape = FA_SHAPE(n, in_channels, hw[0], hw[1]);
-    op_add_input(c, "x", *shape, values(d, OP_NORMAL));
+    op_add_input(c, "x", *shape, op_values_for(d, OP_NORMAL));
     op_add_input(c, "weight", FA_SHAPE(*out_channels, in_channels / groups, (int64_t)k[0], (int64_t)k[1]), OP_NORMAL);
     if (op_choose(d, 0, 2) != 2)
         op_add_input(c, "bias", FA_SHAPE(*out_channels), OP_NORMAL);
@@ -507,7 +359,7 @@ static void draw_conv2d(op_case *c, op_draw *d)
 
 static void draw_conv2d_same(op_case *c, op_draw *d)
 {
-    int64_t in = channels(d), out = channels(d), n = batch(d), h = side(d, 1), w = side(d, 1);
+    int64_t in = channels(d), out = channels(d), n = op_batch(d), h = side(d, 1), w = side(d, 1);
     int64_t kh = op_choose(d, 1, 5), kw = op_choose(d, 1, 5);
     op_add_input(c, "x", FA_SHAPE(n, in, h, w), OP_NORMAL);
     op_add_input(c, "weight", FA_SHAPE(out, in, kh, kw), OP_NORMAL);
@@ -520,7 +372,7 @@ static void draw_conv2d_same(op_case *c, op_draw *d)
 static void draw_pool(op_case *c, op_draw *d, bool average)
 {
     double k[2], s[2], p[2], dilation[2];
-    int64_t n = batch(d), hw[2];
+    int64_t n = op_batch(d), hw[2];
     bool usual = op_choose(d, 0, 2) == 0; /* 2x2, stride 2 */
     for (int i = 0; i < 2; i++) {
         k[i] = usual ? 2 : (double)op_choose(d, 1, 4);
@@ -534,7 +386,7 @@ static void draw_pool(op_case *c, op_draw *d, bool average)
     if (n == 1 && op_choose(d, 0, 3) == 3)
         shape = FA_SHAPE(shape.size[1], hw[0], hw[1]);
     op_values usual_values = op_choose(d, 0, 1) ? OP_TIES : OP_NORMAL;
-    op_add_input(c, "x", shape, d->smooth ? average ? OP_NORMAL : OP_DISTINCT : values(d, usual_values));
+    op_add_input(c, "x", shape, d->smooth ? average ? OP_NORMAL : OP_DISTINCT : op_values_for(d, usual_values));
     op_set_param(c, "kernel", 2, k);
     op_set_param(c, "stride", 2, s);
     op_set_param(c, "padding", 2, p);
@@ -570,7 +422,7 @@ static void add_norm(op_case *c, op_draw *d, int64_t count)
 
 static void draw_batch_norm(op_case *c, op_draw *d)
 {
-    int64_t n = batch(d), count = channels(d), h = side(d, 1), w = side(d, 1);
+    int64_t n = op_batch(d), count = channels(d), h = side(d, 1), w = side(d, 1);
     bool training = op_choose(d, 0, 2) != 2;
     if (training && n * h * w < 4) { /* of two values the gradient is nothing but rounding */
         n = n ? n : 1;
@@ -586,7 +438,7 @@ static void draw_batch_norm(op_case *c, op_draw *d)
 static void draw_dropout(op_case *c, op_draw *d)
 {
     static const double shares[] = {0, 0.5, 0.2, 1, 0.75};
-    op_add_input(c, "x", any_shape(d, 0, 4, 7), OP_NORMAL);
+    op_add_input(c, "x", op_any_shape(d, 0, 4, 7), OP_NORMAL);
     OP_SET(c, "p", shares[op_choose(d, 0, 4)]);
     OP_SET(c, "seed", (double)op_choose(d, 0, 1000));
     OP_SET(c, "training", op_choose(d, 0, 4) != 4);
@@ -606,17 +458,17 @@ BUILD(nll_loss, fa_nll_loss(IN("x"), IN("target"), .weight = IN("weight"),
 
 static void draw_softmax(op_case *c, op_draw *d)
 {
-    fa_shape shape = any_shape(d, 1, 4, 8);
-    op_add_input(c, "x", shape, values(d, OP_NORMAL));
+    fa_shape shape = op_any_shape(d, 1, 4, 8);
+    op_add_input(c, "x", shape, op_values_for(d, OP_NORMAL));
     OP_SET(c, "dim", (double)op_choose(d, -shape.ndim, shape.ndim - 1));
 }
 
 static void draw_loss(op_case *c, op_draw *d)
 {
-    int64_t n = batch(d), classes = op_choose(d, 1, 20);
+    int64_t n = op_batch(d), classes = op_choose(d, 1, 20);
     fa_shape x = FA_SHAPE(n, classes), target = FA_SHAPE(n);
     if (op_choose(d, 0, 3) == 3) {
-        x = FA_SHAPE(n, classes, size(d, 3), size(d, 3));
+        x = FA_SHAPE(n, classes, op_size(d, 3), op_size(d, 3));
         target = FA_SHAPE(n, x.size[2], x.size[3]);
     }
     op_add_input(c, "x", x, OP_NORMAL);
@@ -663,17 +515,17 @@ static void build_conv_norm(const op_case *c, fa_tensor **in, op_outputs *out)
     fa_tensor *x = convolve(c, in);
     x = fa_batch_norm(x, IN("mean"), IN("var"), .weight = IN("gain"), .bias = IN("shift"),
                       .training = INT("training", 1));
-    give(out, "y", fa_relu(x));
-    give(out, "mean", IN("mean"));
-    give(out, "var", IN("var"));
+    op_give(out, "y", fa_relu(x));
+    op_give(out, "mean", IN("mean"));
+    op_give(out, "var", IN("var"));
 }
 
 static void build_classifier(const op_case *c, fa_tensor **in, op_outputs *out)
 {
     fa_tensor *hidden = fa_relu(fa_linear(IN("x"), IN("weight"), IN("bias")));
     fa_tensor *scores = fa_linear(hidden, IN("last"), NULL);
-    give(out, "y", fa_cross_entropy(scores, IN("target"), .reduction = (fa_reduction)INT("reduction", 1)));
-    give(out, "scores", scores);
+    op_give(out, "y", fa_cross_entropy(scores, IN("target"), .reduction = (fa_reduction)INT("reduction", 1)));
+    op_give(out, "scores", scores);
 }
 
 static int64_t output_side(const op_case *c, const fa_shape *x, const fa_shape *weight, int i)
@@ -751,7 +603,7 @@ static void draw_conv_norm(op_case *c, op_draw *d)
 
 static void draw_classifier(op_case *c, op_draw *d)
 {
-    int64_t n = batch(d), in = matrix_size(d) + 1, hidden = matrix_size(d) + 1, classes = op_choose(d, 2, 12);
+    int64_t n = op_batch(d), in = matrix_size(d) + 1, hidden = matrix_size(d) + 1, classes = op_choose(d, 2, 12);
     op_add_input(c, "x", FA_SHAPE(n, in), OP_NORMAL);
     op_add_input(c, "weight", FA_SHAPE(hidden, in), OP_NORMAL);
     op_add_input(c, "bias", FA_SHAPE(hidden), OP_NORMAL);
@@ -765,23 +617,6 @@ static void draw_classifier(op_case *c, op_draw *d)
  */
 
 const op_kind op_kinds_core[] = {
-    {"add", build_add, draw_binary, false},
-    {"sub", build_sub, draw_binary, false},
-    {"mul", build_mul, draw_binary, false},
-    {"div", build_div, draw_div, false},
-    {"eq", build_eq, draw_eq, true},
-    {"add_number", build_add_number, draw_number, false},
-    {"sub_number", build_sub_number, draw_number, false},
-    {"mul_number", build_mul_number, draw_number, false},
-    {"div_number", build_div_number, draw_number, false},
-    {"eq_number", build_eq_number, draw_eq_number, true},
-    {"rdiv", build_rdiv, draw_rdiv, false},
-    {"pow", build_pow, draw_pow, false},
-    {"neg", build_neg, draw_unary, false},
-    {"exp", build_exp, draw_unary, false},
-    {"log", build_log, draw_positive, false},
-    {"sqrt", build_sqrt, draw_positive, false},
-    {"relu", build_relu, draw_unary, false},
     {"view", build_view, draw_reshape, false},
     {"reshape", build_reshape, draw_reshape, false},
     {"transposed_reshape", build_transposed_reshape, draw_transposed_reshape, false},
@@ -796,8 +631,6 @@ const op_kind op_kinds_core[] = {
     {"slice_of_permute", build_slice_of_permute, NULL, false},
     {"two_selects", build_two_selects, NULL, false},
     {"contiguous", build_contiguous, draw_transpose, false},
-    {"clone", build_clone, draw_unary, false},
-    {"to_dtype", build_to_dtype, draw_to_dtype, false},
     {"sum", build_sum, draw_reduction, false},
     {"mean", build_mean, draw_reduction, false},
     {"argmax", build_argmax, draw_argmax, true},
