@@ -20,7 +20,19 @@ extern "C" {
 
 typedef struct fa_tensor fa_tensor; /* an opaque handle; never dereferenced, never freed by hand */
 
-typedef enum fa_dtype { FA_FLOAT32, FA_FLOAT64, FA_INT64, FA_INT32, FA_UINT8, FA_BOOL } fa_dtype;
+/* FA_BFLOAT16 and FA_FLOAT16 are for storage: such tensors are made, viewed, copied, printed, and converted by
+ * fa_to_dtype (half to even, what is too large becomes infinite); every other op refuses them. */
+typedef enum fa_dtype {
+    FA_SAME_DTYPE = -1, /* of fa_zeros_like and its kin: the tensor's own */
+    FA_FLOAT32,
+    FA_FLOAT64,
+    FA_INT64,
+    FA_INT32,
+    FA_UINT8,
+    FA_BOOL,
+    FA_BFLOAT16,
+    FA_FLOAT16
+} fa_dtype;
 
 typedef struct fa_shape {
     int ndim;
@@ -30,6 +42,14 @@ typedef struct fa_shape {
 /* FA_SHAPE(32, 3, 224, 224); FA_SCALAR is the shape of a single number. */
 #define FA_SHAPE(...) ((fa_shape){(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
 #define FA_SCALAR ((fa_shape){0, {0}})
+
+/* A list of tensors: FA_LIST(a, b, c), or of an array (fa_list){n, array}. */
+typedef struct fa_list {
+    int64_t count;
+    fa_tensor *const *tensor;
+} fa_list;
+#define FA_LIST(...)                                                                                                \
+    ((fa_list){(int64_t)(sizeof((fa_tensor *[]){__VA_ARGS__}) / sizeof(fa_tensor *)), (fa_tensor *[]){__VA_ARGS__}})
 
 /* ---- Scopes ------------------------------------------------------------------------------------------------------ */
 
@@ -62,6 +82,8 @@ typedef struct fa_grad_guard {
 FA_API fa_grad_guard fa_grad_begin_(bool enabled);
 FA_API void fa_grad_end_(fa_grad_guard *guard);
 #define fa_no_grad FA_BLOCK_AT_(fa_grad_guard, fa_grad_begin_(false), fa_grad_end_, __LINE__)
+/* fa_enable_grad { ... } inside it: history is recorded again. */
+#define fa_enable_grad FA_BLOCK_AT_(fa_grad_guard, fa_grad_begin_(true), fa_grad_end_, __LINE__)
 FA_API bool fa_grad_enabled(void);
 
 /* ---- Creation ---------------------------------------------------------------------------------------------------- */
@@ -76,6 +98,7 @@ typedef struct fa_new_args {
 
 /* float32 tensors of a shape: fa_zeros(2, 3), fa_randn(32, 3, 224, 224). */
 #define fa_zeros(...) fa_zeros_with(FA_SHAPE(__VA_ARGS__))
+#define fa_empty(...) fa_empty_with(FA_SHAPE(__VA_ARGS__)) /* whatever lies in memory */
 #define fa_ones(...) fa_ones_with(FA_SHAPE(__VA_ARGS__))
 #define fa_rand(...) fa_rand_with(FA_SHAPE(__VA_ARGS__))   /* uniform in [0, 1) */
 #define fa_randn(...) fa_randn_with(FA_SHAPE(__VA_ARGS__)) /* normal, mean 0, std 1 */
@@ -85,11 +108,13 @@ typedef struct fa_new_args {
         FA_BEGIN_CALL_ function((shape), &(fa_new_args){.where_ = {__FILE__, __LINE__}, .kw_ = 0, __VA_ARGS__});       \
         FA_END_CALL_                                                                                                   \
     })
+#define fa_empty_with(...) FA_NEW_SPLIT_(fa_empty_at, __VA_ARGS__, .kw_ = 0)
 #define fa_zeros_with(...) FA_NEW_SPLIT_(fa_zeros_at, __VA_ARGS__, .kw_ = 0)
 #define fa_ones_with(...) FA_NEW_SPLIT_(fa_ones_at, __VA_ARGS__, .kw_ = 0)
 #define fa_rand_with(...) FA_NEW_SPLIT_(fa_rand_at, __VA_ARGS__, .kw_ = 0)
 #define fa_randn_with(...) FA_NEW_SPLIT_(fa_randn_at, __VA_ARGS__, .kw_ = 0)
 #define FA_NEW_SPLIT_(function, shape, ...) FA_NEW_(function, shape, __VA_ARGS__)
+FA_API fa_tensor *fa_empty_at(fa_shape shape, const fa_new_args *args);
 FA_API fa_tensor *fa_zeros_at(fa_shape shape, const fa_new_args *args);
 FA_API fa_tensor *fa_ones_at(fa_shape shape, const fa_new_args *args);
 FA_API fa_tensor *fa_rand_at(fa_shape shape, const fa_new_args *args);
@@ -101,6 +126,73 @@ FA_API fa_tensor *fa_full_at(fa_shape shape, double value, const fa_new_args *ar
 #define FA_FULL_SPLIT_(shape, value, ...)                                                                              \
     __extension__({                                                                                                    \
         FA_BEGIN_CALL_ fa_full_at((shape), (value), &(fa_new_args){.where_ = {__FILE__, __LINE__}, __VA_ARGS__});      \
+        FA_END_CALL_                                                                                                   \
+    })
+
+/* Tensors of another one's shape, and of its type unless .dtype says otherwise: fa_zeros_like(x, .dtype = FA_INT64). */
+FA_API fa_tensor *fa_empty_like_at(fa_tensor *x, const fa_new_args *args);
+FA_API fa_tensor *fa_zeros_like_at(fa_tensor *x, const fa_new_args *args);
+FA_API fa_tensor *fa_ones_like_at(fa_tensor *x, const fa_new_args *args);
+FA_API fa_tensor *fa_rand_like_at(fa_tensor *x, const fa_new_args *args);
+FA_API fa_tensor *fa_randn_like_at(fa_tensor *x, const fa_new_args *args);
+FA_API fa_tensor *fa_full_like_at(fa_tensor *x, double value, const fa_new_args *args);
+#define fa_empty_like(...) FA_LIKE_SPLIT_(fa_empty_like_at, __VA_ARGS__, .kw_ = 0)
+#define fa_zeros_like(...) FA_LIKE_SPLIT_(fa_zeros_like_at, __VA_ARGS__, .kw_ = 0)
+#define fa_ones_like(...) FA_LIKE_SPLIT_(fa_ones_like_at, __VA_ARGS__, .kw_ = 0)
+#define fa_rand_like(...) FA_LIKE_SPLIT_(fa_rand_like_at, __VA_ARGS__, .kw_ = 0)
+#define fa_randn_like(...) FA_LIKE_SPLIT_(fa_randn_like_at, __VA_ARGS__, .kw_ = 0)
+#define fa_full_like(...) FA_FULL_LIKE_SPLIT_(__VA_ARGS__, .kw_ = 0)
+#define FA_NEW_ARGS_(type, ...) (&(fa_new_args){.where_ = {__FILE__, __LINE__}, .dtype = (type), __VA_ARGS__})
+#define FA_LIKE_SPLIT_(function, x, ...)                                                                               \
+    __extension__({                                                                                                    \
+        FA_BEGIN_CALL_ function((x), FA_NEW_ARGS_(FA_SAME_DTYPE, __VA_ARGS__));                                        \
+        FA_END_CALL_                                                                                                   \
+    })
+#define FA_FULL_LIKE_SPLIT_(x, value, ...)                                                                             \
+    __extension__({                                                                                                    \
+        FA_BEGIN_CALL_ fa_full_like_at((x), (value), FA_NEW_ARGS_(FA_SAME_DTYPE, __VA_ARGS__));                        \
+        FA_END_CALL_                                                                                                   \
+    })
+
+/* start, start + step, ... below `end` (above it for a negative step): fa_arange(5), fa_arange(2, 5),
+ * fa_arange(0, 1, 0.1). int64 where all are integers by their C type, else float32. */
+FA_API fa_tensor *fa_arange_at(double start, double end, double step, const fa_new_args *args);
+#define fa_arange(...) FA_PICK_3_(__VA_ARGS__, FA_ARANGE_3_, FA_ARANGE_2_, FA_ARANGE_1_, 0)(__VA_ARGS__)
+/* The same with options: fa_arange_with(0, 5, 1, .dtype = FA_FLOAT64). */
+#define fa_arange_with(...) FA_ARANGE_SPLIT_(__VA_ARGS__, .kw_ = 0)
+#define FA_PICK_3_(a, b, c, picked, ...) picked
+#define FA_ARANGE_1_(end) fa_arange_with(0, end, 1)
+#define FA_ARANGE_2_(start, end) fa_arange_with(start, end, 1)
+#define FA_ARANGE_3_(start, end, step) fa_arange_with(start, end, step)
+#define FA_IS_WHOLE_(x) _Generic((x), float : 0, double : 0, long double : 0, default : 1)
+#define FA_ARANGE_SPLIT_(start, end, step, ...)                                                                        \
+    __extension__({                                                                                                    \
+        FA_BEGIN_CALL_ fa_arange_at(                                                                                   \
+            (double)(start), (double)(end), (double)(step),                                                            \
+            FA_NEW_ARGS_(FA_IS_WHOLE_(start) && FA_IS_WHOLE_(end) && FA_IS_WHOLE_(step) ? FA_INT64 : FA_FLOAT32,       \
+                         __VA_ARGS__));                                                                                \
+        FA_END_CALL_                                                                                                   \
+    })
+
+/* `steps` numbers from start to end, both included, equally far apart: fa_linspace(0, 1, 11). */
+FA_API fa_tensor *fa_linspace_at(double start, double end, int64_t steps, const fa_new_args *args);
+#define fa_linspace(...) FA_LINSPACE_SPLIT_(__VA_ARGS__, .kw_ = 0)
+#define FA_LINSPACE_SPLIT_(start, end, steps, ...)                                                                     \
+    __extension__({                                                                                                    \
+        FA_BEGIN_CALL_ fa_linspace_at((start), (end), (steps), FA_NEW_ARGS_(FA_FLOAT32, __VA_ARGS__));                 \
+        FA_END_CALL_                                                                                                   \
+    })
+
+/* Ones on the diagonal, zeros elsewhere: fa_eye(3), fa_eye(2, 3), fa_eye_with(3, 3, .dtype = FA_INT64). */
+FA_API fa_tensor *fa_eye_at(int64_t rows, int64_t columns, const fa_new_args *args);
+#define fa_eye(...) FA_PICK_2_(__VA_ARGS__, FA_EYE_2_, FA_EYE_1_, 0)(__VA_ARGS__)
+#define fa_eye_with(...) FA_EYE_SPLIT_(__VA_ARGS__, .kw_ = 0)
+#define FA_PICK_2_(a, b, picked, ...) picked
+#define FA_EYE_1_(n) fa_eye_with(n, n)
+#define FA_EYE_2_(rows, columns) fa_eye_with(rows, columns)
+#define FA_EYE_SPLIT_(rows, columns, ...)                                                                              \
+    __extension__({                                                                                                    \
+        FA_BEGIN_CALL_ fa_eye_at((rows), (columns), FA_NEW_ARGS_(FA_FLOAT32, __VA_ARGS__));                            \
         FA_END_CALL_                                                                                                   \
     })
 
@@ -166,58 +258,240 @@ FA_API int64_t fa_tensor_format(fa_tensor *tensor, char *text, size_t size);
 /* print(tensor). */
 FA_API void fa_tensor_print(fa_tensor *tensor, FILE *file);
 
-/* ---- Arithmetic (with broadcasting; a number may stand for the second operand) ------------------------------------
- */
+/* ---- Arithmetic (with broadcasting; a number may stand for the second operand, in fa_sub, fa_div and fa_pow also for
+ * the first) ---------------------------------------------------------------------------------------------------------
+ *
+ * Types: the wider of both, where a number only decides between integers and floats: int64 and 2 give int64, int64 and
+ * 2.5 give float32. Integers wrap. */
 
 FA_API fa_tensor *fa_add_at(fa_tensor *a, fa_tensor *b, fa_where where);
 FA_API fa_tensor *fa_sub_at(fa_tensor *a, fa_tensor *b, fa_where where);
 FA_API fa_tensor *fa_mul_at(fa_tensor *a, fa_tensor *b, fa_where where);
-FA_API fa_tensor *fa_div_at(fa_tensor *a, fa_tensor *b, fa_where where);
-FA_API fa_tensor *fa_eq_at(fa_tensor *a, fa_tensor *b, fa_where where); /* bool */
+FA_API fa_tensor *fa_div_at(fa_tensor *a, fa_tensor *b, fa_where where); /* integers as float32 */
+FA_API fa_tensor *fa_pow_at(fa_tensor *a, fa_tensor *exponent, fa_where where);
+/* a / b rounded down, and what is left, which has the sign of b. Integers are not divided by 0. */
+FA_API fa_tensor *fa_floor_divide_at(fa_tensor *a, fa_tensor *b, fa_where where);
+FA_API fa_tensor *fa_remainder_at(fa_tensor *a, fa_tensor *b, fa_where where);
 FA_API fa_tensor *fa_add_number_at(fa_tensor *a, double b, fa_where where);
 FA_API fa_tensor *fa_sub_number_at(fa_tensor *a, double b, fa_where where);
 FA_API fa_tensor *fa_mul_number_at(fa_tensor *a, double b, fa_where where);
 FA_API fa_tensor *fa_div_number_at(fa_tensor *a, double b, fa_where where);
-FA_API fa_tensor *fa_eq_number_at(fa_tensor *a, double b, fa_where where);
+FA_API fa_tensor *fa_pow_number_at(fa_tensor *a, double exponent, fa_where where);
+FA_API fa_tensor *fa_floor_divide_number_at(fa_tensor *a, double b, fa_where where);
+FA_API fa_tensor *fa_remainder_number_at(fa_tensor *a, double b, fa_where where);
+FA_API fa_tensor *fa_rsub_at(double a, fa_tensor *b, fa_where where); /* a - b */
+FA_API fa_tensor *fa_rdiv_at(double a, fa_tensor *b, fa_where where); /* a / b */
+FA_API fa_tensor *fa_rpow_at(double a, fa_tensor *b, fa_where where); /* a to the power b */
 #define FA_NUMBER_OR_TENSOR_(name, a, b)                                                                               \
     _Generic((b), fa_tensor * : name##_at, default : name##_number_at)((a), (b), FA_HERE)
+#define FA_NUMBERS_OR_TENSORS_(name, reversed, a, b)                                                                   \
+    _Generic((a), fa_tensor *                                                                                          \
+             : _Generic((b), fa_tensor *                                                                               \
+                        : name##_at, default                                                                           \
+                        : name##_number_at),                                                                           \
+               default                                                                                                 \
+             : reversed##_at)((a), (b), FA_HERE)
 #define fa_add(a, b) FA_NUMBER_OR_TENSOR_(fa_add, a, b)
-#define fa_sub(a, b) FA_NUMBER_OR_TENSOR_(fa_sub, a, b)
+#define fa_sub(a, b) FA_NUMBERS_OR_TENSORS_(fa_sub, fa_rsub, a, b)
 #define fa_mul(a, b) FA_NUMBER_OR_TENSOR_(fa_mul, a, b)
-#define fa_div(a, b) FA_NUMBER_OR_TENSOR_(fa_div, a, b)
-#define fa_eq(a, b) FA_NUMBER_OR_TENSOR_(fa_eq, a, b)
+#define fa_div(a, b) FA_NUMBERS_OR_TENSORS_(fa_div, fa_rdiv, a, b)
+#define fa_pow(a, exponent) FA_NUMBERS_OR_TENSORS_(fa_pow, fa_rpow, a, exponent)
+#define fa_floor_divide(a, b) FA_NUMBER_OR_TENSOR_(fa_floor_divide, a, b)
+#define fa_remainder(a, b) FA_NUMBER_OR_TENSOR_(fa_remainder, a, b)
+#define fa_rsub(a, b) fa_rsub_at((a), (b), FA_HERE)
+#define fa_rdiv(a, b) fa_rdiv_at((a), (b), FA_HERE)
 
-FA_API fa_tensor *fa_rdiv_at(double a, fa_tensor *b, fa_where where); /* a / b */
-FA_API fa_tensor *fa_pow_at(fa_tensor *a, double exponent, fa_where where);
-FA_API fa_tensor *fa_neg_at(fa_tensor *a, fa_where where);
+/* Of one tensor. exp to erf give float32 of integers; the others keep the type. */
 FA_API fa_tensor *fa_exp_at(fa_tensor *a, fa_where where);
 FA_API fa_tensor *fa_log_at(fa_tensor *a, fa_where where);
+FA_API fa_tensor *fa_log1p_at(fa_tensor *a, fa_where where); /* log(1 + a) */
 FA_API fa_tensor *fa_sqrt_at(fa_tensor *a, fa_where where);
+FA_API fa_tensor *fa_rsqrt_at(fa_tensor *a, fa_where where); /* 1 / sqrt(a) */
+FA_API fa_tensor *fa_erf_at(fa_tensor *a, fa_where where);
+FA_API fa_tensor *fa_neg_at(fa_tensor *a, fa_where where);
+FA_API fa_tensor *fa_abs_at(fa_tensor *a, fa_where where);
+FA_API fa_tensor *fa_sign_at(fa_tensor *a, fa_where where);  /* 1, 0 or -1; 0 for NaN */
+FA_API fa_tensor *fa_round_at(fa_tensor *a, fa_where where); /* half to even */
+FA_API fa_tensor *fa_floor_at(fa_tensor *a, fa_where where);
+FA_API fa_tensor *fa_ceil_at(fa_tensor *a, fa_where where);
 FA_API fa_tensor *fa_relu_at(fa_tensor *a, fa_where where); /* max(a, 0); NaN stays */
-#define fa_rdiv(a, b) fa_rdiv_at((a), (b), FA_HERE)
-#define fa_pow(a, exponent) fa_pow_at((a), (exponent), FA_HERE)
-#define fa_neg(a) fa_neg_at((a), FA_HERE)
 #define fa_exp(a) fa_exp_at((a), FA_HERE)
 #define fa_log(a) fa_log_at((a), FA_HERE)
+#define fa_log1p(a) fa_log1p_at((a), FA_HERE)
 #define fa_sqrt(a) fa_sqrt_at((a), FA_HERE)
+#define fa_rsqrt(a) fa_rsqrt_at((a), FA_HERE)
+#define fa_erf(a) fa_erf_at((a), FA_HERE)
+#define fa_neg(a) fa_neg_at((a), FA_HERE)
+#define fa_abs(a) fa_abs_at((a), FA_HERE)
+#define fa_sign(a) fa_sign_at((a), FA_HERE)
+#define fa_round(a) fa_round_at((a), FA_HERE)
+#define fa_floor(a) fa_floor_at((a), FA_HERE)
+#define fa_ceil(a) fa_ceil_at((a), FA_HERE)
 #define fa_relu(a) fa_relu_at((a), FA_HERE)
 
-/* In place: the handle has a new value. On a leaf that requires gradients under fa_no_grad alone. Return the tensor. */
+/* min(max(x, .min), .max); either may be left out. NaN stays. The gradient is 0 outside the bounds and at a bound. */
+#define FA_NO_BOUND __builtin_nan("0x0facade")
+typedef struct fa_clamp_args {
+    char begin_;
+    fa_tensor *x;
+    double min, max;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+} fa_clamp_args;
+FA_API fa_tensor *fa_clamp_at(const fa_clamp_args *args);
+FA_API fa_tensor *fa_clamp_inplace_at(const fa_clamp_args *args);
+FA_API fa_tensor *fa_clamp_min_at(fa_tensor *a, double min, fa_where where);
+FA_API fa_tensor *fa_clamp_max_at(fa_tensor *a, double max, fa_where where);
+/* fa_clamp(x, 0, 1), fa_clamp(x, .min = 0) */
+#define fa_clamp(...)                                                                                                  \
+    FA_CALL_(fa_clamp_at, fa_clamp_args, .min = FA_NO_BOUND, .max = FA_NO_BOUND, .begin_ = 0, __VA_ARGS__)
+#define fa_clamp_(...)                                                                                                 \
+    FA_CALL_(fa_clamp_inplace_at, fa_clamp_args, .min = FA_NO_BOUND, .max = FA_NO_BOUND, .begin_ = 0, __VA_ARGS__)
+#define fa_clamp_min(a, min) fa_clamp_min_at((a), (min), FA_HERE)
+#define fa_clamp_max(a, max) fa_clamp_max_at((a), (max), FA_HERE)
+
+/* The greater (lesser) of two; NaN where either is. Where both are equal each gets half of the gradient. */
+FA_API fa_tensor *fa_maximum_at(fa_tensor *a, fa_tensor *b, fa_where where);
+FA_API fa_tensor *fa_minimum_at(fa_tensor *a, fa_tensor *b, fa_where where);
+#define fa_maximum(a, b) fa_maximum_at((a), (b), FA_HERE)
+#define fa_minimum(a, b) fa_minimum_at((a), (b), FA_HERE)
+
+/* ---- Comparisons, logic, choices (the results of the first two are bool) -------------------------------------------
+ */
+
+FA_API fa_tensor *fa_eq_at(fa_tensor *a, fa_tensor *b, fa_where where);
+FA_API fa_tensor *fa_ne_at(fa_tensor *a, fa_tensor *b, fa_where where);
+FA_API fa_tensor *fa_lt_at(fa_tensor *a, fa_tensor *b, fa_where where);
+FA_API fa_tensor *fa_le_at(fa_tensor *a, fa_tensor *b, fa_where where);
+FA_API fa_tensor *fa_gt_at(fa_tensor *a, fa_tensor *b, fa_where where);
+FA_API fa_tensor *fa_ge_at(fa_tensor *a, fa_tensor *b, fa_where where);
+FA_API fa_tensor *fa_eq_number_at(fa_tensor *a, double b, fa_where where);
+FA_API fa_tensor *fa_ne_number_at(fa_tensor *a, double b, fa_where where);
+FA_API fa_tensor *fa_lt_number_at(fa_tensor *a, double b, fa_where where);
+FA_API fa_tensor *fa_le_number_at(fa_tensor *a, double b, fa_where where);
+FA_API fa_tensor *fa_gt_number_at(fa_tensor *a, double b, fa_where where);
+FA_API fa_tensor *fa_ge_number_at(fa_tensor *a, double b, fa_where where);
+#define fa_eq(a, b) FA_NUMBER_OR_TENSOR_(fa_eq, a, b)
+#define fa_ne(a, b) FA_NUMBER_OR_TENSOR_(fa_ne, a, b)
+#define fa_lt(a, b) FA_NUMBER_OR_TENSOR_(fa_lt, a, b)
+#define fa_le(a, b) FA_NUMBER_OR_TENSOR_(fa_le, a, b)
+#define fa_gt(a, b) FA_NUMBER_OR_TENSOR_(fa_gt, a, b)
+#define fa_ge(a, b) FA_NUMBER_OR_TENSOR_(fa_ge, a, b)
+
+/* Of any type: an element is true unless it is 0. */
+FA_API fa_tensor *fa_logical_and_at(fa_tensor *a, fa_tensor *b, fa_where where);
+FA_API fa_tensor *fa_logical_or_at(fa_tensor *a, fa_tensor *b, fa_where where);
+FA_API fa_tensor *fa_logical_xor_at(fa_tensor *a, fa_tensor *b, fa_where where);
+FA_API fa_tensor *fa_logical_not_at(fa_tensor *a, fa_where where);
+FA_API fa_tensor *fa_isnan_at(fa_tensor *a, fa_where where);
+FA_API fa_tensor *fa_isinf_at(fa_tensor *a, fa_where where);
+FA_API fa_tensor *fa_isfinite_at(fa_tensor *a, fa_where where);
+#define fa_logical_and(a, b) fa_logical_and_at((a), (b), FA_HERE)
+#define fa_logical_or(a, b) fa_logical_or_at((a), (b), FA_HERE)
+#define fa_logical_xor(a, b) fa_logical_xor_at((a), (b), FA_HERE)
+#define fa_logical_not(a) fa_logical_not_at((a), FA_HERE)
+#define fa_isnan(a) fa_isnan_at((a), FA_HERE)
+#define fa_isinf(a) fa_isinf_at((a), FA_HERE)
+#define fa_isfinite(a) fa_isfinite_at((a), FA_HERE)
+
+/* fa_where(condition, a, b): a where the bool tensor `condition` is true, else b; all broadcast. a and b are tensors or
+ * numbers; two numbers give int64, or float32 if one is of a C floating type. */
+typedef enum fa_operand_kind { FA_OPERAND_TENSOR, FA_OPERAND_WHOLE, FA_OPERAND_FRACTION } fa_operand_kind;
+typedef struct fa_operand {
+    fa_operand_kind kind;
+    fa_tensor *tensor;
+    double number;
+} fa_operand;
+FA_API fa_tensor *fa_where_at(fa_tensor *condition, fa_operand a, fa_operand b, fa_where where);
+static inline fa_operand fa_operand_tensor_(fa_tensor *tensor)
+{
+    return (fa_operand){FA_OPERAND_TENSOR, tensor, 0};
+}
+static inline fa_operand fa_operand_whole_(int64_t number)
+{
+    return (fa_operand){FA_OPERAND_WHOLE, 0, (double)number};
+}
+static inline fa_operand fa_operand_fraction_(double number)
+{
+    return (fa_operand){FA_OPERAND_FRACTION, 0, number};
+}
+#define FA_OPERAND_(x)                                                                                                 \
+    _Generic((x), fa_tensor *                                                                                          \
+             : fa_operand_tensor_, float                                                                               \
+             : fa_operand_fraction_, double                                                                            \
+             : fa_operand_fraction_, long double                                                                       \
+             : fa_operand_fraction_, default                                                                           \
+             : fa_operand_whole_)(x)
+#define fa_where(condition, a, b) fa_where_at((condition), FA_OPERAND_(a), FA_OPERAND_(b), FA_HERE)
+/* `value`, cast to a's type, where the bool tensor `mask` is true, else a; broadcast. */
+FA_API fa_tensor *fa_masked_fill_at(fa_tensor *a, fa_tensor *mask, double value, fa_where where);
+FA_API fa_tensor *fa_masked_fill_inplace_at(fa_tensor *a, fa_tensor *mask, double value, fa_where where);
+#define fa_masked_fill(a, mask, value) fa_masked_fill_at((a), (mask), (value), FA_HERE)
+#define fa_masked_fill_(a, mask, value) fa_masked_fill_inplace_at((a), (mask), (value), FA_HERE)
+
+/* ---- In place: the handle has a new value. On a leaf that requires gradients under fa_no_grad alone. The result is
+ * cast to the tensor's type, which must be of its kind: no float into integers. Return the tensor.
+ * -------------------------
+ */
+
 FA_API fa_tensor *fa_add_inplace_at(fa_tensor *a, fa_tensor *b, fa_where where);
+FA_API fa_tensor *fa_sub_inplace_at(fa_tensor *a, fa_tensor *b, fa_where where);
 FA_API fa_tensor *fa_mul_inplace_at(fa_tensor *a, fa_tensor *b, fa_where where);
+FA_API fa_tensor *fa_div_inplace_at(fa_tensor *a, fa_tensor *b, fa_where where);
 FA_API fa_tensor *fa_add_inplace_number_at(fa_tensor *a, double b, fa_where where);
+FA_API fa_tensor *fa_sub_inplace_number_at(fa_tensor *a, double b, fa_where where);
 FA_API fa_tensor *fa_mul_inplace_number_at(fa_tensor *a, double b, fa_where where);
+FA_API fa_tensor *fa_div_inplace_number_at(fa_tensor *a, double b, fa_where where);
 FA_API fa_tensor *fa_fill_inplace_at(fa_tensor *a, double value, fa_where where);
-FA_API fa_tensor *fa_copy_inplace_at(fa_tensor *a, fa_tensor *source, fa_where where);
+FA_API fa_tensor *fa_copy_inplace_at(fa_tensor *a, fa_tensor *source, fa_where where); /* of any type; broadcast */
 FA_API fa_tensor *fa_relu_inplace_at(fa_tensor *a, fa_where where);
-#define fa_add_(a, b)                                                                                                  \
-    _Generic((b), fa_tensor * : fa_add_inplace_at, default : fa_add_inplace_number_at)((a), (b), FA_HERE)
-#define fa_mul_(a, b)                                                                                                  \
-    _Generic((b), fa_tensor * : fa_mul_inplace_at, default : fa_mul_inplace_number_at)((a), (b), FA_HERE)
+#define FA_INPLACE_(name, a, b)                                                                                        \
+    _Generic((b), fa_tensor * : name##_inplace_at, default : name##_inplace_number_at)((a), (b), FA_HERE)
+#define fa_add_(a, b) FA_INPLACE_(fa_add, a, b)
+#define fa_sub_(a, b) FA_INPLACE_(fa_sub, a, b)
+#define fa_mul_(a, b) FA_INPLACE_(fa_mul, a, b)
+#define fa_div_(a, b) FA_INPLACE_(fa_div, a, b)
 #define fa_fill_(a, value) fa_fill_inplace_at((a), (value), FA_HERE)
 #define fa_zero_(a) fa_fill_inplace_at((a), 0, FA_HERE)
 #define fa_copy_(a, source) fa_copy_inplace_at((a), (source), FA_HERE)
 #define fa_relu_(a) fa_relu_inplace_at((a), FA_HERE)
+
+/* Draws, in the order of memory, made when the call is: of float32 and float64 tensors (bernoulli_: of any). */
+typedef struct fa_uniform_args {
+    char begin_;
+    fa_tensor *x;
+    double from, to;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    fa_generator *generator; /* NULL: the default generator */
+} fa_uniform_args;
+typedef struct fa_normal_args {
+    char begin_;
+    fa_tensor *x;
+    double mean, std;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    fa_generator *generator;
+} fa_normal_args;
+typedef struct fa_bernoulli_args {
+    char begin_;
+    fa_tensor *x;
+    double p;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    fa_generator *generator;
+} fa_bernoulli_args;
+FA_API fa_tensor *fa_uniform_inplace_at(const fa_uniform_args *args);
+FA_API fa_tensor *fa_normal_inplace_at(const fa_normal_args *args);
+FA_API fa_tensor *fa_bernoulli_inplace_at(const fa_bernoulli_args *args);
+/* fa_uniform_(x): [0, 1); fa_uniform_(x, -1, 1); fa_normal_(x): mean 0, std 1; fa_bernoulli_(x, 0.3): 1 with p, else 0
+ */
+#define fa_uniform_(...) FA_CALL_(fa_uniform_inplace_at, fa_uniform_args, .from = 0, .to = 1, .begin_ = 0, __VA_ARGS__)
+#define fa_normal_(...) FA_CALL_(fa_normal_inplace_at, fa_normal_args, .mean = 0, .std = 1, .begin_ = 0, __VA_ARGS__)
+#define fa_bernoulli_(...) FA_CALL_(fa_bernoulli_inplace_at, fa_bernoulli_args, .p = 0.5, .begin_ = 0, __VA_ARGS__)
+/* 1 with the probability that stands in p, else 0; of p's type. Reads p, and has no history. */
+FA_API fa_tensor *fa_bernoulli_at(fa_tensor *p, fa_generator *generator, fa_where where);
+#define fa_bernoulli(p) fa_bernoulli_at((p), NULL, FA_HERE)
 
 /* ---- Shapes (views: they share the elements of what they were made from) ------------------------------------------
  */
@@ -235,6 +509,23 @@ FA_API fa_tensor *fa_expand_at(fa_tensor *x, fa_shape shape, fa_where where); /*
 FA_API fa_tensor *fa_select_at(fa_tensor *x, int dim, int64_t index, fa_where where);
 /* x[start:end] along `dim`; bounds as in Python: negative ones count from the end, too large ones are cut. */
 FA_API fa_tensor *fa_slice_at(fa_tensor *x, int dim, int64_t start, int64_t end, int64_t step, fa_where where);
+/* `length` elements from `start` on along `dim`; both must lie within. */
+FA_API fa_tensor *fa_narrow_at(fa_tensor *x, int dim, int64_t start, int64_t length, fa_where where);
+/* Without any of the dimensions of size 1. */
+FA_API fa_tensor *fa_squeeze_all_at(fa_tensor *x, fa_where where);
+/* Dimension `source` moved to place `destination`; the others keep their order. */
+FA_API fa_tensor *fa_movedim_at(fa_tensor *x, int source, int destination, fa_where where);
+FA_API fa_tensor *fa_t_at(fa_tensor *x, fa_where where); /* a matrix transposed; a vector as it is */
+/* Cut into parts along `dim`, which are written into the array `parts` of `capacity` entries. They return how many
+ * there are, or 0 after an error. split: parts of `size` elements, the last one may be smaller. chunk: at most `chunks`
+ * parts of equal size, the last one may be smaller. split_sizes: parts of these sizes, which add up to the whole.
+ * unbind: each entry, without the dimension. The macros take an array by name:
+ * fa_tensor *part[3]; fa_chunk(x, 3, 0, part). */
+FA_API int64_t fa_split_at(fa_tensor *x, int64_t size, int dim, fa_tensor **parts, int64_t capacity, fa_where where);
+FA_API int64_t fa_chunk_at(fa_tensor *x, int64_t chunks, int dim, fa_tensor **parts, int64_t capacity, fa_where where);
+FA_API int64_t fa_split_sizes_at(fa_tensor *x, int64_t count, const int64_t *sizes, int dim, fa_tensor **parts,
+                                 int64_t capacity, fa_where where);
+FA_API int64_t fa_unbind_at(fa_tensor *x, int dim, fa_tensor **parts, int64_t capacity, fa_where where);
 /* The elements in row-major order, copied where they do not lie so. */
 FA_API fa_tensor *fa_contiguous_at(fa_tensor *x, fa_where where);
 FA_API fa_tensor *fa_clone_at(fa_tensor *x, fa_where where);
@@ -251,10 +542,57 @@ FA_API fa_tensor *fa_to_dtype_at(fa_tensor *x, fa_dtype dtype, fa_where where);
 #define fa_expand(x, ...) fa_expand_at((x), FA_SHAPE(__VA_ARGS__), FA_HERE)
 #define fa_select(x, dim, index) fa_select_at((x), (dim), (index), FA_HERE)
 #define fa_slice(x, dim, start, end) fa_slice_at((x), (dim), (start), (end), 1, FA_HERE)
+#define fa_slice_step(x, dim, start, end, step) fa_slice_at((x), (dim), (start), (end), (step), FA_HERE)
+#define fa_narrow(x, dim, start, length) fa_narrow_at((x), (dim), (start), (length), FA_HERE)
+#define fa_squeeze_all(x) fa_squeeze_all_at((x), FA_HERE)
+#define fa_movedim(x, source, destination) fa_movedim_at((x), (source), (destination), FA_HERE)
+#define fa_t(x) fa_t_at((x), FA_HERE)
+#define FA_ROOM_(parts) (int64_t)(sizeof(parts) / sizeof(*(parts)))
+#define fa_split(x, size, dim, parts) fa_split_at((x), (size), (dim), (parts), FA_ROOM_(parts), FA_HERE)
+#define fa_chunk(x, chunks, dim, parts) fa_chunk_at((x), (chunks), (dim), (parts), FA_ROOM_(parts), FA_HERE)
+#define fa_split_sizes(x, sizes, dim, parts)                                                                           \
+    fa_split_sizes_at((x), FA_ROOM_(sizes), (sizes), (dim), (parts), FA_ROOM_(parts), FA_HERE)
+#define fa_unbind(x, dim, parts) fa_unbind_at((x), (dim), (parts), FA_ROOM_(parts), FA_HERE)
 #define fa_contiguous(x) fa_contiguous_at((x), FA_HERE)
 #define fa_clone(x) fa_clone_at((x), FA_HERE)
 #define fa_detach(x) fa_detach_at((x), FA_HERE)
 #define fa_to_dtype(x, dtype) fa_to_dtype_at((x), (dtype), FA_HERE)
+
+/* ---- Joining, moving, indexing (copies) ----------------------------------------------------------------------------
+ */
+
+/* Side by side along `dim`: sizes are equal but there; the widest type wins; vectors of no elements are passed over.
+ * fa_cat(FA_LIST(a, b), 1). */
+FA_API fa_tensor *fa_cat_at(fa_list list, int dim, fa_where where);
+/* One behind the other along a new dimension; all have one shape. */
+FA_API fa_tensor *fa_stack_at(fa_list list, int dim, fa_where where);
+#define fa_cat(list, dim) fa_cat_at((list), (dim), FA_HERE)
+#define fa_stack(list, dim) fa_stack_at((list), (dim), FA_HERE)
+
+/* The order of elements reversed along dimensions: fa_flip(x, -1). */
+FA_API fa_tensor *fa_flip_at(fa_tensor *x, fa_shape dims, fa_where where);
+/* Elements moved by `shift` along `dim`; what leaves at one end comes in at the other. fa_roll_at takes a shift for each
+ * of several dimensions; with dims FA_SCALAR one shift moves all elements as one row. */
+FA_API fa_tensor *fa_roll_at(fa_tensor *x, fa_shape shifts, fa_shape dims, fa_where where);
+/* x several times along each dimension: fa_repeat(x, 2, 1); numbers before those of x's dimensions make new ones. */
+FA_API fa_tensor *fa_repeat_at(fa_tensor *x, fa_shape times, fa_where where);
+#define fa_flip(x, ...) fa_flip_at((x), FA_SHAPE(__VA_ARGS__), FA_HERE)
+#define fa_roll(x, shift, dim) fa_roll_at((x), FA_SHAPE(shift), FA_SHAPE(dim), FA_HERE)
+#define fa_repeat(x, ...) fa_repeat_at((x), FA_SHAPE(__VA_ARGS__), FA_HERE)
+
+/* y[i][j] = x[index[i][j]][j] for dim 0, and so on: one element an index. index (int64, int32) has x's dimensions, and no
+ * size above x's but along `dim`. Indices out of range are refused when the value is computed; so below. The gradient
+ * adds up what goes to one element. */
+FA_API fa_tensor *fa_gather_at(fa_tensor *x, int dim, fa_tensor *index, fa_where where);
+/* x's entries along `dim` at a vector of indices (int64, int32). */
+FA_API fa_tensor *fa_index_select_at(fa_tensor *x, int dim, fa_tensor *index, fa_where where);
+/* x[[2, 0, -1]]: fa_take_rows(x, 2, 0, -1); negative rows count from the end. */
+FA_API fa_tensor *fa_take_rows_at(fa_tensor *x, int64_t count, const int64_t *rows, fa_where where);
+#define fa_gather(x, dim, index) fa_gather_at((x), (dim), (index), FA_HERE)
+#define fa_index_select(x, dim, index) fa_index_select_at((x), (dim), (index), FA_HERE)
+#define fa_take_rows(x, ...)                                                                                           \
+    fa_take_rows_at((x), (int64_t)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__},       \
+                    FA_HERE)
 
 /* ---- Reductions -------------------------------------------------------------------------------------------------- */
 
@@ -271,11 +609,122 @@ FA_API fa_tensor *fa_sum_at(const fa_reduce_args *args);
 FA_API fa_tensor *fa_mean_at(const fa_reduce_args *args);
 #define fa_sum(...) FA_CALL_(fa_sum_at, fa_reduce_args, .dims = {.ndim = -1}, .begin_ = 0, __VA_ARGS__)
 #define fa_mean(...) FA_CALL_(fa_mean_at, fa_reduce_args, .dims = {.ndim = -1}, .begin_ = 0, __VA_ARGS__)
-/* Index of the first maximum along `dim` (NaN wins), int64; and the maximum itself. `indices` may be NULL. */
-FA_API fa_tensor *fa_argmax_at(fa_tensor *x, int dim, bool keepdim, fa_where where);
-FA_API fa_tensor *fa_max_at(fa_tensor *x, int dim, fa_tensor **indices, fa_where where);
-#define fa_argmax(x, dim) fa_argmax_at((x), (dim), false, FA_HERE)
-#define fa_max(x, dim, indices) fa_max_at((x), (dim), (indices), FA_HERE)
+/* Whether some (every) element is true, that is, not 0; bool, of uint8 uint8. */
+FA_API fa_tensor *fa_any_at(const fa_reduce_args *args);
+FA_API fa_tensor *fa_all_at(const fa_reduce_args *args);
+#define fa_any(...) FA_CALL_(fa_any_at, fa_reduce_args, .dims = {.ndim = -1}, .begin_ = 0, __VA_ARGS__)
+#define fa_all(...) FA_CALL_(fa_all_at, fa_reduce_args, .dims = {.ndim = -1}, .begin_ = 0, __VA_ARGS__)
+/* The product; integers and bool give int64. */
+FA_API fa_tensor *fa_prod_at(const fa_reduce_args *args);
+/* log(sum of exp(x)), without overflow. */
+FA_API fa_tensor *fa_logsumexp_at(const fa_reduce_args *args);
+/* The greatest and the least element (a NaN is both); equal ones share the gradient evenly. */
+FA_API fa_tensor *fa_amax_at(const fa_reduce_args *args);
+FA_API fa_tensor *fa_amin_at(const fa_reduce_args *args);
+#define fa_prod(...) FA_CALL_(fa_prod_at, fa_reduce_args, .dims = {.ndim = -1}, .begin_ = 0, __VA_ARGS__)
+#define fa_logsumexp(...) FA_CALL_(fa_logsumexp_at, fa_reduce_args, .dims = {.ndim = -1}, .begin_ = 0, __VA_ARGS__)
+#define fa_amax(...) FA_CALL_(fa_amax_at, fa_reduce_args, .dims = {.ndim = -1}, .begin_ = 0, __VA_ARGS__)
+#define fa_amin(...) FA_CALL_(fa_amin_at, fa_reduce_args, .dims = {.ndim = -1}, .begin_ = 0, __VA_ARGS__)
+
+typedef struct fa_var_args {
+    char begin_;
+    fa_tensor *x;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    fa_shape dims; /* default: all */
+    bool keepdim;
+    double correction; /* 1, the unbiased estimate; 0 divides by the number of elements */
+} fa_var_args;
+/* sum of (x - mean)^2 / max(n - correction, 0), and its root. */
+FA_API fa_tensor *fa_var_at(const fa_var_args *args);
+FA_API fa_tensor *fa_std_at(const fa_var_args *args);
+#define fa_var(...) FA_CALL_(fa_var_at, fa_var_args, .dims = {.ndim = -1}, .correction = 1, .begin_ = 0, __VA_ARGS__)
+#define fa_std(...) FA_CALL_(fa_std_at, fa_var_args, .dims = {.ndim = -1}, .correction = 1, .begin_ = 0, __VA_ARGS__)
+
+typedef struct fa_norm_args {
+    char begin_;
+    fa_tensor *x;
+    double p; /* 2; INFINITY: the greatest |x|; -INFINITY: the least; 0: how many are not 0 */
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    fa_shape dims; /* default: all */
+    bool keepdim;
+} fa_norm_args;
+/* (sum of |x|^p)^(1/p): fa_norm(x), fa_norm(x, 1, .dims = FA_SHAPE(-1)). */
+FA_API fa_tensor *fa_norm_at(const fa_norm_args *args);
+#define fa_norm(...) FA_CALL_(fa_norm_at, fa_norm_args, .p = 2, .dims = {.ndim = -1}, .begin_ = 0, __VA_ARGS__)
+
+enum { FA_ALL_DIMS = -1000004 };
+typedef struct fa_extreme_args {
+    char begin_;
+    fa_tensor *x;
+    int dim;
+    fa_tensor **indices; /* may be NULL: where to put the indices, int64 */
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    bool keepdim;
+} fa_extreme_args;
+/* fa_max(x): the greatest of all elements, equal ones share the gradient. fa_max(x, 1, &indices): those along a
+ * dimension, where the first of equal ones is taken and has the gradient. A NaN is the greatest and the least. */
+FA_API fa_tensor *fa_max_at(const fa_extreme_args *args);
+FA_API fa_tensor *fa_min_at(const fa_extreme_args *args);
+#define fa_max(...) FA_CALL_(fa_max_at, fa_extreme_args, .dim = FA_ALL_DIMS, .begin_ = 0, __VA_ARGS__)
+#define fa_min(...) FA_CALL_(fa_min_at, fa_extreme_args, .dim = FA_ALL_DIMS, .begin_ = 0, __VA_ARGS__)
+
+typedef struct fa_arg_args {
+    char begin_;
+    fa_tensor *x;
+    int dim;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    bool keepdim;
+} fa_arg_args;
+/* Index of the first of those, int64: along a dimension, or fa_argmax(x) in all elements in row-major order. */
+FA_API fa_tensor *fa_argmax_at(const fa_arg_args *args);
+FA_API fa_tensor *fa_argmin_at(const fa_arg_args *args);
+#define fa_argmax(...) FA_CALL_(fa_argmax_at, fa_arg_args, .dim = FA_ALL_DIMS, .begin_ = 0, __VA_ARGS__)
+#define fa_argmin(...) FA_CALL_(fa_argmin_at, fa_arg_args, .dim = FA_ALL_DIMS, .begin_ = 0, __VA_ARGS__)
+
+/* Sums of the first 1, 2, 3, .. elements along `dim`; integers and bool give int64. */
+FA_API fa_tensor *fa_cumsum_at(fa_tensor *x, int dim, fa_where where);
+#define fa_cumsum(x, dim) fa_cumsum_at((x), (dim), FA_HERE)
+
+typedef struct fa_sort_args {
+    char begin_;
+    fa_tensor *x;
+    int dim; /* the last */
+    fa_tensor **indices;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    bool descending;
+} fa_sort_args;
+typedef struct fa_argsort_args {
+    char begin_;
+    fa_tensor *x;
+    int dim; /* the last */
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    bool descending;
+} fa_argsort_args;
+typedef struct fa_topk_args {
+    char begin_;
+    fa_tensor *x;
+    int64_t k;
+    int dim; /* the last */
+    fa_tensor **indices;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    bool largest; /* true */
+} fa_topk_args;
+/* The elements along a dimension in order, NaN as the greatest; equal ones keep theirs. `indices` (may be left out) says
+ * where each came from. fa_sort(x, 0, &indices, .descending = true). */
+FA_API fa_tensor *fa_sort_at(const fa_sort_args *args);
+FA_API fa_tensor *fa_argsort_at(const fa_argsort_args *args); /* the indices alone */
+/* The first k of them, greatest first: fa_topk(x, 5, 1, &indices); .largest = false: the least. */
+FA_API fa_tensor *fa_topk_at(const fa_topk_args *args);
+#define fa_sort(...) FA_CALL_(fa_sort_at, fa_sort_args, .dim = -1, .begin_ = 0, __VA_ARGS__)
+#define fa_argsort(...) FA_CALL_(fa_argsort_at, fa_argsort_args, .dim = -1, .begin_ = 0, __VA_ARGS__)
+#define fa_topk(...) FA_CALL_(fa_topk_at, fa_topk_args, .dim = -1, .largest = true, .begin_ = 0, __VA_ARGS__)
 
 /* ---- Matrices ---------------------------------------------------------------------------------------------------- */
 
@@ -296,14 +745,71 @@ typedef struct fa_backward_args {
     fa_tensor *gradient; /* of the tensor's shape; may be left out for a single number */
     bool retain_graph;
 } fa_backward_args;
-/* Adds d tensor / d leaf to the gradient of every leaf that requires one. False after an error. */
+/* Adds d tensor / d leaf to the gradient of every leaf that requires one, and of every computed tensor that fa_retain_grad
+ * was called on. False after an error. */
 FA_API bool fa_backward_at(const fa_backward_args *args);
 #define fa_backward(...) FA_CALL_(fa_backward_at, fa_backward_args, .begin_ = 0, __VA_ARGS__)
-/* The gradient of a leaf; NULL, without an error, when it has none. */
-FA_API fa_tensor *fa_grad_at(fa_tensor *leaf, fa_where where);
-#define fa_grad(leaf) fa_grad_at((leaf), FA_HERE)
+/* The gradient of a leaf, or of a computed tensor after fa_retain_grad; NULL, without an error, when it has none. */
+FA_API fa_tensor *fa_grad_at(fa_tensor *tensor, fa_where where);
+#define fa_grad(tensor) fa_grad_at((tensor), FA_HERE)
+/* Keeps the gradient of a computed tensor, as a leaf's is kept. Returns the tensor. */
+FA_API fa_tensor *fa_retain_grad_at(fa_tensor *tensor, fa_where where);
+#define fa_retain_grad(tensor) fa_retain_grad_at((tensor), FA_HERE)
 /* Switches a leaf's gradient on or off. */
 FA_API fa_tensor *fa_set_requires_grad_at(fa_tensor *leaf, bool requires_grad, fa_where where);
+
+/* Tensors and, where they have them, their names: parallel arrays. */
+typedef struct fa_tensor_list {
+    fa_tensor *const *tensor;
+    const char *const *name; /* NULL: no names */
+    int64_t count;
+} fa_tensor_list;
+/* Leaves of one's own for an optimizer: fa_sgd(FA_TENSORS(w, b), 0.1). */
+#define FA_TENSORS(...)                                                                                                \
+    ((fa_tensor_list){(fa_tensor *[]){__VA_ARGS__}, NULL,                                                              \
+                      (int64_t)(sizeof((fa_tensor *[]){__VA_ARGS__}) / sizeof(fa_tensor *))})
+
+typedef struct fa_autograd_grad_args {
+    char begin_;
+    fa_tensor_list outputs, inputs;
+    fa_tensor **grads; /* as many as inputs: the results */
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    fa_tensor_list grad_outputs; /* one an output, or none; NULL for a single number */
+    bool retain_graph;           /* keeps what the outputs were computed from; so does create_graph */
+    bool create_graph;           /* the results have history: they can be differentiated again */
+    bool allow_unused;           /* NULL for an input that the outputs do not depend on, instead of an error */
+} fa_autograd_grad_args;
+/* torch.autograd.grad: grads[i] = d (sum of outputs) / d inputs[i], without touching any tensor's own gradient. Inputs
+ * are leaves or computed tensors. False after an error, and then all results are NULL.
+ *
+ *     fa_tensor *slope[1];
+ *     fa_autograd_grad(FA_TENSORS(y), FA_TENSORS(x), slope, .create_graph = true);
+ *
+ * With create_graph an op whose gradient has no gradient itself (batch norm, custom ops) is named by the error that
+ * differentiating the result raises. */
+FA_API bool fa_autograd_grad_at(const fa_autograd_grad_args *args);
+#define fa_autograd_grad(...) FA_CALL_(fa_autograd_grad_at, fa_autograd_grad_args, .begin_ = 0, __VA_ARGS__)
+
+/* torch.nn.utils.clip_grad_norm_: the gradients of these tensors, taken together as one vector, are scaled so that its
+ * norm is at most max_norm: each is multiplied by min(max_norm / (norm + 1e-6), 1). Returns the norm before, a single
+ * number that need not be read. norm_type: 2, another p above 0, or INFINITY. Tensors without a gradient are skipped.
+ * With error_if_nonfinite a norm that is NaN or infinite is an error, and nothing is scaled. */
+typedef struct fa_clip_grad_norm_args {
+    char begin_;
+    fa_tensor_list tensors;
+    double max_norm;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    double norm_type;
+    bool error_if_nonfinite;
+} fa_clip_grad_norm_args;
+FA_API fa_tensor *fa_clip_grad_norm_at(const fa_clip_grad_norm_args *args);
+#define fa_clip_grad_norm_(...)                                                                                        \
+    FA_CALL_(fa_clip_grad_norm_at, fa_clip_grad_norm_args, .norm_type = 2, .begin_ = 0, __VA_ARGS__)
+/* torch.nn.utils.clip_grad_value_: every element of every gradient is cut to -clip_value..clip_value. */
+FA_API bool fa_clip_grad_value_at(fa_tensor_list tensors, double clip_value, fa_where where);
+#define fa_clip_grad_value_(tensors, clip_value) fa_clip_grad_value_at((tensors), (clip_value), FA_HERE)
 
 /* ---- Ops from outside the library ---------------------------------------------------------------------------------
  */

@@ -23,6 +23,8 @@ typedef enum fa_dtype_id {
     FA_DT_INT32,
     FA_DT_UINT8,
     FA_DT_BOOL,
+    FA_DT_BFLOAT16, /* these two are stored, moved and cast; nothing is computed in them */
+    FA_DT_FLOAT16,
     FA_DT_COUNT
 } fa_dtype_id;
 
@@ -48,8 +50,13 @@ static inline int64_t fa_meta_numel(const fa_meta *meta)
 /* Bytes of one element. */
 static inline int64_t fa_dtype_size(int dtype)
 {
-    static const int8_t size[FA_DT_COUNT] = {4, 8, 8, 4, 1, 1};
+    static const int8_t size[FA_DT_COUNT] = {4, 8, 8, 4, 1, 1, 2, 2};
     return size[dtype];
+}
+
+static inline bool fa_is_storage_only(int dtype)
+{
+    return dtype == FA_DT_BFLOAT16 || dtype == FA_DT_FLOAT16;
 }
 
 /* ---- Ids: one a line of ops.def ---------------------------------------------------------------------------------- */
@@ -78,6 +85,11 @@ typedef struct fa_pool2d_ints { /* max_pool2d, avg_pool2d and their gradients */
     int64_t input_shape[4];   /* gradients: [N,C,H,W] of the result */
 } fa_pool2d_ints;
 
+typedef struct fa_adaptive_ints { /* adaptive pools and their gradients */
+    int64_t output[2];
+    int64_t input_shape[4]; /* gradients: [N,C,H,W] of the result */
+} fa_adaptive_ints;
+
 typedef struct fa_loss_ints {
     int64_t reduction; /* 0 none, 1 mean, 2 sum */
     int64_t ignore_index;
@@ -89,9 +101,13 @@ typedef struct fa_dims_ints { /* reductions */
     int64_t keepdim;
 } fa_dims_ints;
 
+/* How a slice was asked for: the name that autograd prints. */
+typedef enum fa_slice_kind { FA_SLICE, FA_SLICE_SPLIT, FA_SLICE_SPLIT_SIZES } fa_slice_kind;
+
 typedef struct fa_slice_ints {
     int64_t dim, start, step, length; /* elements start, start+step, ..., `length` of them */
     int64_t base_shape[FA_MAX_DIMS];  /* slice_grad, slice_write: shape of the tensor that was sliced */
+    int64_t kind;
 } fa_slice_ints;
 
 typedef struct fa_sgd_floats {
@@ -101,6 +117,14 @@ typedef struct fa_sgd_floats {
 typedef struct fa_adam_floats {
     double lr, beta1, beta2, eps, weight_decay, correction1, correction2; /* 1 - beta1^t, 1 - beta2^t */
 } fa_adam_floats; /* ints: 0 amsgrad, 1 maximize, 2 decoupled weight decay (AdamW) */
+
+typedef struct fa_rmsprop_floats {
+    double lr, alpha, eps, weight_decay, momentum;
+} fa_rmsprop_floats; /* ints: 0 centered, 1 maximize */
+
+typedef struct fa_adagrad_floats {
+    double rate, eps, weight_decay; /* rate: lr / (1 + (t - 1) * lr_decay) */
+} fa_adagrad_floats; /* ints: 0 maximize */
 
 /* ---- Kernels ----------------------------------------------------------------------------------------------------- */
 
@@ -143,9 +167,13 @@ typedef struct fa_op_def {
     const char *grad_name; /* PyTorch's grad_fn, "ConvolutionBackward0"; NULL: not differentiable */
     const char *(*grad_label)(const struct fa_node *node); /* that name where it depends on the call; NULL: grad_name */
     uint32_t writes;       /* bit i: input i is written in place; the op is an effect and has no output of its own */
+    /* An effect on vectors of one length, element by element: it may be run on parts of them, several at once, and
+     * several such steps that follow one another are one piece of work. */
+    bool elementwise_effect;
     uint32_t image_inputs; /* with FA_LAYOUT_IMAGE: bit i: input i is read channels last */
     fa_layout_rule layout;
     bool plain_output; /* with FA_LAYOUT_IMAGE: the result is no image (a weight's gradient) and stays PLAIN */
+    bool moves;        /* elements are copied as they are: takes the storage-only types too */
     bool alias;        /* the output is the first input's bytes under another shape (PLAIN only) */
     /* Shape rule: reads inputs and attributes, sets the node's meta. False after raising an error. */
     bool (*infer)(struct fa_node *node);

@@ -1,4 +1,4 @@
-/* Ops along one dimension of x [outer, size, inner], ints[0] = dim, ints[1] = keepdim: argmax, max_dim. */
+/* Ops along one dimension of x [outer, size, inner], ints[0] = dim, ints[1] = keepdim: argmax, max_dim and others. */
 #ifndef FA_OPS_ALONG_H
 #define FA_OPS_ALONG_H
 
@@ -13,9 +13,9 @@ fa_along fa_along_of(const fa_meta *in, int64_t dim);
 bool fa_infer_along(fa_node *node);
 fa_node *fa_record_along(fa_op op, fa_node *x, int dim, bool keepdim);
 
-/* For every line of x: `at` is the index of its first maximum, where a NaN is above all numbers; DO uses o, i and at.
- */
-#define FA_EACH_MAXIMUM(T, X, DO)                                                                                      \
+/* For every line of x: `at` is the index of its first extreme, where a NaN is beyond all numbers; DO uses o, i and at.
+ * BETTER is > for maxima, < for minima. */
+#define FA_EACH_EXTREME(T, X, BETTER, DO)                                                                              \
     {                                                                                                                  \
         const T *x = (X);                                                                                              \
         for (int64_t o = 0; o < along.outer; o++)                                                                      \
@@ -24,7 +24,7 @@ fa_node *fa_record_along(fa_op op, fa_node *x, int dim, bool keepdim);
                 int64_t at = 0;                                                                                        \
                 for (int64_t k = 1; k < along.size && line[at * along.inner] == line[at * along.inner]; k++) {         \
                     const T value = line[k * along.inner];                                                             \
-                    if (value > line[at * along.inner] || value != value)                                              \
+                    if (value BETTER line[at * along.inner] || value != value)                                         \
                         at = k;                                                                                        \
                 }                                                                                                      \
                 DO;                                                                                                    \

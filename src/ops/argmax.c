@@ -1,4 +1,5 @@
-/* argmax along a dimension: the index of the first maximum, int64; a NaN is above all numbers. No gradient. */
+/* argmax and argmin along a dimension: the index of the first extreme, int64; a NaN is beyond all numbers. No
+ * gradient. */
 #include "ops/along.h"
 
 fa_along fa_along_of(const fa_meta *in, int64_t dim)
@@ -46,36 +47,69 @@ static bool infer(fa_node *node)
     return true;
 }
 
-static void reference(const fa_kernel_args *args)
-{
-    const fa_along along = fa_along_of(args->in_meta[0], args->ints[0]);
-    int64_t *out = args->out[0];
-    switch (args->in_meta[0]->dtype) {
-    case FA_DT_FLOAT32:
-        FA_EACH_MAXIMUM(float, args->in[0], *out++ = at)
-    case FA_DT_FLOAT64:
-        FA_EACH_MAXIMUM(double, args->in[0], *out++ = at)
-    case FA_DT_INT64:
-        FA_EACH_MAXIMUM(int64_t, args->in[0], *out++ = at)
-    case FA_DT_INT32:
-        FA_EACH_MAXIMUM(int32_t, args->in[0], *out++ = at)
-    default:
-        FA_EACH_MAXIMUM(uint8_t, args->in[0], *out++ = at)
+#define DEFINE_ARG(NAME, BETTER)                                                                                       \
+    static void NAME(const fa_kernel_args *args)                                                                       \
+    {                                                                                                                  \
+        const fa_along along = fa_along_of(args->in_meta[0], args->ints[0]);                                           \
+        int64_t *out = args->out[0];                                                                                   \
+        switch (args->in_meta[0]->dtype) {                                                                             \
+        case FA_DT_FLOAT32:                                                                                            \
+            FA_EACH_EXTREME(float, args->in[0], BETTER, *out++ = at)                                                   \
+        case FA_DT_FLOAT64:                                                                                            \
+            FA_EACH_EXTREME(double, args->in[0], BETTER, *out++ = at)                                                  \
+        case FA_DT_INT64:                                                                                              \
+            FA_EACH_EXTREME(int64_t, args->in[0], BETTER, *out++ = at)                                                 \
+        case FA_DT_INT32:                                                                                              \
+            FA_EACH_EXTREME(int32_t, args->in[0], BETTER, *out++ = at)                                                 \
+        default:                                                                                                       \
+            FA_EACH_EXTREME(uint8_t, args->in[0], BETTER, *out++ = at)                                                 \
+        }                                                                                                              \
     }
-}
+
+DEFINE_ARG(argmax_reference, >)
+DEFINE_ARG(argmin_reference, <)
 
 const fa_op_def fa_op_argmax = {
     .name = "argmax",
     .layout = FA_LAYOUT_PLAIN,
     .infer = infer,
-    .reference = reference,
+    .reference = argmax_reference,
     .flops = fa_flops_input,
 };
 
-fa_tensor *fa_argmax_at(fa_tensor *x, int dim, bool keepdim, fa_where where)
+const fa_op_def fa_op_argmin = {
+    .name = "argmin",
+    .layout = FA_LAYOUT_PLAIN,
+    .infer = infer,
+    .reference = argmin_reference,
+    .flops = fa_flops_input,
+};
+
+/* Without a dimension the index is that in the elements in row-major order. */
+static fa_node *record(fa_op op, const fa_arg_args *args)
 {
-    fa_begin(where);
-    fa_node *node = fa_use(x, "argmax", "x");
-    const int at = node ? fa_wrap_dim(dim, node->meta.ndim, "argmax") : -1;
-    return at < 0 ? NULL : fa_handle(fa_record_along(FA_OP_argmax, node, at, keepdim));
+    const char *what = fa_op_table[op]->name;
+    fa_node *x = fa_use(args->x, what, "x");
+    if (!x)
+        return NULL;
+    if (args->dim != FA_ALL_DIMS) {
+        const int at = fa_wrap_dim(args->dim, x->meta.ndim, what);
+        return at < 0 ? NULL : fa_record_along(op, x, at, args->keepdim);
+    }
+    const int64_t count = fa_meta_numel(&x->meta), ones[FA_MAX_DIMS] = {1, 1, 1, 1, 1, 1, 1, 1};
+    const int ndim = x->meta.ndim;
+    fa_node *index = fa_record_along(op, fa_record_reshape(x, 1, &count, FA_VIEW), 0, false);
+    return args->keepdim ? fa_record_reshape(index, ndim, ones, FA_VIEW) : index;
+}
+
+fa_tensor *fa_argmax_at(const fa_arg_args *args)
+{
+    fa_begin(args->where_);
+    return fa_handle(record(FA_OP_argmax, args));
+}
+
+fa_tensor *fa_argmin_at(const fa_arg_args *args)
+{
+    fa_begin(args->where_);
+    return fa_handle(record(FA_OP_argmin, args));
 }

@@ -32,12 +32,13 @@ static void reference(const fa_kernel_args *args)
         stride[out->ndim - in->ndim + d] = in->shape[d] == 1 ? 0 : step;
         step *= in->shape[d];
     }
-    fa_gather(args->out[0], args->in[0], out, stride);
+    fa_strided_copy(args->out[0], args->in[0], out, stride);
 }
 
 const fa_op_def fa_op_expand = {
     .name = "expand",
     .grad_name = "ExpandBackward0",
+    .moves = true,
     .layout = FA_LAYOUT_PLAIN,
     .infer = infer,
     .gradient = gradient,

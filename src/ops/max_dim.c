@@ -1,5 +1,6 @@
-/* max_dim: the maximum along a dimension, a NaN above all numbers. max_dim_grad(g, x): the gradient goes to the index
- * that argmax gives, the first of equal ones. */
+/* max_dim and min_dim: the extreme along a dimension, a NaN beyond all numbers. max_dim_grad(g, x): the gradient goes
+ * to the index that argmax or argmin (ints[2] = 1) gives, the first of equal ones. Of all elements, max and min are
+ * amax and amin, which share it. */
 #include "ops/along.h"
 #include "ops/kernel_types.h"
 
@@ -7,33 +8,37 @@
 
 static void gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
 {
-    const int64_t ints[2] = {node->ints[0], node->ints[1]};
+    const int64_t ints[3] = {node->ints[0], node->ints[1], node->op == FA_OP_min_dim};
     fa_node *in[2] = {grad, node->in[0]};
     grad_in[0] = grad ? fa_record(FA_OP_max_dim_grad, 2, in, ints, sizeof ints, NULL, 0) : NULL;
 }
 
-#define MAXIMUM(T)                                                                                                     \
+#define EXTREME(T, BETTER)                                                                                             \
     {                                                                                                                  \
         T *out = args->out[0];                                                                                         \
-        FA_EACH_MAXIMUM(T, args->in[0], *out++ = line[at * along.inner])                                               \
+        FA_EACH_EXTREME(T, args->in[0], BETTER, *out++ = line[at * along.inner])                                       \
     }
 
-static void reference(const fa_kernel_args *args)
-{
-    const fa_along along = fa_along_of(args->in_meta[0], args->ints[0]);
-    switch (args->in_meta[0]->dtype) {
-    case FA_DT_FLOAT32:
-        MAXIMUM(float)
-    case FA_DT_FLOAT64:
-        MAXIMUM(double)
-    case FA_DT_INT64:
-        MAXIMUM(int64_t)
-    case FA_DT_INT32:
-        MAXIMUM(int32_t)
-    default:
-        MAXIMUM(uint8_t)
+#define DEFINE_REFERENCE(NAME, BETTER)                                                                                 \
+    static void NAME(const fa_kernel_args *args)                                                                       \
+    {                                                                                                                  \
+        const fa_along along = fa_along_of(args->in_meta[0], args->ints[0]);                                           \
+        switch (args->in_meta[0]->dtype) {                                                                             \
+        case FA_DT_FLOAT32:                                                                                            \
+            EXTREME(float, BETTER)                                                                                     \
+        case FA_DT_FLOAT64:                                                                                            \
+            EXTREME(double, BETTER)                                                                                    \
+        case FA_DT_INT64:                                                                                              \
+            EXTREME(int64_t, BETTER)                                                                                   \
+        case FA_DT_INT32:                                                                                              \
+            EXTREME(int32_t, BETTER)                                                                                   \
+        default:                                                                                                       \
+            EXTREME(uint8_t, BETTER)                                                                                   \
+        }                                                                                                              \
     }
-}
+
+DEFINE_REFERENCE(max_reference, >)
+DEFINE_REFERENCE(min_reference, <)
 
 const fa_op_def fa_op_max_dim = {
     .name = "max",
@@ -41,7 +46,17 @@ const fa_op_def fa_op_max_dim = {
     .layout = FA_LAYOUT_PLAIN,
     .infer = fa_infer_along,
     .gradient = gradient,
-    .reference = reference,
+    .reference = max_reference,
+    .flops = fa_flops_input,
+};
+
+const fa_op_def fa_op_min_dim = {
+    .name = "min",
+    .grad_name = "MinBackward0",
+    .layout = FA_LAYOUT_PLAIN,
+    .infer = fa_infer_along,
+    .gradient = gradient,
+    .reference = min_reference,
     .flops = fa_flops_input,
 };
 
@@ -52,22 +67,27 @@ static bool grad_infer(fa_node *node)
     return true;
 }
 
-#define SCATTER(T)                                                                                                     \
+#define SCATTER(T, BETTER)                                                                                             \
     {                                                                                                                  \
         const T *grad = args->in[0];                                                                                   \
         T *out = args->out[0];                                                                                         \
-        memset(out, 0, sizeof(T) * (size_t)fa_meta_numel(args->out_meta[0]));                                          \
-        FA_EACH_MAXIMUM(T, args->in[1], out[(o * along.size + at) * along.inner + i] = *grad++)                        \
+        FA_EACH_EXTREME(T, args->in[1], BETTER, out[(o * along.size + at) * along.inner + i] = *grad++)                \
     }
 
 static void grad_reference(const fa_kernel_args *args)
 {
     const fa_along along = fa_along_of(args->in_meta[1], args->ints[0]);
-    switch (args->out_meta[0]->dtype) {
-    case FA_DT_FLOAT32:
-        SCATTER(float)
+    const bool single = args->out_meta[0]->dtype == FA_DT_FLOAT32, least = args->ints[2] != 0;
+    memset(args->out[0], 0, (size_t)(fa_meta_numel(args->out_meta[0]) * fa_dtype_size(args->out_meta[0]->dtype)));
+    switch (2 * single + least) {
+    case 3:
+        SCATTER(float, <)
+    case 2:
+        SCATTER(float, >)
+    case 1:
+        SCATTER(double, <)
     default:
-        SCATTER(double)
+        SCATTER(double, >)
     }
 }
 
@@ -78,17 +98,42 @@ const fa_op_def fa_op_max_dim_grad = {
     .reference = grad_reference,
 };
 
-fa_tensor *fa_max_at(fa_tensor *x, int dim, fa_tensor **indices, fa_where where)
+static fa_tensor *extreme(const fa_extreme_args *args, fa_op along, fa_op index, fa_op all)
 {
-    fa_begin(where);
-    if (indices)
-        *indices = NULL;
-    fa_node *node = fa_use(x, "max", "x");
-    const int at = node ? fa_wrap_dim(dim, node->meta.ndim, "max") : -1;
-    if (at < 0)
+    const char *what = fa_op_table[along]->name;
+    fa_begin(args->where_);
+    if (args->indices)
+        *args->indices = NULL;
+    fa_node *x = fa_use(args->x, what, "x");
+    if (!x)
         return NULL;
-    fa_tensor *maximum = fa_handle(fa_record_along(FA_OP_max_dim, node, at, false));
-    if (maximum && indices)
-        *indices = fa_handle(fa_record_along(FA_OP_argmax, node, at, false));
-    return maximum;
+    if (args->dim == FA_ALL_DIMS) {
+        if (args->indices) {
+            fa_refuse(
+                FA_VALUE_ERROR, what,
+                "got a place for indices without a dimension, needs the dimension to search. Hint: fa_%s(x) gives "
+                "the index in all elements",
+                fa_op_table[index]->name);
+            return NULL;
+        }
+        const int64_t ints[4] = {(INT64_C(1) << x->meta.ndim) - 1, args->keepdim, 0, 1};
+        return fa_handle(fa_record(all, 1, &x, ints, sizeof ints, NULL, 0));
+    }
+    const int dim = fa_wrap_dim(args->dim, x->meta.ndim, what);
+    if (dim < 0)
+        return NULL;
+    fa_tensor *values = fa_handle(fa_record_along(along, x, dim, args->keepdim));
+    if (values && args->indices)
+        *args->indices = fa_handle(fa_record_along(index, x, dim, args->keepdim));
+    return values;
+}
+
+fa_tensor *fa_max_at(const fa_extreme_args *args)
+{
+    return extreme(args, FA_OP_max_dim, FA_OP_argmax, FA_OP_amax);
+}
+
+fa_tensor *fa_min_at(const fa_extreme_args *args)
+{
+    return extreme(args, FA_OP_min_dim, FA_OP_argmin, FA_OP_amin);
 }

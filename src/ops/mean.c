@@ -1,14 +1,5 @@
 /* mean over dimensions (fa_dims_ints): the sum divided by the number of elements; of nothing, NaN. Gradient: g / n. */
-#include "ops/kernel_types.h"
 #include "ops/reduce.h"
-
-static bool infer(fa_node *node)
-{
-    if (!fa_is_float(node->in[0]->meta.dtype))
-        return fa_refuse(FA_DTYPE_ERROR, "mean", "got %s, needs float32 or float64. Hint: fa_to_dtype(x, FA_FLOAT32)",
-                         fa_dtype_name(node->in[0]->meta.dtype));
-    return fa_infer_reduced(node);
-}
 
 static void gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
 {
@@ -31,7 +22,7 @@ const fa_op_def fa_op_mean = {
     .grad_name = "MeanBackward0",
     .grad_label = grad_label,
     .layout = FA_LAYOUT_PLAIN,
-    .infer = infer,
+    .infer = fa_infer_reduced_float,
     .gradient = gradient,
     .reference = reference,
     .flops = fa_flops_input,
@@ -40,10 +31,5 @@ const fa_op_def fa_op_mean = {
 fa_tensor *fa_mean_at(const fa_reduce_args *args)
 {
     fa_begin(args->where_);
-    fa_node *x = fa_use(args->x, "mean", "input");
-    int64_t mask;
-    if (!x || !fa_reduce_mask(x, &args->dims, &mask, "mean"))
-        return NULL;
-    const int64_t ints[3] = {mask, args->keepdim, args->dims.ndim >= 0};
-    return fa_handle(fa_record(FA_OP_mean, 1, &x, ints, sizeof ints, NULL, 0));
+    return fa_handle(fa_record_reduced(FA_OP_mean, fa_use(args->x, "mean", "input"), &args->dims, args->keepdim, 0, 0));
 }

@@ -15,7 +15,7 @@ static bool infer(fa_node *node)
 static void gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
 {
     const fa_permute_ints *ints = (const fa_permute_ints *)node->ints;
-    fa_permute_ints inverse = {.transpose = ints->transpose};
+    fa_permute_ints inverse = {.kind = ints->kind};
     for (int d = 0; d < node->meta.ndim; d++)
         inverse.dim[ints->dim[d]] = d;
     grad_in[0] = fa_record(FA_OP_permute, 1, &grad, FA_INTS(inverse), NULL, 0);
@@ -23,7 +23,10 @@ static void gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
 
 static const char *grad_label(const fa_node *node)
 {
-    return ((const fa_permute_ints *)node->ints)->transpose ? "TransposeBackward0" : "PermuteBackward0";
+    static const char *const label[] = {[FA_PERMUTE] = "PermuteBackward0",
+                                        [FA_PERMUTE_TRANSPOSE] = "TransposeBackward0",
+                                        [FA_PERMUTE_T] = "TBackward0"};
+    return label[((const fa_permute_ints *)node->ints)->kind];
 }
 
 static void reference(const fa_kernel_args *args)
@@ -37,13 +40,14 @@ static void reference(const fa_kernel_args *args)
     }
     for (int d = 0; d < out->ndim; d++)
         stride[d] = from[ints->dim[d]];
-    fa_gather(args->out[0], args->in[0], out, stride);
+    fa_strided_copy(args->out[0], args->in[0], out, stride);
 }
 
 const fa_op_def fa_op_permute = {
     .name = "permute",
     .grad_name = "PermuteBackward0",
     .grad_label = grad_label,
+    .moves = true,
     .layout = FA_LAYOUT_PLAIN,
     .infer = infer,
     .gradient = gradient,
@@ -62,7 +66,7 @@ fa_tensor *fa_permute_at(fa_tensor *x, fa_shape dims, fa_where where)
                   node->meta.ndim, fa_shape_text(&node->meta));
         return NULL;
     }
-    fa_permute_ints ints = {.transpose = 0};
+    fa_permute_ints ints = {.kind = FA_PERMUTE};
     unsigned seen = 0;
     for (int d = 0; d < dims.ndim; d++) {
         const bool small = dims.size[d] >= -FA_MAX_DIMS && dims.size[d] <= FA_MAX_DIMS;
@@ -81,16 +85,49 @@ fa_tensor *fa_permute_at(fa_tensor *x, fa_shape dims, fa_where where)
     return fa_handle_view(fa_record(FA_OP_permute, 1, &node, FA_INTS(ints), NULL, 0), x);
 }
 
+static fa_tensor *swapped(fa_tensor *x, fa_node *node, int a, int b, fa_permute_kind kind)
+{
+    fa_permute_ints ints = {.kind = kind};
+    for (int d = 0; d < FA_MAX_DIMS; d++)
+        ints.dim[d] = d == a ? b : d == b ? a : d;
+    return fa_handle_view(fa_record(FA_OP_permute, 1, &node, FA_INTS(ints), NULL, 0), x);
+}
+
 fa_tensor *fa_transpose_at(fa_tensor *x, int dim0, int dim1, fa_where where)
 {
     fa_begin(where);
     fa_node *node = fa_use(x, "transpose", "x");
     const int a = node ? fa_wrap_dim(dim0, node->meta.ndim, "transpose") : -1;
     const int b = a < 0 ? -1 : fa_wrap_dim(dim1, node->meta.ndim, "transpose");
-    if (a < 0 || b < 0)
+    return a < 0 || b < 0 ? NULL : swapped(x, node, a, b, FA_PERMUTE_TRANSPOSE);
+}
+
+fa_tensor *fa_t_at(fa_tensor *x, fa_where where)
+{
+    fa_begin(where);
+    fa_node *node = fa_use(x, "t", "x");
+    if (!node)
         return NULL;
-    fa_permute_ints ints = {.transpose = 1};
-    for (int d = 0; d < FA_MAX_DIMS; d++)
-        ints.dim[d] = d == a ? b : d == b ? a : d;
+    if (node->meta.ndim > 2) {
+        fa_refuse(FA_SHAPE_ERROR, "t", "got %s, needs at most 2 dimensions. Hint: fa_transpose swaps any two",
+                  fa_shape_text(&node->meta));
+        return NULL;
+    }
+    return swapped(x, node, 0, node->meta.ndim == 2, FA_PERMUTE_T);
+}
+
+fa_tensor *fa_movedim_at(fa_tensor *x, int source, int destination, fa_where where)
+{
+    fa_begin(where);
+    fa_node *node = fa_use(x, "movedim", "x");
+    const int from = node ? fa_wrap_dim(source, node->meta.ndim, "movedim") : -1;
+    const int to = from < 0 ? -1 : fa_wrap_dim(destination, node->meta.ndim, "movedim");
+    if (from < 0 || to < 0)
+        return NULL;
+    fa_permute_ints ints = {.kind = FA_PERMUTE};
+    for (int d = 0, rest = 0; d < node->meta.ndim; d++) {
+        rest += rest == from;
+        ints.dim[d] = d == to ? from : rest++;
+    }
     return fa_handle_view(fa_record(FA_OP_permute, 1, &node, FA_INTS(ints), NULL, 0), x);
 }

@@ -24,6 +24,8 @@ fa_reduce fa_reduce_of(const fa_meta *in, int64_t mask)
             r.kept_stride[r.kept++] = stride[d];
         }
     }
+    r.row = r.gone > 0 ? r.gone_size[r.gone - 1] : 1;
+    r.step = r.gone > 0 ? r.gone_stride[r.gone - 1] : 0;
     return r;
 }
 
@@ -61,6 +63,37 @@ bool fa_infer_reduced(fa_node *node)
     }
     node->meta = fa_meta_of(in->dtype, ndim, shape);
     return true;
+}
+
+bool fa_infer_chosen(fa_node *node)
+{
+    const fa_meta *in = &node->in[0]->meta;
+    const fa_dims_ints *ints = (const fa_dims_ints *)node->ints;
+    for (int d = 0; d < in->ndim; d++)
+        if ((ints->mask >> d & 1) && in->shape[d] == 0)
+            return fa_refuse(
+                FA_INDEX_ERROR, fa_op_table[node->op]->name,
+                "got %s, needs at least one element in dimension %d to choose from. Hint: is the batch empty?",
+                fa_shape_text(in), d);
+    return fa_infer_reduced(node);
+}
+
+bool fa_infer_reduced_float(fa_node *node)
+{
+    const int dtype = node->in[0]->meta.dtype;
+    if (!fa_is_float(dtype))
+        return fa_refuse(FA_DTYPE_ERROR, fa_op_table[node->op]->name,
+                         "got %s, needs float32 or float64. Hint: fa_to_dtype(x, FA_FLOAT32)", fa_dtype_name(dtype));
+    return fa_infer_reduced(node);
+}
+
+fa_node *fa_record_reduced(fa_op op, fa_node *x, const fa_shape *dims, bool keepdim, int64_t more, double number)
+{
+    int64_t mask;
+    if (!x || !fa_reduce_mask(x, dims, &mask, fa_op_table[op]->name))
+        return NULL;
+    const int64_t ints[4] = {mask, keepdim, dims->ndim >= 0, more};
+    return fa_record(op, 1, &x, ints, sizeof ints, &number, 1);
 }
 
 bool fa_reduce_mask(const fa_node *x, const fa_shape *dims, int64_t *mask, const char *what)
@@ -105,11 +138,8 @@ fa_node *fa_record_spread(const fa_node *node, fa_node *grad)
         const T *in = args->in[0];                                                                                     \
         R *out = args->out[0];                                                                                         \
         for (int64_t o = 0; o < r.outputs; o++) {                                                                      \
-            const T *from = in + fa_reduce_base(&r, o);                                                                \
             SUM sum = 0;                                                                                               \
-            for (int64_t block = 0; block < r.count; block += row)                                                     \
-                for (int64_t i = 0, at = fa_reduce_offset(&r, block); i < row; i++, at += step)                        \
-                    sum += (SUM)from[at];                                                                              \
+            FA_EACH_REDUCED(r, o, sum += (SUM)in[at])                                                                  \
             out[o] = (R)(RESULT);                                                                                      \
         }                                                                                                              \
         break;                                                                                                         \
@@ -118,7 +148,6 @@ fa_node *fa_record_spread(const fa_node *node, fa_node *grad)
 void fa_reduce_sum(const fa_kernel_args *args, int64_t mask, double divisor)
 {
     const fa_reduce r = fa_reduce_of(args->in_meta[0], mask);
-    const int64_t row = r.gone > 0 ? r.gone_size[r.gone - 1] : 1, step = r.gone > 0 ? r.gone_stride[r.gone - 1] : 0;
     const bool whole = args->out_meta[0]->dtype == FA_DT_INT64;
     switch (args->in_meta[0]->dtype) {
     case FA_DT_FLOAT32:

@@ -9,16 +9,22 @@ static const char *const label[FA_VIEW_KINDS] = {
     [FA_VIEW_ALIAS] = "ReshapeAliasBackward0",
     [FA_VIEW_COPY] = "UnsafeViewBackward0",
     [FA_VIEW_SQUEEZE] = "SqueezeBackward1",
+    [FA_VIEW_SQUEEZE_ALL] = "SqueezeBackward0",
     [FA_VIEW_SQUEEZE_RESULT] = "SqueezeBackward4",
     [FA_VIEW_UNSQUEEZE] = "UnsqueezeBackward0",
     [FA_VIEW_SELECT] = "SelectBackward0",
+    [FA_VIEW_UNBIND] = "UnbindBackward0",
     [FA_VIEW_DOT] = "DotBackward0",
     [FA_VIEW_MV] = "MvBackward0",
 };
 
 static const char *grad_label(const fa_node *node)
 {
-    return label[((const fa_shape_ints *)node->ints)->kind];
+    const int64_t kind = ((const fa_shape_ints *)node->ints)->kind;
+    if (kind != FA_VIEW_HIDDEN)
+        return label[kind];
+    const fa_op_def *def = fa_op_table[node->in[0]->op];
+    return def->grad_label ? def->grad_label(node->in[0]) : def->grad_name;
 }
 
 static bool infer(fa_node *node)
@@ -52,6 +58,7 @@ const fa_op_def fa_op_reshape = {
     .name = "reshape",
     .grad_name = "ViewBackward0",
     .grad_label = grad_label,
+    .moves = true,
     .layout = FA_LAYOUT_PLAIN,
     .alias = true,
     .infer = infer,
@@ -202,6 +209,18 @@ fa_tensor *fa_squeeze_at(fa_tensor *x, int dim, fa_where where)
         if (d != at || node->meta.shape[d] != 1)
             size[ndim++] = node->meta.shape[d];
     return fa_reshaped(x, node, ndim, size, FA_VIEW_SQUEEZE);
+}
+
+fa_tensor *fa_squeeze_all_at(fa_tensor *x, fa_where where)
+{
+    fa_begin(where);
+    fa_node *node = fa_use(x, "squeeze", "x");
+    int64_t size[FA_MAX_DIMS];
+    int ndim = 0;
+    for (int d = 0; node && d < node->meta.ndim; d++)
+        if (node->meta.shape[d] != 1)
+            size[ndim++] = node->meta.shape[d];
+    return fa_reshaped(x, node, ndim, size, FA_VIEW_SQUEEZE_ALL);
 }
 
 fa_tensor *fa_unsqueeze_at(fa_tensor *x, int dim, fa_where where)

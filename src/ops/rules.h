@@ -30,11 +30,14 @@ typedef enum fa_view_kind {
     FA_VIEW_ALIAS, /* reshape of elements that lie in another order, but need no copy */
     FA_VIEW_COPY,  /* reshape of elements that do not lie in order */
     FA_VIEW_SQUEEZE,
+    FA_VIEW_SQUEEZE_ALL,
     FA_VIEW_SQUEEZE_RESULT, /* a vector operand's dimension taken out again */
     FA_VIEW_UNSQUEEZE,
     FA_VIEW_SELECT,
+    FA_VIEW_UNBIND,
     FA_VIEW_DOT,
     FA_VIEW_MV,
+    FA_VIEW_HIDDEN, /* an op's own: it prints as what it is a view of */
     FA_VIEW_KINDS
 } fa_view_kind;
 
@@ -42,9 +45,12 @@ typedef struct fa_shape_ints {
     int64_t ndim, size[FA_MAX_DIMS], kind;
 } fa_shape_ints;
 
+/* The same of permute. */
+typedef enum fa_permute_kind { FA_PERMUTE, FA_PERMUTE_TRANSPOSE, FA_PERMUTE_T } fa_permute_kind;
+
 typedef struct fa_permute_ints {
     int64_t dim[FA_MAX_DIMS]; /* dimension d of the result is dim[d] of the input */
-    int64_t transpose;        /* asked for as transpose */
+    int64_t kind;             /* fa_permute_kind */
 } fa_permute_ints;
 
 /* ---- Recording ---- */
@@ -52,13 +58,18 @@ typedef struct fa_permute_ints {
 fa_node *fa_record_scalar(fa_op op, fa_node *a, double number);
 /* A binary op after promotion of both inputs. */
 fa_node *fa_record_binary(fa_op op, fa_node *a, fa_node *b);
-fa_node *fa_record_cast(fa_node *a, int dtype); /* `a` itself where it has that type */
-fa_node *fa_record_float(fa_node *a);           /* integers and bool as float32 */
+/* `a` itself where it has that type, or a storage-only one, which the op that gets it refuses by its own name. */
+fa_node *fa_record_cast(fa_node *a, int dtype);
+fa_node *fa_record_convert(fa_node *a, int dtype); /* asked for by the user: any two types */
+fa_node *fa_record_float(fa_node *a);              /* integers and bool as float32 */
 fa_node *fa_record_reshape(fa_node *a, int ndim, const int64_t *size, fa_view_kind kind);
 fa_node *fa_record_reshape_as(fa_node *a, const fa_meta *meta);
 fa_node *fa_record_expand_as(fa_node *a, const fa_meta *meta); /* `a` itself where it has that shape */
 fa_node *fa_record_sum_to(fa_node *a, const fa_meta *meta);    /* `a` itself where it has that shape */
 fa_node *fa_record_full(const fa_meta *meta, double value);
+fa_node *fa_record_number(int dtype, double value); /* without dimensions */
+/* condition ? a : b (where.c): a and b of one type, all broadcast. */
+fa_node *fa_record_where(fa_node *condition, fa_node *a, fa_node *b);
 fa_node *fa_record_sum(fa_node *a, int64_t mask, bool keepdim);
 fa_node *fa_record_matmul(fa_node *a, fa_node *b, bool transpose_a, bool transpose_b);
 

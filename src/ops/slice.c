@@ -28,6 +28,14 @@ static void gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
     grad_in[0] = fa_record(FA_OP_slice_grad, 1, &grad, FA_INTS(ints), NULL, 0);
 }
 
+static const char *grad_label(const fa_node *node)
+{
+    static const char *const label[] = {[FA_SLICE] = "SliceBackward0",
+                                        [FA_SLICE_SPLIT] = "SplitBackward0",
+                                        [FA_SLICE_SPLIT_SIZES] = "SplitWithSizesBackward0"};
+    return label[((const fa_slice_ints *)node->ints)->kind];
+}
+
 /* Copies between the slice and its base: rows of `inner` elements. */
 typedef struct rows {
     int64_t outer, length, inner; /* inner: bytes */
@@ -75,6 +83,8 @@ static void reference(const fa_kernel_args *args)
 const fa_op_def fa_op_slice = {
     .name = "slice",
     .grad_name = "SliceBackward0",
+    .grad_label = grad_label,
+    .moves = true,
     .layout = FA_LAYOUT_PLAIN,
     .infer = infer,
     .gradient = gradient,
@@ -160,6 +170,7 @@ static void write_reference(const fa_kernel_args *args)
 const fa_op_def fa_op_slice_write = {
     .name = "slice_write",
     .grad_name = "CopySlices",
+    .moves = true,
     .layout = FA_LAYOUT_PLAIN,
     .infer = write_infer,
     .gradient = write_gradient,

@@ -39,10 +39,5 @@ const fa_op_def fa_op_sum = {
 fa_tensor *fa_sum_at(const fa_reduce_args *args)
 {
     fa_begin(args->where_);
-    fa_node *x = fa_use(args->x, "sum", "input");
-    int64_t mask;
-    if (!x || !fa_reduce_mask(x, &args->dims, &mask, "sum"))
-        return NULL;
-    const int64_t ints[3] = {mask, args->keepdim, args->dims.ndim >= 0};
-    return fa_handle(fa_record(FA_OP_sum, 1, &x, ints, sizeof ints, NULL, 0));
+    return fa_handle(fa_record_reduced(FA_OP_sum, fa_use(args->x, "sum", "input"), &args->dims, args->keepdim, 0, 0));
 }

@@ -19,6 +19,6 @@ bool fa_check_ndim(const fa_shape *shape, const char *what);
 fa_tensor *fa_reshaped(fa_tensor *handle, fa_node *x, int ndim, const int64_t *size, fa_view_kind kind);
 
 /* out (row-major, of shape `meta`) = the elements of `in` at the given strides. */
-void fa_gather(void *out, const void *in, const fa_meta *meta, const int64_t *stride);
+void fa_strided_copy(void *out, const void *in, const fa_meta *meta, const int64_t *stride);
 
 #endif

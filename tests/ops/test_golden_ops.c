@@ -12,6 +12,8 @@
 /* Files of tests/golden/, each made by make_STEM.py. */
 static const char *const stems[] = {
     "layers",
+    "tensor_ops",
+    "elementwise",
 };
 static golden_file golden;
 static const char *const modes[] = {"fused", "nofuse", "off"};

@@ -1,6 +1,8 @@
 /* Cases of ops: drawing, describing, running and comparing them. The kinds themselves are in op_kinds*.c. */
 #include "op_case.h"
 
+#include "base/half.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,9 +62,10 @@ double op_element(fa_dtype dtype, const void *data, int64_t i)
         return (double)((const int64_t *)data)[i];
     case FA_INT32:
         return ((const int32_t *)data)[i];
-    case FA_BFLOAT16: /* their bits */
+    case FA_BFLOAT16:
+        return (double)fa_bfloat16_to_float(((const uint16_t *)data)[i]);
     case FA_FLOAT16:
-        return ((const uint16_t *)data)[i];
+        return (double)fa_float16_to_float(((const uint16_t *)data)[i]);
     default:
         return ((const uint8_t *)data)[i];
     }
@@ -133,8 +136,8 @@ op_input *op_add_input(op_case *c, const char *name, fa_shape shape, op_values v
 {
     op_input *input = &c->input[c->inputs++];
     *input = (op_input){.name = name, .shape = shape, .values = values};
-    input->dtype = values == OP_CLASSES ? FA_INT64 : values == OP_MASK ? FA_BOOL : c->dtype;
-    input->grad = values != OP_CLASSES && values != OP_SHARES && values != OP_MASK;
+    input->dtype = values == OP_CLASSES || values == OP_INDICES ? FA_INT64 : values == OP_MASK ? FA_BOOL : c->dtype;
+    input->grad = input->dtype == c->dtype && values != OP_SHARES;
     return input;
 }
 
@@ -189,6 +192,9 @@ static void fill(op_input *input, uint64_t seed)
         case OP_MASK:
             v = (double)(op_random(&state) % 2);
             break;
+        case OP_INDICES:
+            v = (double)(op_random(&state) % (uint64_t)input->limit);
+            break;
         case OP_SPECIAL:
             if (op_random(&state) % 7 == 0)
                 v = special[op_random(&state) % 5];
@@ -229,7 +235,7 @@ void op_case_text(const op_case *c, char *text, size_t size)
 {
     static const char *const dtype[] = {"float32", "float64", "int64", "int32", "uint8", "bool", "bfloat16", "float16"};
     static const char *const values[] = {"",         " positive", " away",    " distinct", " ties",
-                                         " classes", " shares",   " special", " mask"};
+                                         " classes", " shares",   " indices",  " special", " mask"};
     size_t used = (size_t)snprintf(text, size, "%s", c->kind->name);
 #define APPEND(...) (used += used < size ? (size_t)snprintf(text + used, size - used, __VA_ARGS__) : 0)
     for (int i = 0; i < c->inputs; i++) {

@@ -22,6 +22,7 @@ typedef enum op_values {
     OP_TIES,     /* whole numbers */
     OP_CLASSES,  /* 0 .. limit-1; one in 8 is -100 */
     OP_SHARES,   /* positive, dimension 1 sums to 1 */
+    OP_INDICES,  /* 0 .. limit-1 */
     OP_SPECIAL,  /* normal, one in 7 is NaN, infinity or 0 */
     OP_MASK      /* bool */
 } op_values;
