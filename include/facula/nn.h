@@ -140,17 +140,6 @@ FA_API bool fa_is_training(const fa_module *module);
 /* ---- What is in a module
  * --------------------------------------------------------------------------------------------- */
 
-/* Tensors and, where they have them, their names: parallel arrays. */
-typedef struct fa_tensor_list {
-    fa_tensor *const *tensor;
-    const char *const *name; /* NULL: no names */
-    int64_t count;
-} fa_tensor_list;
-/* Leaves of one's own for an optimizer: fa_sgd(FA_TENSORS(w, b), 0.1). */
-#define FA_TENSORS(...)                                                                                                \
-    ((fa_tensor_list){(fa_tensor *[]){__VA_ARGS__}, NULL,                                                              \
-                      (int64_t)(sizeof((fa_tensor *[]){__VA_ARGS__}) / sizeof(fa_tensor *))})
-
 /* named_parameters() and named_buffers(): in the tree's order, a shared one once, under its first name. state_dict():
  * every key, of each module its parameters, then its buffers, then its children; a shared one under each of its names.
  * The arrays belong to the module: valid until something is added to a module in the tree or the module is freed. */
@@ -338,6 +327,54 @@ FA_API fa_module *fa_nn_nll_loss_at(const fa_nn_loss_args *args);
 #define fa_nn_cross_entropy_loss(...)                                                                                  \
     FA_CALL_(fa_nn_cross_entropy_loss_at, fa_nn_loss_args, FA_LOSS_DEFAULTS, .begin_ = 0, __VA_ARGS__)
 #define fa_nn_nll_loss(...) FA_CALL_(fa_nn_nll_loss_at, fa_nn_loss_args, FA_LOSS_DEFAULTS, .begin_ = 0, __VA_ARGS__)
+
+/* nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, see fa_mse_loss. */
+typedef struct fa_nn_distance_loss_args {
+    char begin_;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    fa_reduction reduction;
+    double beta;  /* smooth_l1 */
+    double delta; /* huber */
+} fa_nn_distance_loss_args;
+FA_API fa_module *fa_nn_mse_loss_at(const fa_nn_distance_loss_args *args);
+FA_API fa_module *fa_nn_l1_loss_at(const fa_nn_distance_loss_args *args);
+FA_API fa_module *fa_nn_smooth_l1_loss_at(const fa_nn_distance_loss_args *args);
+FA_API fa_module *fa_nn_huber_loss_at(const fa_nn_distance_loss_args *args);
+#define FA_NN_DISTANCE_LOSS_(function, ...)                                                                            \
+    FA_CALL_(function, fa_nn_distance_loss_args, FA_DISTANCE_LOSS_DEFAULTS, .begin_ = 0, __VA_ARGS__)
+#define fa_nn_mse_loss(...) FA_NN_DISTANCE_LOSS_(fa_nn_mse_loss_at, __VA_ARGS__)
+#define fa_nn_l1_loss(...) FA_NN_DISTANCE_LOSS_(fa_nn_l1_loss_at, __VA_ARGS__)
+#define fa_nn_smooth_l1_loss(...) FA_NN_DISTANCE_LOSS_(fa_nn_smooth_l1_loss_at, __VA_ARGS__)
+#define fa_nn_huber_loss(...) FA_NN_DISTANCE_LOSS_(fa_nn_huber_loss_at, __VA_ARGS__)
+
+/* nn.BCELoss and nn.BCEWithLogitsLoss, see fa_binary_cross_entropy. Weights are copied and become buffers "weight" and
+ * "pos_weight". */
+typedef struct fa_nn_binary_loss_args {
+    char begin_;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    fa_tensor *weight, *pos_weight; /* pos_weight: with logits */
+    fa_reduction reduction;
+} fa_nn_binary_loss_args;
+FA_API fa_module *fa_nn_bce_loss_at(const fa_nn_binary_loss_args *args);
+FA_API fa_module *fa_nn_bce_with_logits_loss_at(const fa_nn_binary_loss_args *args);
+#define FA_NN_BINARY_LOSS_(function, ...)                                                                              \
+    FA_CALL_(function, fa_nn_binary_loss_args, .reduction = FA_REDUCE_MEAN, .begin_ = 0, __VA_ARGS__)
+#define fa_nn_bce_loss(...) FA_NN_BINARY_LOSS_(fa_nn_bce_loss_at, __VA_ARGS__)
+#define fa_nn_bce_with_logits_loss(...) FA_NN_BINARY_LOSS_(fa_nn_bce_with_logits_loss_at, __VA_ARGS__)
+
+/* nn.KLDivLoss, see fa_kl_div. */
+typedef struct fa_nn_kl_div_loss_args {
+    char begin_;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    fa_reduction reduction;
+    bool log_target;
+} fa_nn_kl_div_loss_args;
+FA_API fa_module *fa_nn_kl_div_loss_at(const fa_nn_kl_div_loss_args *args);
+#define fa_nn_kl_div_loss(...)                                                                                         \
+    FA_CALL_(fa_nn_kl_div_loss_at, fa_nn_kl_div_loss_args, .reduction = FA_REDUCE_MEAN, .begin_ = 0, __VA_ARGS__)
 
 #ifdef __cplusplus
 }

@@ -43,13 +43,17 @@ typedef struct fa_shape {
 #define FA_SHAPE(...) ((fa_shape){(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
 #define FA_SCALAR ((fa_shape){0, {0}})
 
-/* A list of tensors: FA_LIST(a, b, c), or of an array (fa_list){n, array}. */
-typedef struct fa_list {
-    int64_t count;
+/* Tensors and, where they have them, their names: parallel arrays. */
+typedef struct fa_tensor_list {
     fa_tensor *const *tensor;
-} fa_list;
-#define FA_LIST(...)                                                                                                \
-    ((fa_list){(int64_t)(sizeof((fa_tensor *[]){__VA_ARGS__}) / sizeof(fa_tensor *)), (fa_tensor *[]){__VA_ARGS__}})
+    const char *const *name; /* NULL: no names */
+    int64_t count;
+} fa_tensor_list;
+/* A list written out: fa_cat(FA_TENSORS(a, b), 1), fa_sgd(FA_TENSORS(w, b), 0.1). Of an array:
+ * (fa_tensor_list){.tensor = array, .count = n}. */
+#define FA_TENSORS(...)                                                                                                \
+    ((fa_tensor_list){(fa_tensor *[]){__VA_ARGS__}, NULL,                                                              \
+                      (int64_t)(sizeof((fa_tensor *[]){__VA_ARGS__}) / sizeof(fa_tensor *))})
 
 /* ---- Scopes ------------------------------------------------------------------------------------------------------ */
 
@@ -562,10 +566,10 @@ FA_API fa_tensor *fa_to_dtype_at(fa_tensor *x, fa_dtype dtype, fa_where where);
  */
 
 /* Side by side along `dim`: sizes are equal but there; the widest type wins; vectors of no elements are passed over.
- * fa_cat(FA_LIST(a, b), 1). */
-FA_API fa_tensor *fa_cat_at(fa_list list, int dim, fa_where where);
+ * fa_cat(FA_TENSORS(a, b), 1). */
+FA_API fa_tensor *fa_cat_at(fa_tensor_list list, int dim, fa_where where);
 /* One behind the other along a new dimension; all have one shape. */
-FA_API fa_tensor *fa_stack_at(fa_list list, int dim, fa_where where);
+FA_API fa_tensor *fa_stack_at(fa_tensor_list list, int dim, fa_where where);
 #define fa_cat(list, dim) fa_cat_at((list), (dim), FA_HERE)
 #define fa_stack(list, dim) fa_stack_at((list), (dim), FA_HERE)
 
@@ -757,17 +761,6 @@ FA_API fa_tensor *fa_retain_grad_at(fa_tensor *tensor, fa_where where);
 #define fa_retain_grad(tensor) fa_retain_grad_at((tensor), FA_HERE)
 /* Switches a leaf's gradient on or off. */
 FA_API fa_tensor *fa_set_requires_grad_at(fa_tensor *leaf, bool requires_grad, fa_where where);
-
-/* Tensors and, where they have them, their names: parallel arrays. */
-typedef struct fa_tensor_list {
-    fa_tensor *const *tensor;
-    const char *const *name; /* NULL: no names */
-    int64_t count;
-} fa_tensor_list;
-/* Leaves of one's own for an optimizer: fa_sgd(FA_TENSORS(w, b), 0.1). */
-#define FA_TENSORS(...)                                                                                                \
-    ((fa_tensor_list){(fa_tensor *[]){__VA_ARGS__}, NULL,                                                              \
-                      (int64_t)(sizeof((fa_tensor *[]){__VA_ARGS__}) / sizeof(fa_tensor *))})
 
 typedef struct fa_autograd_grad_args {
     char begin_;

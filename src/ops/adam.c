@@ -79,6 +79,7 @@ static double flops(const fa_kernel_args *args)
 const fa_op_def fa_op_adam = {
     .name = "adam",
     .writes = 1 | 1 << 2 | 1 << 3 | 1 << 4,
+    .elementwise_effect = true,
     .layout = FA_LAYOUT_PLAIN,
     .infer = infer,
     .reference = reference,

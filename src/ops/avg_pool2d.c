@@ -44,6 +44,14 @@ static bool grad_infer(fa_node *node)
     return fa_window_set_meta(node, ((const fa_pool2d_ints *)node->ints)->input_shape);
 }
 
+/* The gradient is linear; its own is the pool again. */
+static void grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    fa_pool2d_ints ints = *(const fa_pool2d_ints *)node->ints;
+    memset(ints.input_shape, 0, sizeof ints.input_shape);
+    grad_in[0] = fa_record(FA_OP_avg_pool2d, 1, &grad, FA_INTS(ints), NULL, 0);
+}
+
 /* Along one axis, the part of a window inside x, [begin, end), and its length inside x and the padding. */
 typedef struct range {
     int64_t begin, end, with_padding;
@@ -151,9 +159,11 @@ const fa_op_def fa_op_avg_pool2d = {
 /* inputs: g */
 const fa_op_def fa_op_avg_pool2d_grad = {
     .name = "avg_pool2d_grad",
+    .grad_name = "AvgPool2DBackwardBackward0",
     .layout = FA_LAYOUT_IMAGE,
     .image_inputs = 1 << 0,
     .infer = grad_infer,
+    .gradient = grad_gradient,
     .reference = avg_pool2d_grad_reference,
     .flops = avg_pool2d_grad_flops,
 };

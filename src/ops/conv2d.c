@@ -7,6 +7,7 @@
  *
  * with group g = o / (O/G) and zeros outside x. Output size: floor((H + before + after - d(k-1) - 1) / s) + 1. */
 #include "ops/kernel_types.h"
+#include "ops/rules.h"
 #include "ops/window.h"
 
 /* ---- The call ---- */
@@ -205,6 +206,43 @@ static void conv2d_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
         grad_in[1] = record_grad(FA_OP_conv2d_weight_grad, grad, x, ints, weight);
     if (node->n_in > 2 && node->in[2] && fa_wants_grad(node, 2))
         grad_in[2] = fa_record1(FA_OP_conv2d_bias_grad, grad);
+}
+
+/* The convolution is linear in the image and in the weight, and so is each gradient in both of its inputs: where h is
+ * the gradient of dx = input_grad(g, w), that of g is conv2d(h, w) and that of w is weight_grad(g, h); where it is the
+ * gradient of dw = weight_grad(g, x), that of g is conv2d(x, h) and that of x is input_grad(g, h). */
+static fa_node *record_forward(fa_node *x, fa_node *weight, const fa_conv2d_ints *of_grad)
+{
+    fa_conv2d_ints ints = *of_grad;
+    for (int d = 0; d < 4; d++)
+        ints.input_shape[d] = 0;
+    return x && weight ? fa_record(FA_OP_conv2d, 3, (fa_node *[]){x, weight, NULL}, FA_INTS(ints), NULL, 0) : NULL;
+}
+
+static void input_grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    const fa_conv2d_ints *ints = (const fa_conv2d_ints *)node->ints;
+    fa_node *g = node->in[0], *weight = node->in[1];
+    if (fa_wants_grad(node, 0))
+        grad_in[0] = record_forward(grad, weight, ints);
+    if (fa_wants_grad(node, 1))
+        grad_in[1] = record_grad(FA_OP_conv2d_weight_grad, g, grad, ints, weight);
+}
+
+static void weight_grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    const fa_conv2d_ints *ints = (const fa_conv2d_ints *)node->ints;
+    fa_node *g = node->in[0], *x = node->in[1];
+    if (fa_wants_grad(node, 0))
+        grad_in[0] = record_forward(x, grad, ints);
+    if (fa_wants_grad(node, 1))
+        grad_in[1] = record_grad(FA_OP_conv2d_input_grad, g, grad, ints, x);
+}
+
+static void bias_grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    const fa_meta *g = &node->in[0]->meta;
+    grad_in[0] = fa_record_expand_as(fa_record_reshape(grad, 4, (int64_t[]){1, g->shape[1], 1, 1}, FA_VIEW), g);
 }
 
 /* ---- Reference kernels ---- */
@@ -414,9 +452,11 @@ const fa_op_def fa_op_conv2d = {
 /* inputs: g, weight */
 const fa_op_def fa_op_conv2d_input_grad = {
     .name = "conv2d_input_grad",
+    .grad_name = "ConvolutionBackwardBackward0",
     .layout = FA_LAYOUT_IMAGE,
     .image_inputs = 1 << 0,
     .infer = infer_input_shape,
+    .gradient = input_grad_gradient,
     .reference = input_grad_reference,
     .flops = input_grad_flops,
 };
@@ -424,10 +464,12 @@ const fa_op_def fa_op_conv2d_input_grad = {
 /* inputs: g, x */
 const fa_op_def fa_op_conv2d_weight_grad = {
     .name = "conv2d_weight_grad",
+    .grad_name = "ConvolutionBackwardBackward0",
     .layout = FA_LAYOUT_IMAGE,
     .plain_output = true,
     .image_inputs = 1 << 0 | 1 << 1,
     .infer = infer_input_shape,
+    .gradient = weight_grad_gradient,
     .reference = weight_grad_reference,
     .flops = weight_grad_flops,
 };
@@ -435,9 +477,11 @@ const fa_op_def fa_op_conv2d_weight_grad = {
 /* inputs: g */
 const fa_op_def fa_op_conv2d_bias_grad = {
     .name = "conv2d_bias_grad",
+    .grad_name = "ConvolutionBackwardBackward0",
     .layout = FA_LAYOUT_IMAGE,
     .image_inputs = 1 << 0,
     .infer = bias_grad_infer,
+    .gradient = bias_grad_gradient,
     .reference = bias_grad_reference,
     .flops = bias_grad_flops,
 };

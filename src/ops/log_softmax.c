@@ -45,6 +45,17 @@ static void log_softmax_gradient(fa_node *node, fa_node *grad, fa_node **grad_in
         }                                                                                                              \
     }
 
+/* With e = exp(y): to g  h - sum of h*e,  to y  -h * e * sum of g. */
+static void log_softmax_grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    const int64_t dim = INT64_C(1) << node->ints[0];
+    fa_node *he = grad ? fa_record2(FA_OP_mul, grad, fa_record1(FA_OP_exp, node->in[1])) : NULL;
+    if (fa_wants_grad(node, 0))
+        grad_in[0] = fa_record2(FA_OP_sub, grad, fa_record_sum(he, dim, true));
+    if (fa_wants_grad(node, 1))
+        grad_in[1] = fa_record1(FA_OP_neg, fa_record2(FA_OP_mul, he, fa_record_sum(node->in[0], dim, true)));
+}
+
 static void log_softmax_reference(const fa_kernel_args *args)
 {
     const fa_rows rows = fa_rows_of(args->out_meta[0], args->ints[0]);
@@ -71,8 +82,10 @@ const fa_op_def fa_op_log_softmax = {
 /* inputs: g, y; ints[0]: dim */
 const fa_op_def fa_op_log_softmax_grad = {
     .name = "log_softmax_grad",
+    .grad_name = "LogSoftmaxBackwardDataBackward0",
     .layout = FA_LAYOUT_PLAIN,
     .infer = fa_infer_same,
+    .gradient = log_softmax_grad_gradient,
     .reference = log_softmax_grad_reference,
     .flops = fa_rows_flops,
 };

@@ -3,7 +3,8 @@
  *     y[n,c,i,j] = max over a, b of x[n, c, i*s + a*d - p, j*s + b*d - p]
  *
  * over the elements inside x. A window is scanned row by row; the first maximum wins a tie, and a NaN wins over
- * everything (the last one). The gradient goes to the winner, which is found again from x. */
+ * everything (the last one). The gradient goes to the winner, which is found again from x; the gradient of that is
+ * max_pool2d_pick(h, x), the element of h in the winner's place. */
 #include "ops/kernel_types.h"
 #include "ops/window.h"
 
@@ -38,6 +39,23 @@ static void max_pool2d_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
 static bool grad_infer(fa_node *node)
 {
     return fa_window_set_meta(node, ((const fa_pool2d_ints *)node->ints)->input_shape);
+}
+
+/* Both are linear in their first input. */
+static void grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    fa_pool2d_ints ints = *(const fa_pool2d_ints *)node->ints;
+    memset(ints.input_shape, 0, sizeof ints.input_shape);
+    if (fa_wants_grad(node, 0))
+        grad_in[0] = fa_record(FA_OP_max_pool2d_pick, 2, (fa_node *[]){grad, node->in[1]}, FA_INTS(ints), NULL, 0);
+}
+
+static void pick_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    fa_pool2d_ints ints = *(const fa_pool2d_ints *)node->ints;
+    memcpy(ints.input_shape, node->in[0]->meta.shape, sizeof ints.input_shape);
+    if (fa_wants_grad(node, 0))
+        grad_in[0] = fa_record(FA_OP_max_pool2d_grad, 2, (fa_node *[]){grad, node->in[1]}, FA_INTS(ints), NULL, 0);
 }
 
 /* Position in `plane` of the maximum of the window of y[i, j]; -1: a dilated window can lie in padding alone. */
@@ -93,12 +111,29 @@ static bool grad_infer(fa_node *node)
                 }                                                                                                      \
     }
 
+#define DEFINE_MAX_POOL2D_PICK(T)                                                                                      \
+    static void max_pool2d_pick_##T(const fa_kernel_args *args)                                                        \
+    {                                                                                                                  \
+        const fa_pool2d_ints *ints = (const void *)args->ints;                                                         \
+        const int64_t *in = args->in_meta[1]->shape, *out = args->out_meta[0]->shape;                                  \
+        const T *h = args->in[0], *x = args->in[1];                                                                    \
+        T *y = args->out[0];                                                                                           \
+        for (int64_t plane = 0; plane < in[0] * in[1]; plane++, x += in[2] * in[3], h += in[2] * in[3])                \
+            for (int64_t i = 0; i < out[2]; i++)                                                                       \
+                for (int64_t j = 0; j < out[3]; j++) {                                                                 \
+                    const int64_t at = winner_##T(x, in[2], in[3], ints, i, j);                                        \
+                    *y++ = at < 0 ? 0 : h[at];                                                                         \
+                }                                                                                                      \
+    }
+
 DEFINE_WINNER(float)
 DEFINE_WINNER(double)
 DEFINE_MAX_POOL2D(float)
 DEFINE_MAX_POOL2D(double)
 DEFINE_MAX_POOL2D_GRAD(float)
 DEFINE_MAX_POOL2D_GRAD(double)
+DEFINE_MAX_POOL2D_PICK(float)
+DEFINE_MAX_POOL2D_PICK(double)
 
 static void max_pool2d_reference(const fa_kernel_args *args)
 {
@@ -108,6 +143,11 @@ static void max_pool2d_reference(const fa_kernel_args *args)
 static void max_pool2d_grad_reference(const fa_kernel_args *args)
 {
     FA_CALL_FLOATS(args->out_meta[0]->dtype, max_pool2d_grad, args);
+}
+
+static void max_pool2d_pick_reference(const fa_kernel_args *args)
+{
+    FA_CALL_FLOATS(args->out_meta[0]->dtype, max_pool2d_pick, args);
 }
 
 static double window_flops(const fa_kernel_args *args, const fa_meta *y)
@@ -141,9 +181,23 @@ const fa_op_def fa_op_max_pool2d = {
 /* inputs: g, x */
 const fa_op_def fa_op_max_pool2d_grad = {
     .name = "max_pool2d_grad",
+    .grad_name = "MaxPool2DWithIndicesBackwardBackward0",
     .layout = FA_LAYOUT_IMAGE,
     .image_inputs = 1 << 0 | 1 << 1,
     .infer = grad_infer,
+    .gradient = grad_gradient,
     .reference = max_pool2d_grad_reference,
     .flops = max_pool2d_grad_flops,
+};
+
+/* inputs: h, x */
+const fa_op_def fa_op_max_pool2d_pick = {
+    .name = "max_pool2d_pick",
+    .grad_name = "GatherBackward0",
+    .layout = FA_LAYOUT_IMAGE,
+    .image_inputs = 1 << 0 | 1 << 1,
+    .infer = fa_pool2d_infer,
+    .gradient = pick_gradient,
+    .reference = max_pool2d_pick_reference,
+    .flops = max_pool2d_flops,
 };

@@ -231,6 +231,21 @@ static void nll_loss_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
     grad_in[1] = fa_record_scalar(FA_OP_mul_scalar, swapped, 1 - node->floats[0]);
 }
 
+/* The gradient is linear in g, and its slope is the loss itself; with probabilities it is linear in them too. */
+static void nll_loss_grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    fa_node *g = node->in[0], *target = node->in[2], *weight = node->in[3];
+    const size_t ints_bytes = sizeof(fa_loss_ints);
+    if (fa_wants_grad(node, 0))
+        grad_in[0] =
+            fa_record(FA_OP_nll_loss, 3, (fa_node *[]){grad, target, weight}, node->ints, ints_bytes, node->floats, 1);
+    if (!fa_wants_grad(node, 2))
+        return;
+    fa_node *swapped = fa_record(FA_OP_nll_loss_grad, 4, (fa_node *[]){g, target, grad, weight}, node->ints, ints_bytes,
+                                 (double[]){0}, 1);
+    grad_in[2] = fa_record_scalar(FA_OP_mul_scalar, swapped, 1 - node->floats[0]);
+}
+
 /* PyTorch composes some of these losses from other ops, and prints the last one. */
 static const char *nll_loss_grad_label(const fa_node *node)
 {
@@ -427,8 +442,10 @@ const fa_op_def fa_op_nll_loss = {
  * The loss itself may never be computed, so the labels are checked here too. */
 const fa_op_def fa_op_nll_loss_grad = {
     .name = "nll_loss_grad",
+    .grad_name = "NllLossBackwardBackward0",
     .layout = FA_LAYOUT_PLAIN,
     .infer = grad_infer,
+    .gradient = nll_loss_grad_gradient,
     .reference = nll_loss_grad_reference,
     .check = nll_loss_grad_check,
     .check_inputs = 1 << 2,

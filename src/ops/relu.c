@@ -1,4 +1,5 @@
-/* relu: y = max(a, 0), NaN stays. relu_grad(g, y): g where y > 0 or y is NaN, else 0. */
+/* relu: y = max(a, 0), NaN stays. relu_grad(g, y): g where y > 0 or y is NaN, else 0; its own gradient to g is the same
+ * op, to y none. */
 #include "ops/elementwise.h"
 
 static bool infer(fa_node *node)
@@ -32,10 +33,18 @@ static void grad_reference(const fa_kernel_args *args)
     FA_BINARY(y <= 0 ? 0 : x, y == 0 ? 0 : x, x && y)
 }
 
+static void grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    if (fa_wants_grad(node, 0))
+        grad_in[0] = fa_record2(FA_OP_relu_grad, grad, node->in[1]);
+}
+
 const fa_op_def fa_op_relu_grad = {
     .name = "relu_grad",
+    .grad_name = "ThresholdBackwardBackward0",
     .layout = FA_LAYOUT_ELEMENTWISE,
     .infer = fa_infer_broadcast,
+    .gradient = grad_gradient,
     .reference = grad_reference,
 };
 

@@ -65,6 +65,7 @@ static double flops(const fa_kernel_args *args)
 const fa_op_def fa_op_sgd = {
     .name = "sgd",
     .writes = 1 | 1 << 2,
+    .elementwise_effect = true,
     .layout = FA_LAYOUT_PLAIN,
     .infer = infer,
     .reference = reference,

@@ -44,6 +44,23 @@ static void softmax_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
         }                                                                                                              \
     }
 
+/* To g the same op on h; to y  h * (g - sum of g*y) - g * sum of h*y. */
+static void softmax_grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    const int64_t dim = INT64_C(1) << node->ints[0];
+    fa_node *g = node->in[0], *y = node->in[1];
+    if (!grad)
+        return;
+    if (fa_wants_grad(node, 0))
+        grad_in[0] = fa_record(FA_OP_softmax_grad, 2, (fa_node *[]){grad, y}, node->ints, sizeof(int64_t), NULL, 0);
+    if (!fa_wants_grad(node, 1))
+        return;
+    fa_node *gy = fa_record_sum(fa_record2(FA_OP_mul, g, y), dim, true);
+    fa_node *hy = fa_record_sum(fa_record2(FA_OP_mul, grad, y), dim, true);
+    grad_in[1] =
+        fa_record2(FA_OP_sub, fa_record2(FA_OP_mul, grad, fa_record2(FA_OP_sub, g, gy)), fa_record2(FA_OP_mul, g, hy));
+}
+
 static void softmax_reference(const fa_kernel_args *args)
 {
     const fa_rows rows = fa_rows_of(args->out_meta[0], args->ints[0]);
@@ -70,8 +87,10 @@ const fa_op_def fa_op_softmax = {
 /* inputs: g, y; ints[0]: dim */
 const fa_op_def fa_op_softmax_grad = {
     .name = "softmax_grad",
+    .grad_name = "SoftmaxBackwardDataBackward0",
     .layout = FA_LAYOUT_PLAIN,
     .infer = fa_infer_same,
+    .gradient = softmax_grad_gradient,
     .reference = softmax_grad_reference,
     .flops = fa_rows_flops,
 };

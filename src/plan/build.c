@@ -268,8 +268,8 @@ static void lower_node(builder *b, int r)
         b->block[r] = output_block(b, r);
         step->out[0] = b->block[r];
         step->out_meta[0] = node->meta;
-    } else if (node->op == FA_OP_sgd || node->op == FA_OP_adam)
-        step->batched = true;
+    } else
+        step->batched = fa_op_table[node->op]->elementwise_effect;
     choose_kernel(b, step, node);
 }
 

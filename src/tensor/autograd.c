@@ -1,72 +1,206 @@
-/* Backward: the graph is walked from the result to the leaves in the reverse order of recording, and each op's gradient
- * rule records the ops that compute its inputs' gradients. What reaches a leaf becomes an effect on its `.grad`. */
+/* Gradients: the graph is walked from the results to the leaves in the reverse order of recording, and each op's
+ * gradient rule records the ops that compute its inputs' gradients. Backward turns what reaches a leaf into an effect
+ * on its
+ * `.grad`; fa_autograd_grad hands what reaches its inputs to the caller.
+ *
+ * A rule may leave the gradient of an input NULL: it is zero everywhere. What only such gradients reach gets zeros. */
 #include "tensor/thread.h"
 
 #include <string.h>
 
-static fa_node *sum_of(fa_node *a, fa_node *b)
-{
-    return a == NULL ? b : fa_record2(FA_OP_add, a, b);
-}
+/* An input of fa_autograd_grad: a leaf, or a computed value. */
+typedef struct goal {
+    fa_leaf *leaf;
+    fa_node *node;
+    fa_node *gradient;
+    bool reached;
+} goal;
 
-/* Everything reachable that requires gradients is marked; false (with an error) if a part was used up before. */
 typedef struct walk {
     fa_thread *thread;
     uint32_t mark;
-    int64_t waiting; /* nodes with a gradient that are still to be visited */
+    int64_t waiting; /* nodes that were reached and are still to be visited */
+    bool retain_graph;
+    goal *goals; /* NULL: backward, whose goals are all leaves */
+    int64_t goal_count;
 } walk;
+
+static bool add_gradient(fa_node **sum, fa_node *gradient)
+{
+    if (gradient == NULL)
+        return true;
+    *sum = *sum == NULL ? gradient : fa_record2(FA_OP_add, *sum, gradient);
+    return *sum != NULL;
+}
+
+static bool touch(fa_thread *thread, fa_leaf *leaf)
+{
+    if (leaf->touched)
+        return true;
+    if (thread->touched_count == thread->touched_capacity) {
+        int64_t capacity = thread->touched_capacity > 0 ? 2 * thread->touched_capacity : 64;
+        fa_leaf **more = fa_realloc(thread->touched, (size_t)capacity * sizeof(fa_leaf *));
+        if (more == NULL)
+            return fa_fail_memory(thread->where, (size_t)capacity * sizeof(fa_leaf *));
+        thread->touched = more;
+        thread->touched_capacity = capacity;
+    }
+    thread->touched[thread->touched_count++] = leaf;
+    leaf->touched = true;
+    return true;
+}
+
+static goal *goal_of_leaf(const walk *w, const fa_leaf *leaf)
+{
+    for (int64_t k = 0; k < w->goal_count; k++)
+        if (w->goals[k].leaf == leaf)
+            return &w->goals[k];
+    return NULL;
+}
 
 static bool give_gradient(walk *w, fa_node *node, fa_node *gradient)
 {
-    if (gradient == NULL)
-        return false;
     if (node->op == FA_OP_leaf) {
-        fa_leaf *leaf = node->leaf;
-        if (leaf->backward_grad == NULL) {
-            fa_thread *thread = w->thread;
-            if (thread->touched_count == thread->touched_capacity) {
-                int64_t capacity = thread->touched_capacity > 0 ? 2 * thread->touched_capacity : 64;
-                fa_leaf **more = fa_realloc(thread->touched, (size_t)capacity * sizeof(fa_leaf *));
-                if (more == NULL)
-                    return fa_fail_memory(thread->where, (size_t)capacity * sizeof(fa_leaf *));
-                thread->touched = more;
-                thread->touched_capacity = capacity;
-            }
-            thread->touched[thread->touched_count++] = leaf;
-        }
-        leaf->backward_grad = sum_of(leaf->backward_grad, gradient);
-        return leaf->backward_grad != NULL;
+        if (w->goals == NULL)
+            return touch(w->thread, node->leaf) && add_gradient(&node->leaf->backward_grad, gradient);
+        goal *g = goal_of_leaf(w, node->leaf);
+        g->reached = true;
+        return add_gradient(&g->gradient, gradient);
     }
     if (node->mark != w->mark) {
         node->mark = w->mark;
         node->backward_grad = NULL;
         w->waiting++;
     }
-    node->backward_grad = sum_of(node->backward_grad, gradient);
-    return node->backward_grad != NULL;
+    return add_gradient(&node->backward_grad, gradient);
 }
 
-static bool visit(walk *w, fa_node *node, bool retain_graph)
+/* Whether the gradient of input i is needed in this walk. */
+static bool leads_on(const walk *w, const fa_node *node, int i)
 {
-    w->waiting--;
+    return fa_wants_grad(node, i) && (w->goals == NULL || node->in[i]->wanted == w->mark);
+}
+
+/* What is asked for of this node itself. */
+static bool deliver(walk *w, fa_node *node, fa_node *gradient)
+{
+    for (int64_t k = 0; k < w->goal_count; k++)
+        if (w->goals[k].node == node) {
+            w->goals[k].reached = true;
+            w->goals[k].gradient = gradient;
+        }
+    if (w->goals != NULL || node->retained == NULL)
+        return true;
+    node->retained->backward_grad = gradient;
+    return touch(w->thread, node->retained);
+}
+
+static bool run_rule(walk *w, fa_node *node, fa_node *gradient, fa_node **grad_in)
+{
+    const fa_op_def *def = fa_op_table[node->op];
     if (node->consumed)
         return fa_refuse(FA_STATE_ERROR, "backward",
                          "got a graph that backward has been through already (%s recorded at %s:%d), needs a new one. "
                          "Hint: run the forward pass again, or give the first backward .retain_graph = true.",
-                         fa_op_table[node->op]->name, node->where.file, node->where.line);
-    fa_node *grad_in[FA_MAX_INPUTS] = {NULL};
-    fa_op_table[node->op]->gradient(node, node->backward_grad, grad_in);
+                         def->name, node->where.file, node->where.line);
+    if (def->gradient == NULL)
+        return fa_refuse(FA_STATE_ERROR, def->name,
+                         "got a gradient to differentiate, needs an op whose gradient has a rule of its own: %s, "
+                         "recorded at %s:%d, has none. Hint: leave that layer out of what is differentiated twice, or "
+                         "write it with simpler ops.",
+                         def->name, node->where.file, node->where.line);
+    bool outer = w->thread->differentiable_rules;
+    w->thread->differentiable_rules = !w->thread->no_grad;
+    def->gradient(node, gradient, grad_in);
+    w->thread->differentiable_rules = outer;
+    node->consumed = !w->retain_graph;
+    return fa_ok();
+}
+
+static bool visit(walk *w, fa_node *node)
+{
+    fa_node *gradient = node->backward_grad, *grad_in[FA_MAX_INPUTS] = {NULL};
     node->backward_grad = NULL;
+    w->waiting--;
+    if (!deliver(w, node, gradient))
+        return false;
+    bool goes_on = false;
     for (int i = 0; i < node->n_in; i++)
-        if (fa_wants_grad(node, i) && !give_gradient(w, node->in[i], grad_in[i]))
+        goes_on |= leads_on(w, node, i);
+    if (!goes_on)
+        return true;
+    if (gradient != NULL && !run_rule(w, node, gradient, grad_in))
+        return false;
+    for (int i = 0; i < node->n_in; i++)
+        if (leads_on(w, node, i) && !give_gradient(w, node->in[i], grad_in[i]))
             return false;
-    node->consumed = !retain_graph;
     return true;
 }
+
+/* From the nodes that were given a gradient down. */
+static bool run_walk(walk *w, int64_t top)
+{
+    for (int64_t i = top; w->waiting > 0 && i >= 0; i--) {
+        fa_node *node = fa_thread_node(w->thread, i);
+        if (node->mark == w->mark && node->op != FA_OP_leaf && !visit(w, node))
+            return false;
+    }
+    return true;
+}
+
+static fa_node *filled(const fa_meta *meta, double value)
+{
+    int64_t ints[2 + FA_MAX_DIMS] = {meta->dtype, meta->ndim};
+    memcpy(ints + 2, meta->shape, sizeof meta->shape);
+    return fa_record(FA_OP_full, 0, NULL, ints, sizeof ints, &value, 1);
+}
+
+static fa_node *first_gradient(fa_node *node, fa_tensor *given, const char *what)
+{
+    if (given != NULL) {
+        fa_node *gradient = fa_use(given, what, "gradient");
+        if (gradient == NULL)
+            return NULL;
+        if (gradient->meta.ndim != node->meta.ndim || gradient->meta.dtype != node->meta.dtype ||
+            memcmp(gradient->meta.shape, node->meta.shape, sizeof node->meta.shape) != 0) {
+            fa_refuse(FA_SHAPE_ERROR, what,
+                      "got a gradient of %s %s, needs %s %s, the shape and type of the tensor. "
+                      "Hint: the gradient has one number for each element of what backward starts from.",
+                      fa_dtype_name(gradient->meta.dtype), fa_shape_text(&gradient->meta),
+                      fa_dtype_name(node->meta.dtype), fa_shape_text(&node->meta));
+            return NULL;
+        }
+        return gradient;
+    }
+    if (fa_meta_numel(&node->meta) != 1) {
+        fa_refuse(FA_SHAPE_ERROR, what,
+                  "got a tensor of shape %s, needs a single number (a loss). Hint: reduce it "
+                  "with fa_sum or fa_mean, or give %s.",
+                  fa_shape_text(&node->meta), strcmp(what, "backward") == 0 ? ".gradient" : ".grad_outputs");
+        return NULL;
+    }
+    return filled(&node->meta, 1);
+}
+
+static bool check_history(const fa_thread *thread, const fa_node *node, const char *what)
+{
+    return node->requires_grad ||
+           fa_refuse(FA_STATE_ERROR, what,
+                     "got a tensor without history, needs one computed from what requires gradients. Hint: %s",
+                     thread->no_grad ? "this line runs under fa_no_grad."
+                                     : "was it computed under fa_no_grad or detached, or are all parameters frozen?");
+}
+
+/* ---- Backward ------------------------------------------------------------------------------------------------------
+ */
 
 /* leaf.grad = gradient, or += where one is defined. */
 static bool store_gradient(fa_leaf *leaf, fa_node *gradient)
 {
+    if (gradient == NULL)
+        gradient = filled(&leaf->meta, 0);
+    if (gradient == NULL)
+        return false;
     if (leaf->grad == NULL) {
         leaf->grad = fa_leaf_new(&leaf->meta);
         if (leaf->grad == NULL)
@@ -81,58 +215,31 @@ static bool store_gradient(fa_leaf *leaf, fa_node *gradient)
     return true;
 }
 
-static fa_node *first_gradient(fa_node *node, fa_tensor *given)
-{
-    if (given != NULL) {
-        fa_node *gradient = fa_use(given, "backward", "gradient");
-        if (gradient == NULL)
-            return NULL;
-        if (gradient->meta.ndim != node->meta.ndim || gradient->meta.dtype != node->meta.dtype ||
-            memcmp(gradient->meta.shape, node->meta.shape, sizeof node->meta.shape) != 0) {
-            fa_refuse(FA_SHAPE_ERROR, "backward",
-                      "got a gradient of %s %s, needs %s %s, the shape and type of the tensor. "
-                      "Hint: the gradient has one number for each element of what backward starts from.",
-                      fa_dtype_name(gradient->meta.dtype), fa_shape_text(&gradient->meta),
-                      fa_dtype_name(node->meta.dtype), fa_shape_text(&node->meta));
-            return NULL;
-        }
-        return gradient;
-    }
-    if (fa_meta_numel(&node->meta) != 1) {
-        fa_refuse(FA_SHAPE_ERROR, "backward",
-                  "got a tensor of shape %s, needs a single number (a loss). Hint: reduce it "
-                  "with fa_sum or fa_mean, or give .gradient.",
-                  fa_shape_text(&node->meta));
-        return NULL;
-    }
-    int64_t ints[2 + FA_MAX_DIMS] = {node->meta.dtype, node->meta.ndim};
-    memcpy(ints + 2, node->meta.shape, sizeof node->meta.shape);
-    double one = 1;
-    return fa_record(FA_OP_full, 0, NULL, ints, sizeof ints, &one, 1);
-}
-
 static bool run_backward(fa_thread *thread, fa_node *root, fa_tensor *given, bool retain_graph)
 {
-    fa_node *gradient = first_gradient(root, given);
+    fa_node *gradient = first_gradient(root, given, "backward");
     if (gradient == NULL)
         return false;
     /* Marks also serve plan/: a fresh one for each walk. */
-    walk w = {.thread = thread, .mark = ++thread->mark};
+    walk w = {.thread = thread, .mark = ++thread->mark, .retain_graph = retain_graph};
     thread->touched_count = 0;
     int64_t top = thread->node_count - 1;
-    bool ok = give_gradient(&w, root, gradient);
-    for (int64_t i = top; ok && w.waiting > 0 && i >= 0; i--) {
-        fa_node *node = fa_thread_node(thread, i);
-        if (node->mark == w.mark && node->backward_grad != NULL && node->serial <= root->serial)
-            ok = visit(&w, node, retain_graph);
-    }
+    bool ok = give_gradient(&w, root, gradient) && run_walk(&w, top);
     for (int64_t k = 0; k < thread->touched_count; k++) {
         fa_leaf *leaf = thread->touched[k];
         if (ok)
             ok = store_gradient(leaf, leaf->backward_grad);
         leaf->backward_grad = NULL;
+        leaf->touched = false;
     }
     return ok;
+}
+
+/* What was recorded for a walk that failed goes again; effects come last, so none or all stand. */
+static void take_back(fa_thread *thread, int64_t pending, int64_t effects)
+{
+    while (thread->pending_count > pending && thread->pending_effects == effects)
+        thread->pending_count--;
 }
 
 bool fa_backward_at(const fa_backward_args *args)
@@ -142,38 +249,188 @@ bool fa_backward_at(const fa_backward_args *args)
     if (thread == NULL || !fa_ok())
         return false;
     fa_node *root = fa_use(args->tensor, "backward", "the tensor");
-    if (root == NULL)
+    if (root == NULL || !check_history(thread, root, "backward"))
         return false;
-    if (!root->requires_grad)
-        return fa_refuse(FA_STATE_ERROR, "backward",
-                         "got a tensor without history, needs one computed from what requires gradients. Hint: %s",
-                         thread->no_grad
-                             ? "this line runs under fa_no_grad."
-                             : "was it computed under fa_no_grad or detached, or are all parameters frozen?");
     bool no_grad = thread->no_grad;
     thread->no_grad = true;
     int64_t pending = thread->pending_count, effects = thread->pending_effects;
     bool ok = run_backward(thread, root, args->gradient, args->retain_graph);
-    if (!ok) { /* what was recorded goes again; effects come last, so none or all stand */
-        while (thread->pending_count > pending && thread->pending_effects == effects)
-            thread->pending_count--;
-    }
+    if (!ok)
+        take_back(thread, pending, effects);
     thread->no_grad = no_grad;
     return ok;
 }
+
+/* ---- fa_autograd_grad ----------------------------------------------------------------------------------------------
+ */
+
+static bool find_goals(walk *w, const fa_autograd_grad_args *args)
+{
+    for (int64_t k = 0; k < w->goal_count; k++) {
+        goal *g = &w->goals[k];
+        fa_node *node = fa_use(args->inputs.tensor[k], "autograd_grad", "an input");
+        if (node == NULL)
+            return false;
+        if (!node->requires_grad && !(node->op == FA_OP_leaf && node->leaf->requires_grad))
+            return fa_refuse(FA_STATE_ERROR, "autograd_grad",
+                             "got input %lld, which has no history, needs one that requires gradients. Hint: "
+                             "fa_requires_grad_(x, true) before the outputs are computed.",
+                             (long long)k);
+        if (node->op == FA_OP_leaf)
+            g->leaf = node->leaf;
+        else
+            g->node = node;
+    }
+    return true;
+}
+
+/* Marks what lies between the goals and the outputs. */
+static void mark_wanted(walk *w, int64_t top)
+{
+    for (int64_t k = 0; k < w->goal_count; k++)
+        if (w->goals[k].node != NULL)
+            w->goals[k].node->wanted = w->mark;
+    for (int64_t i = 0; i <= top; i++) {
+        fa_node *node = fa_thread_node(w->thread, i);
+        if (node->op == FA_OP_leaf) {
+            if (node->requires_grad && goal_of_leaf(w, node->leaf) != NULL)
+                node->wanted = w->mark;
+            continue;
+        }
+        for (int n = 0; n < node->n_in && node->wanted != w->mark; n++)
+            if (fa_wants_grad(node, n) && node->in[n]->wanted == w->mark)
+                node->wanted = w->mark;
+    }
+}
+
+static bool start_outputs(walk *w, const fa_autograd_grad_args *args)
+{
+    if (args->grad_outputs.count > 0 && args->grad_outputs.count != args->outputs.count)
+        return fa_refuse(FA_VALUE_ERROR, "autograd_grad",
+                         "got %lld grad_outputs for %lld outputs, needs one each. Hint: NULL for a single number.",
+                         (long long)args->grad_outputs.count, (long long)args->outputs.count);
+    for (int64_t k = 0; k < args->outputs.count; k++) {
+        fa_node *root = fa_use(args->outputs.tensor[k], "autograd_grad", "an output");
+        if (root == NULL || !check_history(w->thread, root, "autograd_grad"))
+            return false;
+        fa_node *gradient =
+            first_gradient(root, args->grad_outputs.count > 0 ? args->grad_outputs.tensor[k] : NULL, "autograd_grad");
+        if (gradient == NULL)
+            return false;
+        bool is_wanted = root->op == FA_OP_leaf ? goal_of_leaf(w, root->leaf) != NULL : root->wanted == w->mark;
+        if (is_wanted && !give_gradient(w, root, gradient))
+            return false;
+    }
+    return true;
+}
+
+static bool hand_out(const walk *w, const fa_autograd_grad_args *args)
+{
+    for (int64_t k = 0; k < w->goal_count; k++) {
+        /* The same input twice: the first of them took the gradients. */
+        const goal *g = &w->goals[k];
+        if (g->leaf != NULL)
+            g = goal_of_leaf(w, g->leaf);
+        if (!g->reached) {
+            if (args->allow_unused)
+                continue;
+            return fa_refuse(FA_STATE_ERROR, "autograd_grad",
+                             "got input %lld, which the outputs do not depend on, needs one that they were computed "
+                             "from. Hint: .allow_unused = true gives NULL for it.",
+                             (long long)k);
+        }
+        const fa_meta *meta = g->leaf != NULL ? &g->leaf->meta : &g->node->meta;
+        args->grads[k] = fa_handle(g->gradient != NULL ? g->gradient : filled(meta, 0));
+        if (args->grads[k] == NULL)
+            return false;
+    }
+    return true;
+}
+
+bool fa_autograd_grad_at(const fa_autograd_grad_args *args)
+{
+    fa_begin(args->where_);
+    fa_thread *thread = fa_thread_get();
+    for (int64_t k = 0; args->grads != NULL && k < args->inputs.count; k++)
+        args->grads[k] = NULL;
+    if (thread == NULL || !fa_ok())
+        return false;
+    if (args->outputs.count < 1 || args->inputs.count < 1 || args->grads == NULL)
+        return fa_refuse(FA_VALUE_ERROR, "autograd_grad",
+                         "got %lld outputs and %lld inputs%s, needs one of each, and an array for the results. Hint: "
+                         "fa_autograd_grad(FA_TENSORS(y), FA_TENSORS(x), slope)",
+                         (long long)args->outputs.count, (long long)args->inputs.count,
+                         args->grads == NULL ? " and no array" : "");
+    walk w = {.thread = thread,
+              .retain_graph = args->retain_graph || args->create_graph,
+              .goals = fa_calloc((size_t)args->inputs.count, sizeof(goal)),
+              .goal_count = args->inputs.count};
+    if (w.goals == NULL)
+        return fa_fail_memory(args->where_, (size_t)args->inputs.count * sizeof(goal));
+    bool no_grad = thread->no_grad, ok = find_goals(&w, args);
+    for (int64_t k = 0; ok && k < args->outputs.count; k++) /* outputs that are views are taken up before the walk */
+        ok = fa_use(args->outputs.tensor[k], "autograd_grad", "an output") != NULL;
+    w.mark = ++thread->mark;
+    int64_t pending = thread->pending_count, effects = thread->pending_effects, top = thread->node_count - 1;
+    if (ok) {
+        mark_wanted(&w, top);
+        thread->no_grad = !args->create_graph;
+        ok = start_outputs(&w, args) && run_walk(&w, top) && hand_out(&w, args);
+        thread->no_grad = no_grad;
+    }
+    for (int64_t k = 0; !ok && k < args->inputs.count; k++)
+        args->grads[k] = NULL;
+    if (!ok)
+        take_back(thread, pending, effects);
+    fa_mfree(w.goals);
+    return ok;
+}
+
+/* ---- Gradients of tensors ------------------------------------------------------------------------------------------
+ */
 
 fa_tensor *fa_grad_at(fa_tensor *tensor, fa_where where)
 {
     fa_begin(where);
     fa_leaf *leaf = fa_handle_leaf(tensor);
     if (leaf == NULL) {
-        if (tensor != NULL && fa_ok())
-            fa_refuse(FA_STATE_ERROR, "grad",
-                      "got a computed tensor; only leaves keep their gradient. Hint: ask a parameter, "
-                      "or a tensor made with .requires_grad = true.");
+        const fa_node *node = tensor != NULL && fa_ok() ? fa_use(tensor, "grad", "the tensor") : NULL;
+        if (node == NULL)
+            return NULL;
+        leaf = node->retained;
+    }
+    if (leaf == NULL) {
+        fa_refuse(FA_STATE_ERROR, "grad",
+                  "got a computed tensor; only leaves keep their gradient. Hint: ask a parameter, "
+                  "or a tensor made with .requires_grad = true; or call fa_retain_grad(x) before backward.");
         return NULL;
     }
     return leaf->grad != NULL && leaf->grad_defined ? fa_leaf_handle(leaf->grad) : NULL;
+}
+
+fa_tensor *fa_retain_grad_at(fa_tensor *tensor, fa_where where)
+{
+    fa_begin(where);
+    fa_node *node = fa_use(tensor, "retain_grad", "the tensor");
+    if (node == NULL)
+        return NULL;
+    if (!(node->requires_grad || (node->op == FA_OP_leaf && node->leaf->requires_grad))) {
+        fa_refuse(FA_STATE_ERROR, "retain_grad",
+                  "got a tensor without history, needs one that requires gradients. Hint: was it computed under "
+                  "fa_no_grad, or detached?");
+        return NULL;
+    }
+    if (node->op == FA_OP_leaf || node->retained != NULL)
+        return tensor;
+    fa_meta meta = node->meta;
+    meta.layout = FA_PLAIN;
+    fa_buffer *buffer = fa_buffer_new(1);
+    if (buffer == NULL) {
+        fa_fail_memory(where, 1);
+        return NULL;
+    }
+    node->retained = fa_leaf_of_buffer(&meta, buffer);
+    return node->retained != NULL ? tensor : NULL;
 }
 
 fa_tensor *fa_set_requires_grad_at(fa_tensor *tensor, bool requires_grad, fa_where where)

@@ -44,7 +44,8 @@ struct fa_leaf {
     char *name;             /* "conv1.weight" for messages; may be NULL */
     fa_leaf *grad_of;       /* of a gradient: the leaf that owns it (not counted) */
     fa_tensor *handle;      /* the handle outside scopes; NULL: none yet */
-    fa_node *backward_grad; /* during backward: the sum so far */
+    fa_node *backward_grad; /* during backward: the sum so far; NULL: nothing but zeros */
+    bool touched;           /* during backward: it was reached */
 };
 
 typedef enum fa_node_state { FA_PENDING, FA_DONE, FA_DROPPED, FA_FAILED } fa_node_state;
@@ -72,7 +73,9 @@ struct fa_node {
     fa_buffer *value;       /* FA_DONE: in meta.layout */
     fa_buffer *plain;       /* the same, row-major, made for reading */
     const void *user;       /* custom op */
-    fa_node *backward_grad; /* during backward: the sum so far */
+    fa_node *backward_grad; /* during backward: the sum so far; NULL: nothing but zeros */
+    uint32_t wanted;        /* the walk of fa_autograd_grad that needs its gradient */
+    fa_leaf *retained;      /* fa_retain_grad: a leaf without values, whose gradient is the node's */
     int64_t *counter;       /* effect: counted up when it was recorded, down again if it fails */
     uint32_t mark, index;   /* of a traversal: plan's own */
     uint32_t flags;         /* of a traversal: plan's own */

@@ -27,7 +27,8 @@ const char *fa_shape_text(const fa_meta *meta)
 
 const char *fa_dtype_name(int dtype)
 {
-    static const char *const name[FA_DT_COUNT] = {"float32", "float64", "int64", "int32", "uint8", "bool"};
+    static const char *const name[FA_DT_COUNT] = {"float32", "float64", "int64",    "int32",
+                                                  "uint8",   "bool",    "bfloat16", "float16"};
     return dtype >= 0 && dtype < FA_DT_COUNT ? name[dtype] : "an unknown dtype";
 }
 
@@ -59,7 +60,8 @@ bool fa_meta_from_shape(fa_meta *meta, fa_dtype dtype, const fa_shape *shape, co
     if (shape->ndim < 0 || shape->ndim > FA_MAX_DIMS)
         return fa_refuse(FA_SHAPE_ERROR, what, "got %d dimensions, needs 0 to %d.", shape->ndim, FA_MAX_DIMS);
     if ((int)dtype < 0 || (int)dtype >= FA_DT_COUNT)
-        return fa_refuse(FA_DTYPE_ERROR, what, "got dtype number %d, needs one of FA_FLOAT32 to FA_BOOL.", (int)dtype);
+        return fa_refuse(FA_DTYPE_ERROR, what, "got dtype number %d, needs one of FA_FLOAT32 to FA_FLOAT16.",
+                         (int)dtype);
     size_t bytes = (size_t)fa_dtype_size((int)dtype);
     for (int d = 0; d < shape->ndim; d++) {
         if (shape->size[d] < 0)
@@ -174,6 +176,27 @@ static bool check_versions(const fa_node *node, int n, fa_node *const *in)
     return true;
 }
 
+static bool refuse_storage(const char *what, int dtype)
+{
+    return fa_refuse(FA_DTYPE_ERROR, what,
+                     "got %s, which tensors are stored in, needs a type to compute in. Hint: fa_to_dtype(x, "
+                     "FA_FLOAT32), and back afterwards if need be.",
+                     fa_dtype_name(dtype));
+}
+
+static bool check_types_in(const fa_op_def *def, int n, fa_node *const *in)
+{
+    for (int i = 0; i < n && !def->moves; i++)
+        if (in[i] != NULL && fa_is_storage_only(in[i]->meta.dtype))
+            return refuse_storage(def->name, in[i]->meta.dtype);
+    return true;
+}
+
+static bool check_type_out(const fa_op_def *def, const fa_meta *meta)
+{
+    return def->moves || !fa_is_storage_only(meta->dtype) || refuse_storage(def->name, meta->dtype);
+}
+
 static void choose_layout(fa_node *node)
 {
     const fa_op_def *def = fa_op_table[node->op];
@@ -216,12 +239,15 @@ static fa_node *record(fa_thread *thread, fa_op op, int n, fa_node *const *in, c
         memcpy(node->ints, ints, ints_bytes);
     if (n_floats > 0)
         memcpy(node->floats, floats, (size_t)n_floats * sizeof *floats);
-    if (!check_versions(node, n, in) || !def->infer(node) || !push_pending(thread, node)) {
+    if (!check_versions(node, n, in) || !check_types_in(def, n, in) || !def->infer(node) ||
+        !check_type_out(def, &node->meta) || !push_pending(thread, node)) {
         thread->node_count = stack_height;
         return NULL;
     }
     bool floating = node->meta.dtype == FA_DT_FLOAT32 || node->meta.dtype == FA_DT_FLOAT64;
-    node->requires_grad = node->requires_grad && !thread->no_grad && def->gradient != NULL && floating;
+    /* An op of a gradient rule that has none itself: who differentiates it is told. */
+    bool has_rule = def->gradient != NULL || thread->differentiable_rules;
+    node->requires_grad = node->requires_grad && !thread->no_grad && has_rule && floating;
     node->fast = fa_plan_executor.is_fast(node);
     choose_layout(node);
     return node;

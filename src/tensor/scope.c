@@ -64,6 +64,8 @@ static void release_node(fa_node *node)
         fa_buffer_release(node->plain);
     if (node->leaf != NULL)
         fa_leaf_release(node->leaf);
+    if (node->retained != NULL)
+        fa_leaf_release(node->retained);
     node->serial = 0;
 }
 

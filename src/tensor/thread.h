@@ -37,6 +37,7 @@ struct fa_thread {
     bool exited;
     fa_where where;
     bool no_grad;
+    bool differentiable_rules; /* gradient rules run whose results will be differentiated (create_graph) */
 
     fa_slot **slot_chunks;
     uint32_t slot_count, slot_chunk_count, free_slot;

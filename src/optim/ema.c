@@ -1,0 +1,212 @@
+/* Running means of weights: torch.optim.swa_utils.AveragedModel. One effect a tensor; its arithmetic is the op average.
+ */
+#include "optim/optim.h"
+
+#include <string.h>
+
+typedef struct ema_entry {
+    fa_leaf *weight, *mean;
+    char *name;
+    bool buffer;
+} ema_entry;
+
+struct fa_ema {
+    double decay;
+    bool use_buffers;
+    int64_t updates, count;
+    ema_entry *entry; /* parameters, then buffers */
+};
+
+static atomic_llong live;
+
+int64_t fa_ema_live_count(void)
+{
+    return (int64_t)atomic_load(&live);
+}
+
+void fa_ema_free(fa_ema *ema)
+{
+    if (!ema)
+        return;
+    /* Updates that are still to be run point at its count. */
+    fa_flush();
+    for (int64_t i = 0; i < ema->count; i++) {
+        fa_leaf_release(ema->entry[i].weight);
+        fa_leaf_release(ema->entry[i].mean);
+        fa_mfree(ema->entry[i].name);
+    }
+    fa_mfree(ema->entry);
+    fa_mfree(ema);
+    atomic_fetch_sub(&live, 1);
+}
+
+static bool assign(fa_leaf *to, fa_leaf *from)
+{
+    fa_node *in[2] = {fa_leaf_node(to), fa_leaf_node(from)};
+    return in[0] && in[1] && fa_record_effect(FA_OP_assign, 2, in, NULL, 0, NULL, 0);
+}
+
+static bool take(fa_ema *ema, fa_tensor_list list, bool buffer, fa_where where)
+{
+    for (int64_t i = 0; i < list.count; i++) {
+        fa_leaf *weight = fa_handle_leaf(list.tensor[i]);
+        if (!weight)
+            return false;
+        const size_t length = strlen(list.name[i]) + 1;
+        ema_entry *e = &ema->entry[ema->count];
+        *e = (ema_entry){.mean = fa_leaf_new(&weight->meta), .name = fa_malloc(length), .buffer = buffer};
+        if (!e->mean || !e->name) {
+            fa_leaf_release(e->mean);
+            fa_mfree(e->name);
+            return fa_ok() ? fa_fail_memory(where, length) : false;
+        }
+        memcpy(e->name, list.name[i], length);
+        e->weight = fa_leaf_retain(weight);
+        ema->count++;
+        if (!assign(e->mean, weight))
+            return false;
+    }
+    return true;
+}
+
+fa_ema *fa_ema_new_at(const fa_ema_args *args)
+{
+    static const char what[] = "fa_ema_new";
+    fa_begin(args->where_);
+    if (!args->module) {
+        if (fa_ok())
+            fa_fail(FA_VALUE_ERROR, args->where_, what, "got no module, needs one. Hint: fa_ema_new(model)");
+        return NULL;
+    }
+    if (args->decay != FA_SWA && !(args->decay >= 0 && args->decay <= 1)) {
+        fa_fail(FA_VALUE_ERROR, args->where_, what,
+                "got decay %g, needs 0 to 1. Hint: 0.999 is usual; left out, the mean of all updates", args->decay);
+        return NULL;
+    }
+    const fa_tensor_list parameters = fa_parameters_at(args->module, args->where_);
+    const fa_tensor_list buffers = fa_buffers_at(args->module, args->where_);
+    fa_ema *ema = fa_calloc(1, sizeof *ema);
+    if (ema)
+        ema->entry = fa_calloc((size_t)(parameters.count + buffers.count + 1), sizeof *ema->entry);
+    if (!ema || !ema->entry) {
+        fa_mfree(ema);
+        fa_fail_memory(args->where_, (size_t)(parameters.count + buffers.count) * sizeof(ema_entry));
+        return NULL;
+    }
+    atomic_fetch_add(&live, 1);
+    ema->decay = args->decay;
+    ema->use_buffers = args->use_buffers;
+    if (fa_ok() && take(ema, parameters, false, args->where_) && take(ema, buffers, true, args->where_))
+        return ema;
+    fa_ema_free(ema);
+    return NULL;
+}
+
+/* False after raising an error, and while one stands. */
+static bool usable(const fa_ema *ema, const char *what, fa_where where)
+{
+    if (!fa_ok())
+        return false;
+    fa_begin(where);
+    return ema || fa_fail(FA_STATE_ERROR, where, what, "got NULL, needs an average. Hint: was it made?");
+}
+
+bool fa_ema_update_at(fa_ema *ema, fa_where where)
+{
+    if (!usable(ema, "fa_ema_update", where))
+        return false;
+    const bool swa = ema->decay == FA_SWA;
+    const int64_t ints[1] = {swa};
+    const double number = swa ? (double)(ema->updates + 1) : 1 - ema->decay;
+    for (int64_t i = 0; i < ema->count; i++) {
+        const ema_entry *e = &ema->entry[i];
+        fa_node *in[2] = {fa_leaf_node(e->mean), fa_leaf_node(e->weight)};
+        const bool copied = ema->updates == 0 || (e->buffer && !ema->use_buffers);
+        if (!in[0] || !in[1] ||
+            !(copied ? fa_record_effect(FA_OP_assign, 2, in, NULL, 0, NULL, 0)
+                     : fa_record_effect(FA_OP_average, 2, in, ints, sizeof ints, &number, 1)))
+            return false;
+    }
+    ema->updates++;
+    if (ema->count > 0)
+        fa_effect_counts(&ema->updates);
+    return true;
+}
+
+static bool same_meta(const fa_meta *a, const fa_meta *b)
+{
+    return a->dtype == b->dtype && a->ndim == b->ndim && memcmp(a->shape, b->shape, sizeof(int64_t) * a->ndim) == 0;
+}
+
+static bool copy_list(const fa_ema *ema, fa_tensor_list list, bool buffers, fa_where where)
+{
+    int64_t k = 0;
+    for (int64_t i = 0; i < ema->count; i++) {
+        const ema_entry *e = &ema->entry[i];
+        if (e->buffer != buffers)
+            continue;
+        fa_leaf *to = k < list.count ? fa_handle_leaf(list.tensor[k++]) : NULL;
+        if (!to || !same_meta(&to->meta, &e->mean->meta))
+            return fa_fail(FA_SHAPE_ERROR, where, "fa_ema_copy_to",
+                           "got a module with %s %s where the average has %s %s, needs the same tensors. Hint: give a "
+                           "module made by the same code",
+                           to ? list.name[k - 1] : "no tensor", to ? fa_shape_text(&to->meta) : "", e->name,
+                           fa_shape_text(&e->mean->meta));
+    }
+    if (k == list.count)
+        return true;
+    return fa_fail(FA_SHAPE_ERROR, where, "fa_ema_copy_to",
+                   "got a module with %s, which the average lacks, needs the same tensors. Hint: give a module made by "
+                   "the same code",
+                   list.name[k]);
+}
+
+bool fa_ema_copy_to_at(fa_ema *ema, fa_module *module, fa_where where)
+{
+    if (!usable(ema, "fa_ema_copy_to", where))
+        return false;
+    const fa_tensor_list list[2] = {fa_parameters_at(module, where), fa_buffers_at(module, where)};
+    if (!fa_ok() || !copy_list(ema, list[0], false, where) || !copy_list(ema, list[1], true, where))
+        return false;
+    int64_t at[2] = {0};
+    for (int64_t i = 0; i < ema->count; i++) {
+        const int which = ema->entry[i].buffer;
+        if (!assign(fa_handle_leaf(list[which].tensor[at[which]++]), ema->entry[i].mean))
+            return false;
+    }
+    return true;
+}
+
+bool fa_ema_swap_at(fa_ema *ema, fa_where where)
+{
+    if (!usable(ema, "fa_ema_swap", where))
+        return false;
+    for (int64_t i = 0; i < ema->count; i++) {
+        fa_leaf *a = ema->entry[i].weight, *b = ema->entry[i].mean;
+        if (!fa_leaf_data_mut(a, where) || !fa_leaf_data_mut(b, where))
+            return false;
+        fa_buffer *buffer = a->buffer;
+        a->buffer = b->buffer;
+        b->buffer = buffer;
+    }
+    return true;
+}
+
+int64_t fa_ema_count(const fa_ema *ema)
+{
+    return ema ? ema->updates : 0;
+}
+
+fa_tensor *fa_ema_find_at(fa_ema *ema, const char *key, fa_where where)
+{
+    if (!usable(ema, "fa_ema_find", where))
+        return NULL;
+    for (int64_t i = 0; i < ema->count; i++)
+        if (strcmp(ema->entry[i].name, key) == 0)
+            return fa_leaf_handle(ema->entry[i].mean);
+    fa_fail(FA_VALUE_ERROR, where, "fa_ema_find",
+            "got key \"%s\", needs one of the module's parameters or buffers. Hint: fa_parameters(model).name lists "
+            "them",
+            key);
+    return NULL;
+}
