@@ -3,6 +3,7 @@
 #include "nn/module.h"
 
 #include "base/generator.h"
+#include "tensor/create.h"
 
 /* Set while some leaf may wait; makes the common case one load. */
 static atomic_bool waiting;
@@ -56,31 +57,5 @@ void fa_init_pending(void)
 
 void fa_leaf_fill(fa_leaf *leaf, double value)
 {
-    int64_t n = fa_meta_numel(&leaf->meta);
-    void *data = leaf->buffer->data;
-    switch (leaf->meta.dtype) {
-    case FA_DT_FLOAT32:
-        for (int64_t i = 0; i < n; i++)
-            ((float *)data)[i] = (float)value;
-        break;
-    case FA_DT_FLOAT64:
-        for (int64_t i = 0; i < n; i++)
-            ((double *)data)[i] = value;
-        break;
-    case FA_DT_INT64:
-        for (int64_t i = 0; i < n; i++)
-            ((int64_t *)data)[i] = (int64_t)value;
-        break;
-    case FA_DT_INT32:
-        for (int64_t i = 0; i < n; i++)
-            ((int32_t *)data)[i] = (int32_t)value;
-        break;
-    case FA_DT_BOOL:
-        for (int64_t i = 0; i < n; i++)
-            ((uint8_t *)data)[i] = value != 0;
-        break;
-    default:
-        for (int64_t i = 0; i < n; i++)
-            ((uint8_t *)data)[i] = (uint8_t)value;
-    }
+    fa_store_numbers(leaf->buffer->data, leaf->meta.dtype, fa_meta_numel(&leaf->meta), &value, 1);
 }

@@ -51,3 +51,10 @@ fa_tensor *fa_add_inplace_number_at(fa_tensor *a, double b, fa_where where)
     fa_node *x = fa_use(a, "add_", "a");
     return fa_finish_inplace(a, x, record(x, b, 0), "add_");
 }
+
+fa_tensor *fa_sub_inplace_number_at(fa_tensor *a, double b, fa_where where)
+{
+    fa_begin(where);
+    fa_node *x = fa_use(a, "sub_", "a");
+    return fa_finish_inplace(a, x, record(x, -b, 1), "sub_");
+}

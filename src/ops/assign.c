@@ -32,6 +32,7 @@ static void reference(const fa_kernel_args *args)
 const fa_op_def fa_op_assign = {
     .name = "assign",
     .writes = 1,
+    .moves = true,
     .layout = FA_LAYOUT_PLAIN,
     .infer = fa_infer_effect,
     .reference = reference,

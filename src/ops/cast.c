@@ -1,6 +1,9 @@
 /* cast: the values as another type (ints[0]). Floats are cut to integers, what no int64 holds gives its least number,
- * and smaller integers keep the low bits; bool is "not 0". Gradient: cast back. */
+ * and smaller integers keep the low bits; bool is "not 0"; to bfloat16 and float16 the nearest, half to even.
+ * Gradient: cast back. */
 #include "ops/elementwise.h"
+
+#include "base/half.h"
 
 static bool infer(fa_node *node)
 {
@@ -36,8 +39,33 @@ static int32_t whole32(double value)
         FA_UNARY_LOOP(T, T, int32_t, whole32(x))                                                                       \
     case FA_DT_UINT8:                                                                                                  \
         FA_UNARY_LOOP(T, T, uint8_t, whole(x))                                                                         \
+    case FA_DT_BFLOAT16:                                                                                               \
+        FA_UNARY_LOOP(T, float, uint16_t, fa_bfloat16_from_float(x))                                                   \
+    case FA_DT_FLOAT16:                                                                                                \
+        FA_UNARY_LOOP(T, float, uint16_t, fa_float16_from_float(x))                                                    \
     default:                                                                                                           \
         FA_UNARY_LOOP(T, T, bool, x != 0)                                                                              \
+    }
+
+/* From a storage type, by way of float, which holds all of its values. */
+#define FROM_HALF(TO_FLOAT)                                                                                            \
+    switch (args->out_meta[0]->dtype) {                                                                                \
+    case FA_DT_FLOAT32:                                                                                                \
+        FA_UNARY_LOOP(uint16_t, uint16_t, float, TO_FLOAT(x))                                                          \
+    case FA_DT_FLOAT64:                                                                                                \
+        FA_UNARY_LOOP(uint16_t, uint16_t, double, TO_FLOAT(x))                                                         \
+    case FA_DT_INT64:                                                                                                  \
+        FA_UNARY_LOOP(uint16_t, uint16_t, int64_t, whole((double)TO_FLOAT(x)))                                         \
+    case FA_DT_INT32:                                                                                                  \
+        FA_UNARY_LOOP(uint16_t, uint16_t, int32_t, whole32((double)TO_FLOAT(x)))                                       \
+    case FA_DT_UINT8:                                                                                                  \
+        FA_UNARY_LOOP(uint16_t, uint16_t, uint8_t, whole((double)TO_FLOAT(x)))                                         \
+    case FA_DT_BFLOAT16:                                                                                               \
+        FA_UNARY_LOOP(uint16_t, uint16_t, uint16_t, fa_bfloat16_from_float(TO_FLOAT(x)))                               \
+    case FA_DT_FLOAT16:                                                                                                \
+        FA_UNARY_LOOP(uint16_t, uint16_t, uint16_t, fa_float16_from_float(TO_FLOAT(x)))                                \
+    default:                                                                                                           \
+        FA_UNARY_LOOP(uint16_t, uint16_t, bool, TO_FLOAT(x) != 0)                                                      \
     }
 
 #define FROM_WHOLE(T)                                                                                                  \
@@ -52,6 +80,10 @@ static int32_t whole32(double value)
         FA_UNARY_LOOP(T, T, int32_t, x)                                                                                \
     case FA_DT_UINT8:                                                                                                  \
         FA_UNARY_LOOP(T, T, uint8_t, x)                                                                                \
+    case FA_DT_BFLOAT16:                                                                                               \
+        FA_UNARY_LOOP(T, float, uint16_t, fa_bfloat16_from_float(x))                                                   \
+    case FA_DT_FLOAT16:                                                                                                \
+        FA_UNARY_LOOP(T, float, uint16_t, fa_float16_from_float(x))                                                    \
     default:                                                                                                           \
         FA_UNARY_LOOP(T, T, bool, x != 0)                                                                              \
     }
@@ -74,6 +106,12 @@ static void reference(const fa_kernel_args *args)
     case FA_DT_UINT8:
         FROM_WHOLE(uint8_t)
         break;
+    case FA_DT_BFLOAT16:
+        FROM_HALF(fa_bfloat16_to_float)
+        break;
+    case FA_DT_FLOAT16:
+        FROM_HALF(fa_float16_to_float)
+        break;
     default:
         FROM_WHOLE(bool)
     }
@@ -83,6 +121,7 @@ const fa_op_def fa_op_cast = {
     .name = "cast",
     .grad_name = "ToCopyBackward0",
     .layout = FA_LAYOUT_PLAIN,
+    .moves = true,
     .infer = infer,
     .gradient = gradient,
     .reference = reference,
@@ -99,5 +138,5 @@ fa_tensor *fa_to_dtype_at(fa_tensor *x, fa_dtype dtype, fa_where where)
         fa_refuse(FA_VALUE_ERROR, "to_dtype", "got %d, needs one of the names of fa_dtype", (int)dtype);
         return NULL;
     }
-    return node->meta.dtype == (int)dtype ? x : fa_handle(fa_record_cast(node, (int)dtype));
+    return node->meta.dtype == (int)dtype ? x : fa_handle(fa_record_convert(node, (int)dtype));
 }

@@ -37,6 +37,7 @@ const fa_op_def fa_op_clone = {
     .name = "clone",
     .grad_name = "CloneBackward0",
     .grad_label = grad_label,
+    .moves = true,
     .layout = FA_LAYOUT_ELEMENTWISE,
     .infer = infer,
     .gradient = gradient,
@@ -68,6 +69,6 @@ fa_tensor *fa_copy_inplace_at(fa_tensor *a, fa_tensor *source, fa_where where)
     fa_node *x = fa_use(a, "copy_", "a"), *from = fa_use(source, "copy_", "source");
     if (!x || !from)
         return NULL;
-    fa_node *value = fa_record_expand_as(fa_record_cast(from, x->meta.dtype), &x->meta);
+    fa_node *value = fa_record_expand_as(fa_record_convert(from, x->meta.dtype), &x->meta);
     return fa_finish_inplace(a, x, record(value, COPY), "copy_");
 }

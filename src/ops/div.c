@@ -42,15 +42,27 @@ const fa_op_def fa_op_div = {
     .reference = reference,
 };
 
-fa_tensor *fa_div_at(fa_tensor *a, fa_tensor *b, fa_where where)
+static fa_node *record(fa_node *x, fa_node *y)
 {
-    fa_begin(where);
-    fa_node *x = fa_use(a, "div", "a"), *y = fa_use(b, "div", "b");
     if (!x || !y)
         return NULL;
     if (!fa_is_float(fa_promote(&x->meta, &y->meta))) {
         x = fa_record_cast(x, FA_DT_FLOAT32);
         y = fa_record_cast(y, FA_DT_FLOAT32);
     }
-    return fa_handle(fa_record_binary(FA_OP_div, x, y));
+    return fa_record_binary(FA_OP_div, x, y);
+}
+
+fa_tensor *fa_div_at(fa_tensor *a, fa_tensor *b, fa_where where)
+{
+    fa_begin(where);
+    fa_node *x = fa_use(a, "div", "a"), *y = fa_use(b, "div", "b");
+    return fa_handle(record(x, y));
+}
+
+fa_tensor *fa_div_inplace_at(fa_tensor *a, fa_tensor *b, fa_where where)
+{
+    fa_begin(where);
+    fa_node *x = fa_use(a, "div_", "a"), *y = fa_use(b, "div_", "b");
+    return fa_finish_inplace(a, x, record(x, y), "div_");
 }

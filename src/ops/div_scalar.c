@@ -25,3 +25,10 @@ fa_tensor *fa_div_number_at(fa_tensor *a, double b, fa_where where)
     fa_begin(where);
     return fa_handle(fa_record_scalar(FA_OP_div_scalar, fa_record_float(fa_use(a, "div", "a")), b));
 }
+
+fa_tensor *fa_div_inplace_number_at(fa_tensor *a, double b, fa_where where)
+{
+    fa_begin(where);
+    fa_node *x = fa_use(a, "div_", "a");
+    return fa_finish_inplace(a, x, fa_record_scalar(FA_OP_div_scalar, fa_record_float(x), b), "div_");
+}

@@ -15,10 +15,11 @@
 
 /* A walk over the output of a broadcast op, a row at a time: in row r, element i of input k lies at
  * at[k] + i * step[k]. */
+enum { FA_WALK_INPUTS = 3 };
 typedef struct fa_walk {
-    int outer; /* dimensions outside a row */
-    int64_t rows, row, at[2], step[2];
-    int64_t size[FA_MAX_DIMS], index[FA_MAX_DIMS], stride[2][FA_MAX_DIMS];
+    int inputs, outer; /* `outer` dimensions lie outside a row */
+    int64_t rows, row, at[FA_WALK_INPUTS], step[FA_WALK_INPUTS];
+    int64_t size[FA_MAX_DIMS], index[FA_MAX_DIMS], stride[FA_WALK_INPUTS][FA_MAX_DIMS];
 } fa_walk;
 fa_walk fa_walk_begin(const fa_kernel_args *args);
 void fa_walk_next(fa_walk *walk);
@@ -51,6 +52,23 @@ void fa_walk_next(fa_walk *walk);
         FA_BINARY_LOOP(bool, bool, bool, BOOL)                                                                         \
     }
 
+/* BODY(T), which ends with `break`, for the type of the elements. */
+#define FA_EACH_TYPE(dtype, BODY)                                                                                      \
+    switch (dtype) {                                                                                                   \
+    case FA_DT_FLOAT32:                                                                                                \
+        BODY(float)                                                                                                    \
+    case FA_DT_FLOAT64:                                                                                                \
+        BODY(double)                                                                                                   \
+    case FA_DT_INT64:                                                                                                  \
+        BODY(int64_t)                                                                                                  \
+    case FA_DT_INT32:                                                                                                  \
+        BODY(int32_t)                                                                                                  \
+    case FA_DT_UINT8:                                                                                                  \
+        BODY(uint8_t)                                                                                                  \
+    default:                                                                                                           \
+        BODY(bool)                                                                                                     \
+    }
+
 #define FA_UNARY_LOOP(T, X, R, EXPRESSION)                                                                             \
     {                                                                                                                  \
         const T *a = args->in[0];                                                                                      \
@@ -61,6 +79,35 @@ void fa_walk_next(fa_walk *walk);
             out[i] = (R)(EXPRESSION);                                                                                  \
         }                                                                                                              \
         break;                                                                                                         \
+    }
+
+/* Bool results of two inputs, and of one that is widened to double. */
+#define FA_COMPARE(EXPRESSION)                                                                                         \
+    switch (args->in_meta[0]->dtype) {                                                                                 \
+    case FA_DT_FLOAT32:                                                                                                \
+        FA_BINARY_LOOP(float, float, bool, EXPRESSION)                                                                 \
+    case FA_DT_FLOAT64:                                                                                                \
+        FA_BINARY_LOOP(double, double, bool, EXPRESSION)                                                               \
+    case FA_DT_INT64:                                                                                                  \
+        FA_BINARY_LOOP(int64_t, int64_t, bool, EXPRESSION)                                                             \
+    case FA_DT_INT32:                                                                                                  \
+        FA_BINARY_LOOP(int32_t, int32_t, bool, EXPRESSION)                                                             \
+    default: /* uint8 and bool */                                                                                      \
+        FA_BINARY_LOOP(uint8_t, uint8_t, bool, EXPRESSION)                                                             \
+    }
+
+#define FA_TEST(EXPRESSION)                                                                                            \
+    switch (args->in_meta[0]->dtype) {                                                                                 \
+    case FA_DT_FLOAT32:                                                                                                \
+        FA_UNARY_LOOP(float, double, bool, EXPRESSION)                                                                 \
+    case FA_DT_FLOAT64:                                                                                                \
+        FA_UNARY_LOOP(double, double, bool, EXPRESSION)                                                                \
+    case FA_DT_INT64:                                                                                                  \
+        FA_UNARY_LOOP(int64_t, double, bool, EXPRESSION)                                                               \
+    case FA_DT_INT32:                                                                                                  \
+        FA_UNARY_LOOP(int32_t, double, bool, EXPRESSION)                                                               \
+    default:                                                                                                           \
+        FA_UNARY_LOOP(uint8_t, double, bool, EXPRESSION)                                                               \
     }
 
 /* Floats, and integers (as int64_t where SIGNED_INT reads them so). */

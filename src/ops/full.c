@@ -1,6 +1,8 @@
 /* full: every element is floats[0]. No inputs; ints: dtype, ndim, sizes. */
 #include "ops/elementwise.h"
 
+#include "base/half.h"
+
 static bool infer(fa_node *node)
 {
     node->meta = fa_meta_of((int)node->ints[0], (int)node->ints[1], node->ints + 2);
@@ -31,6 +33,10 @@ static void reference(const fa_kernel_args *args)
         FILL(int32_t, fa_number_int(number))
     case FA_DT_UINT8:
         FILL(uint8_t, fa_number_int(number))
+    case FA_DT_BFLOAT16:
+        FILL(uint16_t, fa_bfloat16_from_float((float)number))
+    case FA_DT_FLOAT16:
+        FILL(uint16_t, fa_float16_from_float((float)number))
     default:
         FILL(bool, number != 0)
     }
@@ -38,6 +44,7 @@ static void reference(const fa_kernel_args *args)
 
 const fa_op_def fa_op_full = {
     .name = "full",
+    .moves = true,
     .layout = FA_LAYOUT_PLAIN,
     .infer = infer,
     .reference = reference,

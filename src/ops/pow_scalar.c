@@ -1,5 +1,6 @@
 /* pow_scalar: y = a^s, s = floats[0]. Gradient: g * (s * a^(s-1)), 0 for s = 0. Integers stay integers for whole s. */
 #include "ops/elementwise.h"
+#include "ops/pow.h"
 
 #include <math.h>
 
@@ -24,17 +25,6 @@ static void gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
     grad_in[0] = fa_record2(FA_OP_mul, grad, fa_record_scalar(FA_OP_mul_scalar, lower, exponent));
 }
 
-static uint64_t power(uint64_t base, uint64_t exponent)
-{
-    uint64_t result = 1;
-    for (; exponent > 0; exponent >>= 1) {
-        if (exponent & 1)
-            result *= base;
-        base *= base;
-    }
-    return result;
-}
-
 /* Small exponents are products and roots, as in PyTorch; the general function differs in the last bit. */
 #define POWER(T, SQRT, POW)                                                                                            \
     {                                                                                                                  \
@@ -57,7 +47,7 @@ static uint64_t power(uint64_t base, uint64_t exponent)
             FA_UNARY_LOOP(T, T, T, POW(x, (T)s))                                                                       \
     }
 
-#define WHOLE_POWER(T) FA_UNARY_LOOP(T, uint64_t, T, power(x, (uint64_t)fa_number_int(args->floats[0])))
+#define WHOLE_POWER(T) FA_UNARY_LOOP(T, uint64_t, T, fa_whole_power(x, fa_number_int(args->floats[0])))
 
 static void reference(const fa_kernel_args *args)
 {
@@ -84,7 +74,7 @@ const fa_op_def fa_op_pow_scalar = {
     .reference = reference,
 };
 
-fa_tensor *fa_pow_at(fa_tensor *a, double exponent, fa_where where)
+fa_tensor *fa_pow_number_at(fa_tensor *a, double exponent, fa_where where)
 {
     fa_begin(where);
     fa_node *x = fa_use(a, "pow", "a");

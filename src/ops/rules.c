@@ -46,7 +46,7 @@ bool fa_infer_broadcast(fa_node *node)
 /* bool 0, integers 1, floats 2 */
 static int kind_of(int dtype)
 {
-    return dtype == FA_DT_BOOL ? 0 : dtype <= FA_DT_FLOAT64 ? 2 : 1;
+    return dtype == FA_DT_BOOL ? 0 : dtype <= FA_DT_FLOAT64 || fa_is_storage_only(dtype) ? 2 : 1;
 }
 
 static int wider(int a, int b)
@@ -101,6 +101,11 @@ fa_node *fa_record_binary(fa_op op, fa_node *a, fa_node *b)
 
 fa_node *fa_record_cast(fa_node *a, int dtype)
 {
+    return a && fa_is_storage_only(a->meta.dtype) ? a : fa_record_convert(a, dtype);
+}
+
+fa_node *fa_record_convert(fa_node *a, int dtype)
+{
     if (!a || a->meta.dtype == dtype)
         return a;
     return fa_record(FA_OP_cast, 1, (fa_node *[]){a}, &(int64_t){dtype}, sizeof(int64_t), NULL, 0);
@@ -147,6 +152,12 @@ fa_node *fa_record_full(const fa_meta *meta, double value)
     return fa_record(FA_OP_full, 0, NULL, ints, sizeof ints, &value, 1);
 }
 
+fa_node *fa_record_number(int dtype, double value)
+{
+    const fa_meta single = fa_meta_of(dtype, 0, NULL);
+    return fa_record_full(&single, value);
+}
+
 fa_node *fa_record_sum(fa_node *a, int64_t mask, bool keepdim)
 {
     fa_dims_ints ints = {.mask = mask, .keepdim = keepdim};
@@ -164,8 +175,11 @@ fa_tensor *fa_finish_inplace(fa_tensor *handle, const fa_node *before, fa_node *
     if (!before || !value)
         return NULL;
     if (!fa_same_shape(&before->meta, &value->meta)) {
-        fa_refuse(FA_SHAPE_ERROR, what, "got a result of shape %s, needs %s, the shape of the tensor that is changed",
-                  fa_shape_text(&value->meta), fa_shape_text(&before->meta));
+        fa_refuse(
+            FA_SHAPE_ERROR, what,
+            "got a result of shape %s, needs %s, the shape of the tensor that is changed. Hint: make a new tensor "
+            "instead of working in place",
+            fa_shape_text(&value->meta), fa_shape_text(&before->meta));
         return NULL;
     }
     if (kind_of(value->meta.dtype) > kind_of(before->meta.dtype)) {

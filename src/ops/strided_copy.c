@@ -22,6 +22,8 @@ void fa_strided_copy(void *out, const void *in, const fa_meta *meta, const int64
             GATHER(uint64_t)
         case 4:
             GATHER(uint32_t)
+        case 2:
+            GATHER(uint16_t)
         default:
             GATHER(uint8_t)
         }

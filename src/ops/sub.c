@@ -23,13 +23,25 @@ const fa_op_def fa_op_sub = {
     .reference = reference,
 };
 
+static fa_node *record(fa_node *x, fa_node *y, const char *what)
+{
+    if (x && y && (x->meta.dtype == FA_DT_BOOL || y->meta.dtype == FA_DT_BOOL)) {
+        fa_refuse(FA_DTYPE_ERROR, what, "got bool, needs numbers. Hint: fa_to_dtype(x, FA_INT64)");
+        return NULL;
+    }
+    return fa_record_binary(FA_OP_sub, x, y);
+}
+
 fa_tensor *fa_sub_at(fa_tensor *a, fa_tensor *b, fa_where where)
 {
     fa_begin(where);
     fa_node *x = fa_use(a, "sub", "a"), *y = fa_use(b, "sub", "b");
-    if (x && y && (x->meta.dtype == FA_DT_BOOL || y->meta.dtype == FA_DT_BOOL)) {
-        fa_refuse(FA_DTYPE_ERROR, "sub", "got bool, needs numbers. Hint: fa_to_dtype(x, FA_INT64)");
-        return NULL;
-    }
-    return fa_handle(fa_record_binary(FA_OP_sub, x, y));
+    return fa_handle(record(x, y, "sub"));
+}
+
+fa_tensor *fa_sub_inplace_at(fa_tensor *a, fa_tensor *b, fa_where where)
+{
+    fa_begin(where);
+    fa_node *x = fa_use(a, "sub_", "a"), *y = fa_use(b, "sub_", "b");
+    return fa_finish_inplace(a, x, record(x, y, "sub_"), "sub_");
 }

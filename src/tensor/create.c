@@ -1,10 +1,12 @@
 /* Tensors made from nothing, from numbers, from the generator or from the caller's memory. Values are written at once:
  * a draw advances the generator where the program stands. */
-#include "tensor/thread.h"
+#include "tensor/create.h"
+
+#include "base/half.h"
 
 #include <string.h>
 
-static fa_leaf *new_leaf(fa_shape shape, fa_dtype dtype, bool requires_grad, const char *what)
+fa_leaf *fa_create_leaf(fa_shape shape, fa_dtype dtype, bool requires_grad, const char *what)
 {
     fa_meta meta;
     if (!fa_meta_from_shape(&meta, dtype, &shape, what))
@@ -22,8 +24,7 @@ static fa_leaf *new_leaf(fa_shape shape, fa_dtype dtype, bool requires_grad, con
     return leaf;
 }
 
-/* A handle in the current scope for a leaf whose reference is handed over. */
-static fa_tensor *leaf_to_handle(fa_leaf *leaf)
+fa_tensor *fa_create_handle(fa_leaf *leaf)
 {
     if (leaf == NULL)
         return NULL;
@@ -33,16 +34,13 @@ static fa_tensor *leaf_to_handle(fa_leaf *leaf)
     return handle;
 }
 
-/* values[i % period] into every element, converted. */
-static void store_numbers(fa_leaf *leaf, const double *values, int64_t period)
+void fa_store_numbers(void *data, int dtype, int64_t n, const double *values, int64_t period)
 {
-    int64_t n = fa_meta_numel(&leaf->meta);
-    void *data = leaf->buffer->data;
 #define STORE(T, convert)                                                                                              \
     for (int64_t i = 0; i < n; i++)                                                                                    \
         ((T *)data)[i] = (T)(convert);                                                                                 \
     break
-    switch (leaf->meta.dtype) {
+    switch (dtype) {
     case FA_DT_FLOAT32:
         STORE(float, values[i % period]);
     case FA_DT_FLOAT64:
@@ -55,6 +53,10 @@ static void store_numbers(fa_leaf *leaf, const double *values, int64_t period)
         STORE(uint8_t, (int64_t)values[i % period]);
     case FA_DT_BOOL:
         STORE(uint8_t, values[i % period] != 0);
+    case FA_DT_BFLOAT16:
+        STORE(uint16_t, fa_bfloat16_from_float((float)values[i % period]));
+    case FA_DT_FLOAT16:
+        STORE(uint16_t, fa_float16_from_float((float)values[i % period]));
     default:
         break;
     }
@@ -64,12 +66,17 @@ static void store_numbers(fa_leaf *leaf, const double *values, int64_t period)
 static fa_tensor *filled(fa_shape shape, double value, const fa_new_args *args, const char *what)
 {
     fa_begin(args->where_);
-    fa_leaf *leaf = new_leaf(shape, args->dtype, args->requires_grad, what);
+    fa_leaf *leaf = fa_create_leaf(shape, args->dtype, args->requires_grad, what);
     if (leaf != NULL)
-        store_numbers(leaf, &value, 1);
-    return leaf_to_handle(leaf);
+        fa_store_numbers(leaf->buffer->data, leaf->meta.dtype, fa_meta_numel(&leaf->meta), &value, 1);
+    return fa_create_handle(leaf);
 }
 
+fa_tensor *fa_empty_at(fa_shape shape, const fa_new_args *args)
+{
+    fa_begin(args->where_);
+    return fa_create_handle(fa_create_leaf(shape, args->dtype, args->requires_grad, "empty"));
+}
 fa_tensor *fa_full_at(fa_shape shape, double value, const fa_new_args *args)
 {
     return filled(shape, value, args, "full");
@@ -92,10 +99,12 @@ static fa_tensor *drawn(fa_shape shape, const fa_new_args *args, draw_kind kind,
 {
     fa_begin(args->where_);
     if (args->dtype != FA_FLOAT32 && args->dtype != FA_FLOAT64) {
-        fa_refuse(FA_DTYPE_ERROR, what, "got dtype %s, needs float32 or float64.", fa_dtype_name((int)args->dtype));
+        fa_refuse(FA_DTYPE_ERROR, what,
+                  "got dtype %s, needs float32 or float64. Hint: .dtype = FA_FLOAT32, or fa_randint for integers.",
+                  fa_dtype_name((int)args->dtype));
         return NULL;
     }
-    fa_leaf *leaf = new_leaf(shape, args->dtype, args->requires_grad, what);
+    fa_leaf *leaf = fa_create_leaf(shape, args->dtype, args->requires_grad, what);
     if (leaf == NULL)
         return NULL;
     int64_t n = fa_meta_numel(&leaf->meta);
@@ -110,7 +119,7 @@ static fa_tensor *drawn(fa_shape shape, const fa_new_args *args, draw_kind kind,
     else
         fa_mt_normal_f64(mt, leaf->buffer->data, n, 0, 1);
     fa_generator_unlock(generator);
-    return leaf_to_handle(leaf);
+    return fa_create_handle(leaf);
 }
 
 fa_tensor *fa_rand_at(fa_shape shape, const fa_new_args *args)
@@ -137,25 +146,25 @@ fa_tensor *fa_randint_at(int64_t low, int64_t high, fa_shape shape, const fa_new
                   fa_dtype_name((int)args->dtype));
         return NULL;
     }
-    fa_leaf *leaf = new_leaf(shape, FA_INT64, args->requires_grad, "randint");
+    fa_leaf *leaf = fa_create_leaf(shape, FA_INT64, args->requires_grad, "randint");
     if (leaf == NULL)
         return NULL;
     fa_generator *generator = fa_generator_or_default(args->generator);
     fa_mt_randint(fa_generator_lock(generator), leaf->buffer->data, fa_meta_numel(&leaf->meta), low, high);
     fa_generator_unlock(generator);
-    return leaf_to_handle(leaf);
+    return fa_create_handle(leaf);
 }
 
 fa_tensor *fa_randperm_at(int64_t n, fa_generator *generator, fa_where where)
 {
     fa_begin(where);
-    fa_leaf *leaf = new_leaf(FA_SHAPE(n), FA_INT64, false, "randperm");
+    fa_leaf *leaf = fa_create_leaf(FA_SHAPE(n), FA_INT64, false, "randperm");
     if (leaf == NULL)
         return NULL;
     generator = fa_generator_or_default(generator);
     fa_mt_randperm(fa_generator_lock(generator), leaf->buffer->data, n);
     fa_generator_unlock(generator);
-    return leaf_to_handle(leaf);
+    return fa_create_handle(leaf);
 }
 
 /* ---- From numbers and memory ---------------------------------------------------------------------------------------
@@ -164,7 +173,7 @@ fa_tensor *fa_randperm_at(int64_t n, fa_generator *generator, fa_where where)
 fa_tensor *fa_tensor_of_at(fa_shape shape, fa_dtype dtype, int64_t count, const double *values, fa_where where)
 {
     fa_begin(where);
-    fa_leaf *leaf = new_leaf(shape, dtype, false, "tensor");
+    fa_leaf *leaf = fa_create_leaf(shape, dtype, false, "tensor");
     if (leaf == NULL)
         return NULL;
     if (fa_meta_numel(&leaf->meta) != count) {
@@ -174,8 +183,8 @@ fa_tensor *fa_tensor_of_at(fa_shape shape, fa_dtype dtype, int64_t count, const 
         return NULL;
     }
     if (count > 0)
-        store_numbers(leaf, values, count);
-    return leaf_to_handle(leaf);
+        fa_store_numbers(leaf->buffer->data, leaf->meta.dtype, count, values, count);
+    return fa_create_handle(leaf);
 }
 
 static bool has_memory(const void *data, const fa_meta *meta, const char *what)
@@ -194,7 +203,7 @@ fa_tensor *fa_from_memory_at(const void *data, fa_dtype dtype, fa_shape shape, f
     fa_leaf *leaf = fa_leaf_new(&meta);
     if (leaf != NULL && leaf->buffer->bytes > 0)
         memcpy(leaf->buffer->data, data, leaf->buffer->bytes);
-    return leaf_to_handle(leaf);
+    return fa_create_handle(leaf);
 }
 
 fa_tensor *fa_borrow_at(const void *data, fa_dtype dtype, fa_shape shape, fa_where where)
@@ -216,5 +225,5 @@ fa_tensor *fa_borrow_at(const void *data, fa_dtype dtype, fa_shape shape, fa_whe
         fa_fail_memory(where, sizeof *buffer);
         return NULL;
     }
-    return leaf_to_handle(fa_leaf_of_buffer(&meta, buffer));
+    return fa_create_handle(fa_leaf_of_buffer(&meta, buffer));
 }

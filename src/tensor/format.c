@@ -9,6 +9,8 @@
  */
 #include "tensor/format.h"
 
+#include "base/half.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -61,12 +63,21 @@ static void put_repeated(writer *w, char c, int64_t count)
 
 static bool is_floating(const formatter *f)
 {
-    return f->meta->dtype == FA_DT_FLOAT32 || f->meta->dtype == FA_DT_FLOAT64;
+    return f->meta->dtype == FA_DT_FLOAT32 || f->meta->dtype == FA_DT_FLOAT64 || fa_is_storage_only(f->meta->dtype);
 }
 
 static double float_at(const formatter *f, int64_t i)
 {
-    return f->meta->dtype == FA_DT_FLOAT32 ? (double)((const float *)f->data)[i] : ((const double *)f->data)[i];
+    switch (f->meta->dtype) {
+    case FA_DT_FLOAT32:
+        return (double)((const float *)f->data)[i];
+    case FA_DT_BFLOAT16:
+        return (double)fa_bfloat16_to_float(((const uint16_t *)f->data)[i]);
+    case FA_DT_FLOAT16:
+        return (double)fa_float16_to_float(((const uint16_t *)f->data)[i]);
+    default:
+        return ((const double *)f->data)[i];
+    }
 }
 
 static int64_t integer_at(const formatter *f, int64_t i)
@@ -274,9 +285,9 @@ static void put_size(writer *w, int64_t *last, const fa_meta *meta)
 
 static void put_suffixes(writer *w, const fa_meta *meta, bool empty, const fa_format_suffix *suffix)
 {
-    static const char *const dtype_suffix[FA_DT_COUNT] = {"dtype=torch.float32", "dtype=torch.float64",
-                                                          "dtype=torch.int64",   "dtype=torch.int32",
-                                                          "dtype=torch.uint8",   "dtype=torch.bool"};
+    static const char *const dtype_suffix[FA_DT_COUNT] = {
+        "dtype=torch.float32", "dtype=torch.float64", "dtype=torch.int64",    "dtype=torch.int32",
+        "dtype=torch.uint8",   "dtype=torch.bool",    "dtype=torch.bfloat16", "dtype=torch.float16"};
     int dtype = meta->dtype;
     int64_t last = w->at - w->line_start + 2;
     if (empty && meta->ndim != 1)

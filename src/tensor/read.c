@@ -1,4 +1,5 @@
 /* Reading and writing values from the user's side. */
+#include "base/half.h"
 #include "tensor/format.h"
 #include "tensor/thread.h"
 
@@ -143,6 +144,10 @@ double fa_item_at(fa_tensor *tensor, fa_where where)
         return (double)*(const int64_t *)data;
     case FA_DT_INT32:
         return *(const int32_t *)data;
+    case FA_DT_BFLOAT16:
+        return (double)fa_bfloat16_to_float(*(const uint16_t *)data);
+    case FA_DT_FLOAT16:
+        return (double)fa_float16_to_float(*(const uint16_t *)data);
     default:
         return *(const uint8_t *)data;
     }
