@@ -87,6 +87,16 @@ const fa_op_def fa_op_amin = {
     .flops = fa_flops_input,
 };
 
+/* The gradient is g times a share of 1 for each element, which does not move with x. */
+static void grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    if (!fa_wants_grad(node, 0))
+        return;
+    fa_node *in[3] = {fa_record_full(&node->in[0]->meta, 1), node->in[1], node->in[2]};
+    fa_node *share = in[0] ? fa_record(FA_OP_amax_grad, 3, in, node->ints, 4 * sizeof(int64_t), NULL, 0) : NULL;
+    grad_in[0] = fa_record_total(node->in[2], fa_record2(FA_OP_mul, grad, share));
+}
+
 static bool grad_infer(fa_node *node)
 {
     node->meta = node->in[1]->meta;
@@ -119,6 +129,8 @@ static void grad_reference(const fa_kernel_args *args)
 /* inputs: g, x, y */
 const fa_op_def fa_op_amax_grad = {
     .name = "amax_grad",
+    .grad_name = "AmaxBackward0",
+    .gradient = grad_gradient,
     .layout = FA_LAYOUT_PLAIN,
     .infer = grad_infer,
     .reference = grad_reference,

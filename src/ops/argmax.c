@@ -92,6 +92,10 @@ static fa_node *record(fa_op op, const fa_arg_args *args)
     fa_node *x = fa_use(args->x, what, "x");
     if (!x)
         return NULL;
+    if (x->meta.dtype == FA_DT_BOOL) {
+        fa_refuse(FA_DTYPE_ERROR, what, "got bool, needs numbers. Hint: fa_to_dtype(x, FA_UINT8)");
+        return NULL;
+    }
     if (args->dim != FA_ALL_DIMS) {
         const int at = fa_wrap_dim(args->dim, x->meta.ndim, what);
         return at < 0 ? NULL : fa_record_along(op, x, at, args->keepdim);

@@ -91,10 +91,10 @@ static fa_node *join(fa_node **list, int64_t n, int64_t dim, bool stack)
 }
 
 /* The nodes of a list of handles in new memory; NULL after an error. */
-static fa_node **use_all(fa_list list, const char *what)
+static fa_node **use_all(fa_tensor_list list, const char *what)
 {
     if (list.count < 1 || !list.tensor) {
-        fa_refuse(FA_VALUE_ERROR, what, "got a list of %lld tensors, needs 1 or more. Hint: FA_LIST(a, b)",
+        fa_refuse(FA_VALUE_ERROR, what, "got a list of %lld tensors, needs 1 or more. Hint: FA_TENSORS(a, b)",
                   (long long)list.count);
         return NULL;
     }
@@ -164,7 +164,7 @@ static fa_node *cat_nodes(fa_node **nodes, int64_t n, int dim)
     return at >= 0 && check_sizes(nodes, n, &nodes[first]->meta, at) ? join(nodes, n, at, false) : NULL;
 }
 
-fa_tensor *fa_cat_at(fa_list list, int dim, fa_where where)
+fa_tensor *fa_cat_at(fa_tensor_list list, int dim, fa_where where)
 {
     fa_begin(where);
     fa_node **nodes = use_all(list, "cat");
@@ -204,7 +204,7 @@ static fa_node *stack_nodes(fa_node **nodes, int64_t n, int dim)
     return join(nodes, n, at, true);
 }
 
-fa_tensor *fa_stack_at(fa_list list, int dim, fa_where where)
+fa_tensor *fa_stack_at(fa_tensor_list list, int dim, fa_where where)
 {
     fa_begin(where);
     fa_node **nodes = use_all(list, "stack");

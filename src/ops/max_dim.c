@@ -2,7 +2,7 @@
  * to the index that argmax or argmin (ints[2] = 1) gives, the first of equal ones. Of all elements, max and min are
  * amax and amin, which share it. */
 #include "ops/along.h"
-#include "ops/kernel_types.h"
+#include "ops/take.h"
 
 #include <string.h>
 
@@ -60,6 +60,18 @@ const fa_op_def fa_op_min_dim = {
     .flops = fa_flops_input,
 };
 
+/* What reached the places to which g went. */
+static void grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    const int dim = (int)node->ints[0];
+    const fa_op op = node->ints[2] ? FA_OP_argmin : FA_OP_argmax;
+    if (fa_wants_grad(node, 0)) {
+        fa_node *index = fa_record_along(op, node->in[1], dim, true);
+        fa_node *picked = fa_record_take_along(grad, dim, index, FA_TAKE_SORT);
+        grad_in[0] = fa_record_reshape_as(picked, &node->in[0]->meta);
+    }
+}
+
 static bool grad_infer(fa_node *node)
 {
     node->meta = node->in[1]->meta;
@@ -93,6 +105,8 @@ static void grad_reference(const fa_kernel_args *args)
 
 const fa_op_def fa_op_max_dim_grad = {
     .name = "max_dim_grad",
+    .grad_name = "ValueSelectingReductionBackward0",
+    .gradient = grad_gradient,
     .layout = FA_LAYOUT_PLAIN,
     .infer = grad_infer,
     .reference = grad_reference,

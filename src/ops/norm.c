@@ -62,6 +62,36 @@ const fa_op_def fa_op_norm = {
     .flops = fa_flops_input,
 };
 
+/* dx is g * f(x) * y^(1-p), f(x) = sign(x) * |x|^(p-1). For an incoming h:
+ *
+ *     dg = total of h * dx/g,   d2x = h * g * (p-1) * |x|^(p-2) * y^(1-p),   dy = (1-p) * (total of h * dx) / y
+ *
+ * The last two are 0 for p = 0, 1 and infinity. */
+static void grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    fa_node *g = node->in[0], *x = node->in[1], *y = node->in[2];
+    const double p = node->floats[0];
+    const bool flat = isinf(p) || p == 0 || p == 1;
+    if (fa_wants_grad(node, 0)) {
+        fa_node *in[3] = {fa_record_full(&g->meta, 1), x, y};
+        fa_node *unit =
+            in[0] ? fa_record(FA_OP_norm_grad, 3, in, node->ints, sizeof(fa_dims_ints), node->floats, 1) : NULL;
+        grad_in[0] = fa_record_total(y, fa_record2(FA_OP_mul, grad, unit));
+    }
+    if (!flat && fa_wants_grad(node, 1)) {
+        fa_node *scale = fa_record2(FA_OP_mul, g, fa_record_scalar(FA_OP_pow_scalar, y, 1 - p));
+        fa_node *bend =
+            fa_record2(FA_OP_mul, grad, fa_record_spread(y, fa_record_scalar(FA_OP_mul_scalar, scale, p - 1)));
+        if (p != 2)
+            bend = fa_record2(FA_OP_mul, bend, fa_record_scalar(FA_OP_pow_scalar, fa_record1(FA_OP_abs, x), p - 2));
+        grad_in[1] = bend;
+    }
+    if (!flat && fa_wants_grad(node, 2)) {
+        fa_node *total = fa_record_total(y, fa_record2(FA_OP_mul, grad, node));
+        grad_in[2] = fa_record_scalar(FA_OP_mul_scalar, fa_record2(FA_OP_div, total, y), 1 - p);
+    }
+}
+
 static bool grad_infer(fa_node *node)
 {
     node->meta = node->in[1]->meta;
@@ -122,6 +152,8 @@ static void grad_reference(const fa_kernel_args *args)
 /* inputs: g, x, y */
 const fa_op_def fa_op_norm_grad = {
     .name = "norm_grad",
+    .grad_name = "LinalgVectorNormBackward0",
+    .gradient = grad_gradient,
     .layout = FA_LAYOUT_PLAIN,
     .infer = grad_infer,
     .reference = grad_reference,

@@ -133,6 +133,11 @@ fa_node *fa_record_spread(const fa_node *node, fa_node *grad)
     return fa_record_expand_as(grad, &node->in[0]->meta);
 }
 
+fa_node *fa_record_total(const fa_node *node, fa_node *a)
+{
+    return fa_record_reshape_as(fa_record_sum(a, node->ints[0], false), &node->meta);
+}
+
 #define SUM_LOOP(T, SUM, R, RESULT)                                                                                    \
     {                                                                                                                  \
         const T *in = args->in[0];                                                                                     \

@@ -34,6 +34,8 @@ bool fa_reduce_mask(const fa_node *x, const fa_shape *dims, int64_t *mask, const
 fa_node *fa_record_reduced(fa_op op, fa_node *x, const fa_shape *dims, bool keepdim, int64_t more, double number);
 /* The gradient of a sum: spread over the input's shape. */
 fa_node *fa_record_spread(const fa_node *node, fa_node *grad);
+/* The other way: `a`, of the shape of the input of the reduction `node`, summed up to the shape of its result. */
+fa_node *fa_record_total(const fa_node *node, fa_node *a);
 /* out = sum of the input over the dimensions in mask, divided by divisor; double inside, whole numbers as int64. */
 void fa_reduce_sum(const fa_kernel_args *args, int64_t mask, double divisor);
 

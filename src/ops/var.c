@@ -69,6 +69,33 @@ const fa_op_def fa_op_std = {
     .flops = fa_flops_input,
 };
 
+/* dx is s * g * (x - mean), s = 2 / (n - c), or for std 1 / ((n - c) * y), where y moves too. For an incoming h:
+ *
+ *     dg = total of h * dx/g,   d2x = s * g * (h - mean of h),   dy = -(total of h * dx) / y */
+static void grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    fa_node *g = node->in[0], *x = node->in[1], *y = node->in[2];
+    const size_t bytes = 4 * sizeof(int64_t);
+    const bool root = node->ints[3] != 0;
+    const double freedom = (double)fa_reduce_of(&x->meta, node->ints[0]).count - node->floats[0];
+    if (fa_wants_grad(node, 0)) {
+        fa_node *in[3] = {fa_record_full(&g->meta, 1), x, y};
+        fa_node *unit = in[0] ? fa_record(FA_OP_var_grad, 3, in, node->ints, bytes, node->floats, 1) : NULL;
+        grad_in[0] = fa_record_total(y, fa_record2(FA_OP_mul, grad, unit));
+    }
+    if (fa_wants_grad(node, 1)) {
+        const int64_t ints[4] = {node->ints[0], node->ints[1], 1};
+        fa_node *mean = fa_record(FA_OP_mean, 1, &grad, ints, sizeof ints, NULL, 0);
+        fa_node *scale =
+            fa_record_scalar(FA_OP_mul_scalar, root ? fa_record2(FA_OP_div, g, y) : g, (root ? 1 : 2) / freedom);
+        grad_in[1] =
+            fa_record2(FA_OP_mul, fa_record_spread(y, scale), fa_record2(FA_OP_sub, grad, fa_record_spread(y, mean)));
+    }
+    if (root && fa_wants_grad(node, 2))
+        grad_in[2] =
+            fa_record1(FA_OP_neg, fa_record2(FA_OP_div, fa_record_total(y, fa_record2(FA_OP_mul, grad, node)), y));
+}
+
 static bool grad_infer(fa_node *node)
 {
     node->meta = node->in[1]->meta;
@@ -104,6 +131,8 @@ static void grad_reference(const fa_kernel_args *args)
 /* inputs: g, x, y */
 const fa_op_def fa_op_var_grad = {
     .name = "var_grad",
+    .grad_name = "VarBackward0",
+    .gradient = grad_gradient,
     .layout = FA_LAYOUT_PLAIN,
     .infer = grad_infer,
     .reference = grad_reference,

@@ -1,9 +1,9 @@
-"""Makes errors.json: mistakes that both PyTorch and this library must refuse.
+"""Makes errors.json and errors_TOPIC.json: mistakes that both PyTorch and this library must refuse.
 
     python make_errors.py            # needs torch and torchvision; writes beside this file
 
 Each line is a name and a call in PyTorch's words; the script runs the call and insists that it raises. The messages are
-not kept: ours are our own. tests/ops/test_errors.c has the same mistakes in C, each with its mended program.
+not kept: ours are our own. tests/ops/test_STEM.c has the same mistakes in C, each with its mended program.
 """
 import json
 import pathlib
@@ -107,6 +107,129 @@ MISTAKES = [
 ]
 
 
+ELEMENTWISE = [
+    ("sub: bool", "torch.tensor([True]) - torch.tensor([1])"),
+    ("rsub: bool", "1 - torch.tensor([True])"),
+    ("neg: bool", "-torch.tensor([True])"),
+    ("abs: bool", "torch.tensor([True]).abs()"),
+    ("round: bool", "torch.tensor([True]).round()"),
+    ("floor: bool", "torch.tensor([True]).floor()"),
+    ("pow: bool", "torch.tensor([True]) ** torch.tensor([True])"),
+    ("pow: integer to a negative number", "L(2) ** -1"),
+    ("remainder: bool", "torch.tensor([True]) % torch.tensor([True])"),
+    ("remainder: integer by 0", "L(1, 2) % L(1, 0)"),
+    ("floor_divide: integer by 0", "L(1, 2) // 0"),
+    ("floor_divide: int32 by 0", "torch.tensor([1, 2], dtype=torch.int32) // torch.tensor([0, 1], dtype=torch.int32)"),
+    ("maximum: shapes", "torch.maximum(R(2, 3), R(2))"),
+    ("lt: shapes", "R(2, 3) < R(2)"),
+    ("logical_and: shapes", "torch.logical_and(R(2, 3), R(2))"),
+    ("where: integer condition", "torch.where(L(1, 0), R(2), R(2))"),
+    ("where: shapes", "torch.where(R(2) > 0, R(3), R(3))"),
+    ("masked_fill: integer mask", "R(2).masked_fill(L(1, 0), 0)"),
+    ("masked_fill: shapes", "R(2).masked_fill(R(3) > 0, 0)"),
+    ("masked_fill_: the mask is wider", "R(2).masked_fill_(R(3, 2) > 0, 0)"),
+    ("clamp: no bound", "R(2).clamp()"),
+    ("clamp: a bound beyond the type", "torch.tensor([1], dtype=torch.uint8).clamp(min=300)"),
+    ("clamp_: fraction into integers", "L(1, 2).clamp_(0.5)"),
+    ("any: dim out of range", "R(2).any(1)"),
+    ("all: dim given twice", "R(2, 2).all((0, -2))"),
+    ("div_: integers", "L(1, 2).div_(2)"),
+    ("add_: fraction into integers", "L(1, 2).add_(0.5)"),
+    ("sub_: bool", "L(1).sub_(torch.tensor([True]))"),
+    ("copy_: shapes", "R(2).copy_(R(3))"),
+    ("fill_: a leaf with a gradient", "leaf().fill_(1)"),
+    ("uniform_: a leaf with a gradient", "leaf().uniform_()"),
+    ("uniform_: integers", "L(1, 2).uniform_()"),
+    ("uniform_: from above to", "R(2).uniform_(2, 1)"),
+    ("uniform_: range beyond float32", "R(2).uniform_(-3e38, 3e38)"),
+    ("normal_: negative std", "R(2).normal_(0, -1)"),
+    ("normal_: integers", "L(1, 2).normal_()"),
+    ("bernoulli_: p above 1", "R(2).bernoulli_(1.5)"),
+    ("bernoulli: probability above 1", "torch.bernoulli(torch.tensor([0.5, 1.5]))"),
+    ("bernoulli: integers", "torch.bernoulli(L(1))"),
+    ("arange: step 0", "torch.arange(1, 5, 0)"),
+    ("arange: wrong way", "torch.arange(5, 1)"),
+    ("arange: infinite", "torch.arange(0, float('inf'))"),
+    ("arange: bool", "torch.arange(0, 2, dtype=torch.bool)"),
+    ("linspace: negative steps", "torch.linspace(0, 1, -1)"),
+    ("eye: negative size", "torch.eye(-1)"),
+    ("rand_like: integers", "torch.rand_like(L(1))"),
+    ("zeros_like: integers with a gradient", "torch.zeros_like(L(1), requires_grad=True)"),
+]
+
+TENSORS = [
+    ("var: integers", "L(1, 2).var()"),
+    ("std: integers", "L(1, 2).std()"),
+    ("var: dim out of range", "R(2).var(1)"),
+    ("norm: integers", "L(1, 2).norm()"),
+    ("norm: infinite of nothing", "R(0).norm(float('inf'))"),
+    ("prod: dim out of range", "R(2).prod(1)"),
+    ("amax: of nothing", "R(0, 3).amax(0)"),
+    ("amin: dim given twice", "R(2, 3).amin((0, 0))"),
+    ("max: of nothing", "R(0).max()"),
+    ("min: of nothing along a dimension", "R(2, 0).min(1)"),
+    ("max: dim out of range", "R(2).max(1)"),
+    ("argmax: all of nothing", "R(0).argmax()"),
+    ("argmin: bool", "torch.tensor([True]).argmin()"),
+    ("logsumexp: dim out of range", "R(2).logsumexp(1)"),
+    ("cumsum: dim out of range", "R(2).cumsum(-2)"),
+    ("topk: k too large", "R(3).topk(4)"),
+    ("topk: negative k", "R(3).topk(-1)"),
+    ("topk: bool", "torch.tensor([True, False]).topk(1)"),
+    ("sort: dim out of range", "R(2).sort(1)"),
+    ("argsort: dim out of range", "R(2).argsort(1)"),
+    ("cat: nothing to join", "torch.cat([])"),
+    ("cat: numbers of dimensions", "torch.cat([R(2), R(2, 2)])"),
+    ("cat: sizes", "torch.cat([R(2, 3), R(2, 2)])"),
+    ("cat: empty matrix of another width", "torch.cat([R(0, 3), R(2, 2)])"),
+    ("cat: single numbers", "torch.cat([R(()), R(())])"),
+    ("cat: dim out of range", "torch.cat([R(2), R(0)], 1)"),
+    ("stack: nothing to join", "torch.stack([])"),
+    ("stack: shapes", "torch.stack([R(2), R(3)])"),
+    ("stack: dim out of range", "torch.stack([R(2), R(2)], 2)"),
+    ("chunk: 0 chunks", "R(5).chunk(0)"),
+    ("chunk: a single number", "R(()).chunk(1)"),
+    ("split: size 0", "R(5).split(0)"),
+    ("split: negative size", "R(5).split(-1)"),
+    ("split: sizes do not add up", "R(5).split([2, 2])"),
+    ("split: a negative size among them", "R(5).split([6, -1])"),
+    ("unbind: a single number", "R(()).unbind()"),
+    ("narrow: beyond the end", "R(5).narrow(0, 4, 2)"),
+    ("narrow: before the start", "R(5).narrow(0, -6, 1)"),
+    ("narrow: negative length", "R(5).narrow(0, 0, -1)"),
+    ("t: three dimensions", "R(2, 3, 4).t()"),
+    ("movedim: out of range", "R(2, 3).movedim(0, 2)"),
+    ("flip: dim given twice", "R(2, 3).flip(0, 0)"),
+    ("flip: dim out of range", "R(2, 3).flip(2)"),
+    ("roll: numbers of shifts and dimensions", "R(2, 3).roll((1, 2), (0,))"),
+    ("roll: a single number along a dimension", "R(()).roll(1, 0)"),
+    ("repeat: too few numbers", "R(2, 3).repeat(2)"),
+    ("repeat: negative", "R(2, 3).repeat(2, -1)"),
+    ("gather: numbers of dimensions", "R(3, 2).gather(1, L(0, 1))"),
+    ("gather: index out of range", "R(3).gather(0, L(0, 3))"),
+    ("gather: negative index", "R(3).gather(0, L(0, -1))"),
+    ("gather: more columns than there are", "R(3, 2).gather(0, torch.zeros(4, 3, dtype=torch.int64))"),
+    ("gather: float indices", "R(3).gather(0, torch.zeros(2))"),
+    ("index_select: index out of range", "R(3).index_select(0, L(3))"),
+    ("index_select: negative index", "R(3).index_select(0, L(-1))"),
+    ("index_select: a matrix of indices", "R(3).index_select(0, L(0, 1).view(1, 2))"),
+    ("index_select: bool indices", "R(3).index_select(0, torch.tensor([True]))"),
+    ("take_rows: out of range", "R(3)[[0, 3]]"),
+    ("one_hot: class too large", "F.one_hot(L(0, 2), 2)"),
+    ("one_hot: negative class", "F.one_hot(L(-1, 2))"),
+    ("one_hot: int32", "F.one_hot(torch.tensor([0, 1], dtype=torch.int32), 2)"),
+    ("one_hot: count of nothing", "F.one_hot(torch.zeros(0, dtype=torch.int64))"),
+    ("pad: an odd count of numbers", "F.pad(R(1, 6), (1,))"),
+    ("pad: more dimensions than there are", "F.pad(R(6), (1, 1, 1, 1))"),
+    ("pad: more cut off than there is", "F.pad(R(1, 6), (-4, -4))"),
+    ("pad: reflect beyond the size", "F.pad(R(1, 6), (6, 0), 'reflect')"),
+    ("pad: circular beyond the size", "F.pad(R(1, 6), (7, 0), 'circular')"),
+    ("pad: reflect of all dimensions", "F.pad(R(6), (1, 1), 'reflect')"),
+    ("pad: replicate with a value", "F.pad(R(1, 6), (1, 1), 'replicate', 2.0)"),
+    ("pad: replicate of nothing", "F.pad(R(2, 1, 0), (1, 1), 'replicate')"),
+]
+
+
 class Uneven(Dataset):
     def __len__(self):
         return 2
@@ -127,14 +250,15 @@ NAMES = {"torch": torch, "torchvision": torchvision, "nn": nn, "F": F, "optim": 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    for name, call in MISTAKES:
-        try:
-            exec(call, dict(NAMES))
-        except Exception:
-            continue
-        raise SystemExit(f"PyTorch accepts: {name}: {call}")
-    assert len({n for n, _ in MISTAKES}) == len(MISTAKES)
-    text = ",\n".join("  " + json.dumps({"name": n, "call": c}) for n, c in MISTAKES)
-    path = pathlib.Path(__file__).resolve().parent / "errors.json"
-    path.write_text('{"torch": "' + torch.__version__.split("+")[0] + '", "mistakes": [\n' + text + "\n]}\n")
-    print(len(MISTAKES), "mistakes")
+    for stem, mistakes in {"errors": MISTAKES, "errors_elementwise": ELEMENTWISE, "errors_tensors": TENSORS}.items():
+        for name, call in mistakes:
+            try:
+                exec(call, dict(NAMES))
+            except Exception:
+                continue
+            raise SystemExit(f"PyTorch accepts: {name}: {call}")
+        assert len({n for n, _ in mistakes}) == len(mistakes)
+        text = ",\n".join("  " + json.dumps({"name": n, "call": c}) for n, c in mistakes)
+        path = pathlib.Path(__file__).resolve().parent / f"{stem}.json"
+        path.write_text('{"torch": "' + torch.__version__.split("+")[0] + '", "mistakes": [\n' + text + "\n]}\n")
+        print(stem, len(mistakes), "mistakes")

@@ -179,13 +179,13 @@ static void draw_topk(op_case *c, op_draw *d)
  */
 
 /* The case's inputs over and over, `count` of them. */
-static void build_list(const op_case *c, fa_tensor **in, op_outputs *out, fa_tensor *(*call)(fa_list, int, fa_where))
+static void build_list(const op_case *c, fa_tensor **in, op_outputs *out, fa_tensor *(*call)(fa_tensor_list, int, fa_where))
 {
     fa_tensor *list[80];
     const int count = INT("count", c->inputs);
     for (int i = 0; i < count; i++)
         list[i] = in[i % c->inputs];
-    op_give(out, "y", call((fa_list){count, list}, INT("dim", 0), FA_HERE));
+    op_give(out, "y", call((fa_tensor_list){.tensor = list, .count = count}, INT("dim", 0), FA_HERE));
 }
 
 static void build_cat(const op_case *c, fa_tensor **in, op_outputs *out)
