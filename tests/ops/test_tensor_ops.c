@@ -143,6 +143,101 @@ static void maxima_are_the_first_and_nan_wins(void **state)
     }
 }
 
+static void parts_are_views_and_need_room(void **state)
+{
+    (void)state;
+    fa_scope {
+        fa_tensor *x = counting(3, 4, FA_FLOAT32), *part[2] = {NULL}, *row[3] = {NULL}, *one[1] = {NULL};
+        assert_int_equal(fa_chunk(x, 2, 1, part), 2);
+        fa_zero_(part[1]);
+        assert_tensor(x, FA_SHAPE(3, 4), 0, 1, 0, 0, 4, 5, 0, 0, 8, 9, 0, 0);
+        assert_int_equal(fa_unbind(x, 0, row), 3);
+        fa_mul_(row[1], 10);
+        assert_tensor(x, FA_SHAPE(3, 4), 0, 1, 0, 0, 40, 50, 0, 0, 8, 9, 0, 0);
+        assert_tensor(part[0], FA_SHAPE(3, 2), 0, 1, 40, 50, 8, 9);
+        assert_int_equal(fa_split(x, 1, 0, one), 0);
+        assert_refused(one[0], "got room for 1 tensors, needs 3");
+        const int64_t sizes[] = {1, 2};
+        assert_int_equal(fa_split_sizes(x, sizes, 0, part), 2);
+        assert_tensor(fa_narrow(part[1], 0, -1, 1), FA_SHAPE(1, 4), 8, 9, 0, 0);
+        fa_fill_(fa_slice_step(fa_t(x), 0, 0, 4, 2), 7);
+        assert_tensor(x, FA_SHAPE(3, 4), 7, 1, 7, 0, 7, 50, 7, 0, 7, 9, 7, 0);
+    }
+}
+
+static void indices_may_be_computed_and_are_checked_when_they_are(void **state)
+{
+    (void)state;
+    fa_scope {
+        fa_tensor *x = counting(3, 4, FA_FLOAT32);
+        fa_set_requires_grad_at(x, true, FA_HERE);
+        fa_tensor *scores = fa_tensor_of(FA_SHAPE(3, 4), 0, 9, 1, 2, 9, 0, 1, 2, 0, 1, 2, 9), *best = NULL;
+        fa_max(scores, 1, &best, .keepdim = true);
+        fa_tensor *taken = fa_gather(x, 1, best);
+        assert_true(fa_backward(fa_sum(fa_mul(taken, taken))));
+        assert_tensor(fa_grad(x), FA_SHAPE(3, 4), 0, 2, 0, 0, 8, 0, 0, 0, 0, 0, 0, 22);
+        assert_tensor(fa_index_select(fa_detach(x), 0, fa_argsort(fa_tensor_of(FA_SHAPE(3), 5, 1, 3))), FA_SHAPE(3, 4),
+                      4, 5, 6, 7, 8, 9, 10, 11, 0, 1, 2, 3);
+        fa_tensor *beyond = fa_gather(x, 1, fa_add(best, 1));
+        assert_refused(fa_data(beyond), "got index 4 (element 2 of the indices), needs 0 to 3");
+        /* The gradient alone finds it too. */
+        fa_backward(fa_sum(fa_index_select(x, 0, fa_tensor_of_as(FA_INT64, FA_SHAPE(1), 3))));
+        fa_sync();
+        assert_refused(NULL, "got index 3 (element 0 of the indices), needs 0 to 2");
+    }
+}
+
+static void autograd_prints_the_names_of_torch(void **state)
+{
+    (void)state;
+    fa_scope {
+        fa_tensor *x = fa_set_requires_grad_at(counting(2, 2, FA_FLOAT32), true, FA_HERE), *part[2] = {NULL};
+        const struct {
+            fa_tensor *y;
+            const char *name;
+        } cases[] = {
+            {fa_var(x), "VarBackward0"},
+            {fa_std(x), "StdBackward0"},
+            {fa_norm(x), "LinalgVectorNormBackward0"},
+            {fa_prod(x), "ProdBackward0"},
+            {fa_prod(x, .dims = FA_SHAPE(0)), "ProdBackward1"},
+            {fa_amax(x), "AmaxBackward0"},
+            {fa_amin(x), "AminBackward0"},
+            {fa_max(x), "MaxBackward1"},
+            {fa_min(x), "MinBackward1"},
+            {fa_max(x, 0), "MaxBackward0"},
+            {fa_min(x, 0), "MinBackward0"},
+            {fa_logsumexp(x), "LogsumexpBackward0"},
+            {fa_cumsum(x, 0), "CumsumBackward0"},
+            {fa_sort(x), "SortBackward0"},
+            {fa_topk(x, 1), "TopkBackward0"},
+            {fa_cat(FA_TENSORS(x, x), 0), "CatBackward0"},
+            {fa_stack(FA_TENSORS(x, x), 0), "StackBackward0"},
+            {fa_flip(x, 0), "FlipBackward0"},
+            {fa_roll(x, 1, 0), "RollBackward0"},
+            {fa_repeat(x, 1, 2), "RepeatBackward0"},
+            {fa_gather(x, 0, fa_tensor_of_as(FA_INT64, FA_SHAPE(1, 1), 0)), "GatherBackward0"},
+            {fa_index_select(x, 0, fa_tensor_of_as(FA_INT64, FA_SHAPE(1), 0)), "IndexSelectBackward0"},
+            {fa_take_rows(x, 0), "IndexBackward0"},
+            {fa_narrow(x, 0, 0, 1), "SliceBackward0"},
+            {fa_squeeze_all(x), "SqueezeBackward0"},
+            {fa_t(x), "TBackward0"},
+            {fa_movedim(x, 0, 1), "PermuteBackward0"},
+            {fa_split(x, 1, 0, part) == 2 ? part[0] : NULL, "SplitBackward0"},
+            {fa_unbind(x, 0, part) == 2 ? part[0] : NULL, "UnbindBackward0"},
+            {fa_pad(x, FA_SHAPE(1, 1)), "ConstantPadNdBackward0"},
+            {fa_pad(x, FA_SHAPE(1, 1), .mode = FA_PAD_REFLECT), "ReflectionPad1DBackward0"},
+            {fa_pad(x, FA_SHAPE(1, 1), .mode = FA_PAD_REPLICATE), "ReplicationPad1DBackward0"},
+        };
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            char text[512], want[64];
+            assert_true(fa_tensor_format(cases[i].y, text, sizeof text) > 0);
+            snprintf(want, sizeof want, "grad_fn=<%s>", cases[i].name);
+            assert_contains(text, want);
+        }
+    }
+}
+
 static bool scaled_shape(fa_custom_call *call)
 {
     if (call->input_shape[0].ndim != 1 || call->inputs != 2) {
@@ -197,6 +292,9 @@ int main(void)
         cmocka_unit_test(writes_through_views_reach_the_base),
         cmocka_unit_test(results_have_the_type_that_torch_gives),
         cmocka_unit_test(maxima_are_the_first_and_nan_wins),
+        cmocka_unit_test(parts_are_views_and_need_room),
+        cmocka_unit_test(indices_may_be_computed_and_are_checked_when_they_are),
+        cmocka_unit_test(autograd_prints_the_names_of_torch),
         cmocka_unit_test(an_op_from_outside_has_values_and_gradients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
