@@ -1,5 +1,5 @@
 """Makes elementwise.json and elementwise.safetensors, in the form of layers.json (make_layers.py): elementwise ops,
-comparisons, logic, choices, any and all, arithmetic in place, and the types that are for storage.
+comparisons, logic, choices, any and all, arithmetic in place, draws, creation, and the types that are for storage.
 
     python make_elementwise.py       # needs torch and safetensors; writes beside this file
 """
@@ -35,6 +35,16 @@ def in_place(t, a):
     return calls[a["which"]]()
 
 
+def draw(t, a):
+    torch.manual_seed(a["seed"])
+    torch.rand(1)
+    x = t["x"].detach()
+    first, second = a.get("a", 0), a.get("b", 0)
+    calls = [lambda: x.uniform_(first, second), lambda: x.normal_(first, second), lambda: x.bernoulli_(first),
+             lambda: torch.bernoulli(1 - x), lambda: torch.rand_like(x), lambda: torch.randn_like(x)]
+    return {"y": calls[a["which"]](), "after": torch.rand(2)}
+
+
 def truth(name):
     def function(t, a):
         if "dims" not in a:
@@ -60,6 +70,11 @@ OPS.update({
     "number_where": one(lambda t, a: torch.where(t["mask"], a["number"], t["x"])),
     "masked_fill": one(lambda t, a: t["x"].masked_fill(t["mask"], a["number"])),
     "in_place": one(in_place),
+    "arange": one(lambda t, a: torch.arange(a["start"], a["end"], a["step"], dtype=DTYPE[a["dtype"]])),
+    "linspace": one(lambda t, a: torch.linspace(a["start"], a["end"], a["steps"], dtype=DTYPE[a["dtype"]])),
+    "eye": one(lambda t, a: torch.eye(a["rows"], a["columns"], dtype=DTYPE[a["dtype"]])),
+    "full_like": one(lambda t, a: torch.full_like(t["x"], a["number"], dtype=DTYPE[a["dtype"]])),
+    "draw": draw,
     "any": one(truth("any")),
     "all": one(truth("all")),
 })
@@ -208,11 +223,29 @@ def storage(g):
               note="from the one to the other")
 
 
+def creation(g):
+    for start, end, step, dtype in ((0, 5, 1, 2), (0, 5, 1, 0), (5, -3, -2, 2), (0.5, 3, 0.25, 0), (1, 2, 0.3, 1), (0, 1, 0.1, 0), (3, 3, 1, 2),
+                                    (0.5, 4, 1, 2), (0, 3, 0.5, 2), (0, 5, 2, 3), (250, 254, 1, 4), (-2.5, 1, 0.5, 3), (5, 0, -1.5, 1)):
+        g.add("arange", {}, dtypes=("as_is",), start=start, end=end, step=step, dtype=dtype)
+    for start, end, steps, dtype in ((0, 1, 5, 0), (0, 1, 1, 0), (0, 1, 0, 0), (-1.3, 2.9, 12, 1), (3, -3, 101, 0), (0, 10, 4, 2), (-3, 3, 5, 3), (0, 255, 7, 4),
+                                     (2, 2, 3, 0)):
+        g.add("linspace", {}, dtypes=("as_is",), start=start, end=end, steps=steps, dtype=dtype)
+    for rows, columns, dtype in ((3, 3, 0), (2, 4, 1), (4, 2, 2), (0, 3, 0), (2, 2, 5), (2, 3, 4), (2, 2, 6), (2, 2, 7)):
+        g.add("eye", {}, dtypes=("as_is",), rows=rows, columns=columns, dtype=dtype)
+    for dtype in range(8):
+        g.add("full_like", {"x": torch.zeros(2, 3)}, dtypes=("as_is",), dtype=dtype, number=2.6)
+    for shape in ((7,), (3, 5), (4, 4), (33,), (2, 3, 11), (0,), ()):
+        for which, a, b in ((0, 0, 1), (0, -1.5, 2.5), (1, 0, 1), (1, 0.5, 3), (2, 0.3, 0), (3, 0, 0), (4, 0, 0), (5, 0, 0)):
+            g.add("draw", {"x": torch.full(shape, 0.4)}, which=which, a=a, b=b, seed=len(shape) + which, exact=["y", "after"])
+    for dtype in (torch.int64, torch.int32, torch.uint8, torch.bool):
+        g.add("draw", {"x": torch.zeros(9, dtype=dtype)}, dtypes=("as_is",), which=2, a=0.6, seed=5)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     torch.manual_seed(21)
     golden = Golden()
-    for part in (of_one, of_two, choices, storage):
+    for part in (of_one, of_two, choices, storage, creation):
         part(golden)
     golden.write("elementwise")
     print(len(golden.cases), "cases,", len(golden.tensors), "tensors")

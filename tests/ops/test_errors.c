@@ -1,27 +1,11 @@
-/* The mistakes of golden/errors.json: each program is run with its mistake, which must give a message with this file
- * and the very line, the op, the layer's path where a module runs, what was got, what was needed and a hint; and
- * mended, which must run. */
-#define _GNU_SOURCE /* strcasestr */
-#include "support/facula_test.h"
+/* The mistakes of golden/errors.json (support/mistakes.h). */
+#include "support/mistakes.h"
 
 #include "facula/optim.h"
 #include "facula/vision.h"
-#include "support/golden.h"
 
 #include <math.h>
 #include <string.h>
-
-/* A program with a mistake (wrong) or without. `AT` marks the call that is to be blamed. */
-typedef void (*program)(bool wrong);
-static int blamed_line;
-#define AT(call) (blamed_line = __LINE__, (call))
-#define PROGRAM(name) static void name(bool wrong)
-
-typedef struct mistake {
-    const char *name; /* in errors.json */
-    program run;
-    const char *op, *path, *got, *need; /* parts of the message; NULL: none is asked for */
-} mistake;
 
 /* ---- Helpers of the programs ---------------------------------------------------------------------------------------
  */
@@ -668,84 +652,8 @@ static const mistake mistakes[] = {
     {"randint: empty range", randint_range, "randint", NULL, "5", "5"},
     {"tensor: negative size", negative_size, "randn", NULL, "-1", "0"},
 };
-enum { MISTAKES = sizeof mistakes / sizeof *mistakes };
-
-/* Without regard to case: a layer may be called by its module's name, Conv2d. */
-static bool mentions(const char *text, const char *word)
-{
-    return !word || strcasestr(text, word);
-}
-
-static void check_mistake(void **state)
-{
-    const mistake *m = *state;
-    char message[2048];
-    fa_clear_error();
-    fa_scope {
-        m->run(true);
-        fa_sync();
-    }
-    snprintf(message, sizeof message, "%s", fa_error());
-    fa_where where = fa_error_where();
-    char file[512], place[64];
-    snprintf(file, sizeof file, "%s", where.file ? where.file : "");
-    bool refused = !fa_ok();
-    fa_clear_error();
-    print_message("%s\n", message);
-    if (!refused)
-        fail_msg("%s: no error", m->name);
-    snprintf(place, sizeof place, "test_errors.c:%d: ", blamed_line);
-    if (!strstr(file, "test_errors.c") || !strstr(message, blamed_line ? place : "test_errors.c:"))
-        fail_msg("%s: the message lacks '%s'", m->name, place);
-    const struct {
-        const char *what, *word;
-    } parts[] = {{"op", m->op},    {"path", m->path},   {"what was got", m->got}, {"what was needed", m->need},
-                 {"'got'", "got"}, {"'needs'", "need"}, {"hint", "Hint: "}};
-    const char *body = strstr(message, ".c:"); /* the file's name has words of its own */
-    body = body ? body + 3 + strspn(body + 3, "0123456789") : message;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (!mentions(body, parts[i].word))
-            fail_msg("%s: the message lacks the %s, '%s'", m->name, parts[i].what, parts[i].word);
-
-    fa_scope {
-        m->run(false);
-        fa_sync();
-    }
-    snprintf(message, sizeof message, "%s", fa_error());
-    bool runs = fa_ok();
-    fa_clear_error();
-    if (!runs)
-        fail_msg("%s: mended, it still gives: %s", m->name, message);
-}
-
-/* The same mistakes as PyTorch is asked about, no more and no fewer. */
-static void names_are_those_of_the_golden_list(void **state)
-{
-    (void)state;
-    golden_file golden;
-    char why[256];
-    assert_true(golden_open(&golden, "errors", why));
-    int listed = 0;
-    const cJSON *item;
-    cJSON_ArrayForEach(item, cJSON_GetObjectItem(golden.index, "mistakes"))
-    {
-        const char *name = cJSON_GetObjectItem(item, "name")->valuestring;
-        bool found = false;
-        for (int i = 0; i < MISTAKES; i++)
-            found |= !strcmp(mistakes[i].name, name);
-        if (!found)
-            fail_msg("no program for: %s", name);
-        listed++;
-    }
-    golden_close(&golden);
-    assert_int_equal(listed, MISTAKES);
-}
 
 int main(void)
 {
-    struct CMUnitTest tests[MISTAKES + 1] = {cmocka_unit_test(names_are_those_of_the_golden_list)};
-    for (int i = 0; i < MISTAKES; i++)
-        tests[i + 1] = (struct CMUnitTest){
-            .name = mistakes[i].name, .test_func = check_mistake, .initial_state = (void *)(uintptr_t)&mistakes[i]};
-    return _cmocka_run_group_tests("errors", tests, MISTAKES + 1, NULL, NULL);
+    return RUN_MISTAKES("errors", mistakes);
 }

@@ -269,6 +269,45 @@ static void draw_truth(op_case *c, op_draw *d)
     OP_SET(c, "keepdim", (double)op_choose(d, 0, 1));
 }
 
+/* ---- Creation and draws (golden values alone) ---------------------------------------------------------------------
+ */
+
+#define DTYPE ((fa_dtype)INT("dtype", 0))
+BUILD(arange, fa_arange_with(op_number(c, "start", 0), op_number(c, "end", 0), op_number(c, "step", 1), .dtype = DTYPE))
+BUILD(linspace, fa_linspace(op_number(c, "start", 0), op_number(c, "end", 0), INT("steps", 0), .dtype = DTYPE))
+BUILD(eye, fa_eye_with(INT("rows", 0), INT("columns", 0), .dtype = DTYPE))
+BUILD(full_like, fa_full_like(IN("x"), op_number(c, "number", 0), .dtype = DTYPE))
+
+/* The draw in the middle of three, so that it is seen to take as many numbers as PyTorch's. */
+static void build_draw(const op_case *c, fa_tensor **in, op_outputs *out)
+{
+    const double a = op_number(c, "a", 0), b = op_number(c, "b", 0);
+    fa_tensor *x = IN("x");
+    fa_manual_seed((uint64_t)op_number(c, "seed", 0));
+    fa_rand(1);
+    switch (INT("which", 0)) {
+    case 0:
+        fa_uniform_(x, a, b);
+        break;
+    case 1:
+        fa_normal_(x, a, b);
+        break;
+    case 2:
+        fa_bernoulli_(x, a);
+        break;
+    case 3:
+        x = fa_bernoulli(fa_sub(1, x));
+        break;
+    case 4:
+        x = fa_rand_like(x);
+        break;
+    default:
+        x = fa_randn_like(x);
+    }
+    op_give(out, "y", x);
+    op_give(out, "after", fa_rand(2));
+}
+
 const op_kind op_kinds_elementwise[] = {
     {"add", build_add, draw_binary, false},
     {"sub", build_sub, draw_binary, false},
@@ -331,5 +370,10 @@ const op_kind op_kinds_elementwise[] = {
     {"in_place", build_in_place, draw_in_place, false},
     {"any", build_any, draw_truth, true},
     {"all", build_all, draw_truth, true},
+    {"arange", build_arange, NULL, true},
+    {"linspace", build_linspace, NULL, true},
+    {"eye", build_eye, NULL, true},
+    {"full_like", build_full_like, NULL, true},
+    {"draw", build_draw, NULL, true},
     {.name = NULL},
 };

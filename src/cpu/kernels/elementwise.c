@@ -2,7 +2,8 @@
  * reference kernels and with the same bits.
  *
  *     add, sub, mul, div   a + b, a - b, a * b, a / b, broadcast      relu        max(a, 0), NaN stays
- *     relu_grad            0 where b <= 0, else a                     neg         -a
+ *     maximum, minimum     of a and b, NaN if either is               clamp       min(max(a, floats[0]), floats[1])
+ *     relu_grad            0 where b <= 0, else a                     neg, abs    -a, |a|
  *     *_scalar             with s = floats[0]                         dropout     a * (mask ? s : 0)
  *     eq                   a == b of int64                            accumulate, assign   dst += src, dst = src */
 #include "cpu/kernels/wide.h"
@@ -10,7 +11,15 @@
 /* ---- Two operands, broadcast ---------------------------------------------------------------------------------------
  */
 
-typedef enum binary_kind { BINARY_ADD, BINARY_SUB, BINARY_MUL, BINARY_DIV, BINARY_RELU_GRAD } binary_kind;
+typedef enum binary_kind {
+    BINARY_ADD,
+    BINARY_SUB,
+    BINARY_MUL,
+    BINARY_DIV,
+    BINARY_MAXIMUM,
+    BINARY_MINIMUM,
+    BINARY_RELU_GRAD
+} binary_kind;
 
 FA_INLINE fv binary(binary_kind kind, fv a, fv b)
 {
@@ -23,6 +32,10 @@ FA_INLINE fv binary(binary_kind kind, fv a, fv b)
         return a * b;
     case BINARY_DIV:
         return a / b;
+    case BINARY_MAXIMUM: /* what neither comparison holds for has a NaN */
+        return fv_select(fv_gt(a, b), a, fv_select(fv_ge(b, a), b, a + b));
+    case BINARY_MINIMUM:
+        return fv_select(fv_gt(b, a), a, fv_select(fv_ge(a, b), b, a + b));
     default:
         return fv_select(fv_ge(fv_zero(), b), fv_zero(), a);
     }
@@ -131,6 +144,8 @@ DEFINE_BINARY(add, BINARY_ADD)
 DEFINE_BINARY(sub, BINARY_SUB)
 DEFINE_BINARY(mul, BINARY_MUL)
 DEFINE_BINARY(div, BINARY_DIV)
+DEFINE_BINARY(maximum, BINARY_MAXIMUM)
+DEFINE_BINARY(minimum, BINARY_MINIMUM)
 DEFINE_BINARY(relu_grad, BINARY_RELU_GRAD)
 
 /* ---- One operand ---------------------------------------------------------------------------------------------------
@@ -140,10 +155,19 @@ typedef struct unary_call {
     float *out;
     const float *in;
     const uint8_t *mask;
-    float number;
+    float number, number2;
 } unary_call;
 
-typedef enum unary_kind { UNARY_ADD, UNARY_MUL, UNARY_DIV, UNARY_NEG, UNARY_RELU } unary_kind;
+typedef enum unary_kind {
+    UNARY_ADD,
+    UNARY_MUL,
+    UNARY_DIV,
+    UNARY_RSUB,
+    UNARY_NEG,
+    UNARY_ABS,
+    UNARY_SQRT,
+    UNARY_RELU
+} unary_kind;
 
 FA_INLINE fv unary(unary_kind kind, fv a, fv s)
 {
@@ -154,8 +178,14 @@ FA_INLINE fv unary(unary_kind kind, fv a, fv s)
         return a * s;
     case UNARY_DIV:
         return a / s;
+    case UNARY_RSUB:
+        return s - a;
     case UNARY_NEG:
         return -a;
+    case UNARY_ABS: /* of -0 and NaN as well */
+        return fv_select(fv_gt(a, fv_zero()), a, fv_zero() - a);
+    case UNARY_SQRT:
+        return fv_sqrt(a);
     default:
         return fv_relu(a);
     }
@@ -190,8 +220,31 @@ static unary_call make_unary(const fa_kernel_args *args)
 DEFINE_UNARY(add_scalar, UNARY_ADD, args->floats[0])
 DEFINE_UNARY(mul_scalar, UNARY_MUL, args->floats[0])
 DEFINE_UNARY(div_scalar, UNARY_DIV, args->floats[0])
+DEFINE_UNARY(rsub_scalar, UNARY_RSUB, args->floats[0])
 DEFINE_UNARY(neg, UNARY_NEG, 0)
+DEFINE_UNARY(abs, UNARY_ABS, 0)
+DEFINE_UNARY(sqrt, UNARY_SQRT, 0)
 DEFINE_UNARY(relu, UNARY_RELU, 0)
+
+/* The binary words know what NaN is. */
+static void clamp_range(void *context, int64_t i, int64_t end)
+{
+    const unary_call *c = context;
+    const fv lo = fv_set1(c->number), hi = fv_set1(c->number2);
+    for (; i < end; i += FV_LANES) {
+        const int64_t n = fa_min64(FV_LANES, end - i);
+        const fv up = binary(BINARY_MAXIMUM, lo, fv_load_n(c->in + i, n));
+        fv_store_n(c->out + i, binary(BINARY_MINIMUM, hi, up), n);
+    }
+}
+
+static void clamp_run(const fa_kernel_args *args)
+{
+    unary_call c = make_unary(args);
+    c.number = (float)args->floats[0];
+    c.number2 = (float)args->floats[1];
+    fa_run_flat(fa_meta_numel(args->out_meta[0]), clamp_range, &c);
+}
 
 /* Not a choice between a and 0: a NaN or infinity that is dropped becomes NaN. */
 static void dropout_range(void *context, int64_t i, int64_t end)
@@ -307,11 +360,17 @@ const fa_cpu_kernel FA_ISA(fa_elementwise_kernels)[] = {
     ELEMENTWISE(sub, supports_binary),
     ELEMENTWISE(mul, supports_binary),
     ELEMENTWISE(div, supports_binary),
+    ELEMENTWISE(maximum, supports_binary),
+    ELEMENTWISE(minimum, supports_binary),
     ELEMENTWISE(relu_grad, supports_binary),
     ELEMENTWISE(add_scalar, supports_unary),
     ELEMENTWISE(mul_scalar, supports_unary),
     ELEMENTWISE(div_scalar, supports_unary),
+    ELEMENTWISE(rsub_scalar, supports_unary),
     ELEMENTWISE(neg, supports_unary),
+    ELEMENTWISE(abs, supports_unary),
+    ELEMENTWISE(sqrt, supports_unary),
+    ELEMENTWISE(clamp, supports_unary),
     ELEMENTWISE(relu, supports_unary),
     ELEMENTWISE(dropout, supports_dropout),
     {.op = FA_OP_eq, .name = "eq " FA_ISA_NAME, .supports = supports_eq, .run = eq_run},
