@@ -121,7 +121,8 @@ static fa_node *record_shape(fa_op op, fa_node *a, int ndim, const int64_t *size
     if (!a)
         return NULL;
     fa_shape_ints ints = {.ndim = ndim, .kind = kind};
-    memcpy(ints.size, size, sizeof(int64_t) * (size_t)ndim);
+    if (ndim > 0)
+        memcpy(ints.size, size, sizeof(int64_t) * (size_t)ndim);
     return fa_record(op, 1, (fa_node *[]){a}, FA_INTS(ints), NULL, 0);
 }
 
