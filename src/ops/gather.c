@@ -253,5 +253,5 @@ fa_tensor *fa_gather_at(fa_tensor *x, int dim, fa_tensor *index, fa_where where)
         if (in[i] && in[i]->meta.ndim == 0)
             in[i] = fa_record_reshape(in[i], 1, &one, FA_VIEW);
     fa_node *y = in[0] && in[1] ? fa_record(FA_OP_gather, 2, in, ints, sizeof ints, NULL, 0) : NULL;
-    return fa_handle(single ? fa_record_reshape(y, 0, NULL, FA_VIEW) : y);
+    return fa_handle(single ? fa_record_reshape(y, 0, &one, FA_VIEW) : y);
 }

@@ -179,7 +179,8 @@ static void draw_topk(op_case *c, op_draw *d)
  */
 
 /* The case's inputs over and over, `count` of them. */
-static void build_list(const op_case *c, fa_tensor **in, op_outputs *out, fa_tensor *(*call)(fa_tensor_list, int, fa_where))
+static void build_list(const op_case *c, fa_tensor **in, op_outputs *out,
+                       fa_tensor *(*call)(fa_tensor_list, int, fa_where))
 {
     fa_tensor *list[80];
     const int count = INT("count", c->inputs);
