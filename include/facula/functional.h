@@ -347,7 +347,8 @@ typedef struct fa_distance_loss_args {
     fa_tensor *input, *target;
     struct fa_keyword_only *kw_;
     fa_where where_;
-    fa_tensor *weight; /* of the input's shape; the mean divides by its sum. Not smooth_l1 */
+    fa_tensor *weight; /* of the input's shape; the mean divides by its sum, but of huber_loss by their number. Not
+                        * smooth_l1 */
     fa_reduction reduction;
     double beta;  /* smooth_l1; 0: l1 */
     double delta; /* huber */

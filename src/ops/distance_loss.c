@@ -188,15 +188,19 @@ const fa_op_def fa_op_huber_loss = {
 
 /* ---- The calls ---- */
 
-/* sum of w * loss, over the sum of w for the mean. */
-static fa_node *weigh(fa_node *losses, fa_node *weight, fa_reduction reduction)
+/* sum of w * loss; for the mean over the sum of w, but of huber_loss over the number of elements, as in PyTorch. */
+static fa_node *weigh(fa_op op, fa_node *losses, fa_node *weight, fa_reduction reduction)
 {
-    fa_node *weighed = losses ? fa_record2(FA_OP_mul, losses, weight) : NULL;
-    const int64_t all = (INT64_C(1) << weight->meta.ndim) - 1;
+    fa_node *weighed = losses && weight ? fa_record2(FA_OP_mul, losses, weight) : NULL;
     if (!weighed || reduction == FA_REDUCE_NONE)
         return weighed;
+    const int64_t all = (INT64_C(1) << weight->meta.ndim) - 1;
     fa_node *sum = fa_record_sum(weighed, all, false);
-    return sum && reduction == FA_REDUCE_MEAN ? fa_record2(FA_OP_div, sum, fa_record_sum(weight, all, false)) : sum;
+    if (reduction != FA_REDUCE_MEAN)
+        return sum;
+    if (op == FA_OP_huber_loss)
+        return fa_record_scalar(FA_OP_div_scalar, sum, (double)fa_meta_numel(&weight->meta));
+    return fa_record2(FA_OP_div, sum, fa_record_sum(weight, all, false));
 }
 
 static fa_tensor *record(fa_op op, const fa_distance_loss_args *args, double number)
@@ -223,7 +227,7 @@ static fa_tensor *record(fa_op op, const fa_distance_loss_args *args, double num
     const int64_t reduction = weight ? FA_REDUCE_NONE : args->reduction;
     fa_node *loss = fa_record(op, 2, pair, FA_INTS(reduction), &number, 1);
     if (weight)
-        loss = weigh(loss, fa_record_cast(weight, pair[0]->meta.dtype), args->reduction);
+        loss = weigh(op, loss, fa_record_cast(weight, pair[0]->meta.dtype), args->reduction);
     return fa_handle(loss);
 }
 

@@ -1,6 +1,8 @@
 /* Optimizers: what all kinds share. */
 #include "optim/optim.h"
 
+#include <string.h>
+
 static atomic_llong live;
 
 int64_t fa_optim_live_count(void)
@@ -12,8 +14,9 @@ bool fa_optim_check(double value, const char *what, const char *option, fa_where
 {
     if (value >= 0)
         return true;
-    return fa_fail(FA_VALUE_ERROR, where, what, "got %s %g, needs 0 or more. Hint: .maximize = true climbs instead",
-                   option, value);
+    return fa_fail(FA_VALUE_ERROR, where, what, "got %s %g, needs 0 or more. Hint: %s", option, value,
+                   strcmp(option, "learning rate") == 0 ? ".maximize = true climbs instead"
+                                                        : "leave it out for PyTorch's default");
 }
 
 static bool is_taken(const fa_optim *optim, const fa_leaf *leaf)

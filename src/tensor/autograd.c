@@ -21,7 +21,8 @@ typedef struct walk {
     uint32_t mark;
     int64_t waiting; /* nodes that were reached and are still to be visited */
     bool retain_graph;
-    goal *goals; /* NULL: backward, whose goals are all leaves */
+    const char *what; /* for messages */
+    goal *goals;      /* NULL: backward, whose goals are all leaves */
     int64_t goal_count;
 } walk;
 
@@ -99,7 +100,7 @@ static bool run_rule(walk *w, fa_node *node, fa_node *gradient, fa_node **grad_i
 {
     const fa_op_def *def = fa_op_table[node->op];
     if (node->consumed)
-        return fa_refuse(FA_STATE_ERROR, "backward",
+        return fa_refuse(FA_STATE_ERROR, w->what,
                          "got a graph that backward has been through already (%s recorded at %s:%d), needs a new one. "
                          "Hint: run the forward pass again, or give the first backward .retain_graph = true.",
                          def->name, node->where.file, node->where.line);
@@ -221,7 +222,7 @@ static bool run_backward(fa_thread *thread, fa_node *root, fa_tensor *given, boo
     if (gradient == NULL)
         return false;
     /* Marks also serve plan/: a fresh one for each walk. */
-    walk w = {.thread = thread, .mark = ++thread->mark, .retain_graph = retain_graph};
+    walk w = {.thread = thread, .mark = ++thread->mark, .retain_graph = retain_graph, .what = "backward"};
     thread->touched_count = 0;
     int64_t top = thread->node_count - 1;
     bool ok = give_gradient(&w, root, gradient) && run_walk(&w, top);
@@ -363,6 +364,7 @@ bool fa_autograd_grad_at(const fa_autograd_grad_args *args)
                          args->grads == NULL ? " and no array" : "");
     walk w = {.thread = thread,
               .retain_graph = args->retain_graph || args->create_graph,
+              .what = "autograd_grad",
               .goals = fa_calloc((size_t)args->inputs.count, sizeof(goal)),
               .goal_count = args->inputs.count};
     if (w.goals == NULL)

@@ -230,6 +230,61 @@ TENSORS = [
 ]
 
 
+TRAINING = [
+    ("mse_loss: shapes", "F.mse_loss(R(3, 2), R(3))"),
+    ("mse_loss: integers", "F.mse_loss(L(1, 2), L(1, 2))"),
+    ("mse_loss: weight of another shape", "F.mse_loss(R(3, 2), R(3, 2), weight=R(2))"),
+    ("l1_loss: shapes", "F.l1_loss(R(3, 2), R(3))"),
+    ("smooth_l1_loss: negative beta", "F.smooth_l1_loss(R(3), R(3), beta=-1.0)"),
+    ("huber_loss: delta 0", "F.huber_loss(R(3), R(3), delta=0.0)"),
+    ("bce: shapes", "F.binary_cross_entropy(torch.rand(4, 1), torch.rand(4))"),
+    ("bce: input outside 0..1", "F.binary_cross_entropy(torch.rand(3) + 2, torch.rand(3))"),
+    ("bce: target outside 0..1", "F.binary_cross_entropy(torch.rand(3), torch.rand(3) - 2)"),
+    ("bce: float64 target", "F.binary_cross_entropy(torch.rand(3), torch.rand(3).double())"),
+    ("bce: weight that does not repeat", "F.binary_cross_entropy(torch.rand(3, 2), torch.rand(3, 2), torch.rand(3))"),
+    ("bce: weight with a gradient", "F.binary_cross_entropy(torch.rand(3), torch.rand(3), leaf())"),
+    ("bce_with_logits: shapes", "F.binary_cross_entropy_with_logits(R(4, 1), torch.rand(4))"),
+    ("bce_with_logits: integer target", "F.binary_cross_entropy_with_logits(R(3), L(0, 1, 1))"),
+    ("bce_with_logits: weight that is wider", "F.binary_cross_entropy_with_logits(R(2), torch.rand(2), torch.rand(3, 2))"),
+    ("bce_with_logits: pos_weight that does not repeat",
+     "F.binary_cross_entropy_with_logits(R(3, 2), torch.rand(3, 2), pos_weight=torch.rand(3))"),
+    ("kl_div: shapes", "F.kl_div(R(3, 2), torch.rand(3))"),
+    ("kl_div: integers", "F.kl_div(L(1), L(1))"),
+    ("autograd.grad: input not used", "x, y = leaf(), leaf(); torch.autograd.grad(x.sum(), y)"),
+    ("autograd.grad: input without a gradient", "torch.autograd.grad(leaf().sum(), R(3))"),
+    ("autograd.grad: not a scalar", "x = leaf(); torch.autograd.grad(x * 2, x)"),
+    ("autograd.grad: twice", "x = leaf(); y = x.exp().sum(); torch.autograd.grad(y, x); torch.autograd.grad(y, x)"),
+    ("autograd.grad: one gradient for two outputs",
+     "x = leaf(); torch.autograd.grad([x * 2, x * 3], x, grad_outputs=[torch.ones(3)])"),
+    ("retain_grad: no history", "R(3).retain_grad()"),
+    ("clip_grad_norm_: not finite",
+     "x = leaf(); (x * float('inf')).sum().backward(); nn.utils.clip_grad_norm_([x], 1, error_if_nonfinite=True)"),
+    ("group: a parameter twice", "x = leaf(); optim.SGD([x], lr=0.1).add_param_group({'params': [x]})"),
+    ("group: nesterov without momentum", "optim.SGD([leaf()], lr=0.1, nesterov=True, momentum=0)"),
+    ("RMSprop: negative alpha", "optim.RMSprop([leaf()], alpha=-1)"),
+    ("RMSprop: negative momentum", "optim.RMSprop([leaf()], momentum=-1)"),
+    ("RMSprop: negative eps", "optim.RMSprop([leaf()], eps=-1)"),
+    ("Adagrad: negative lr_decay", "optim.Adagrad([leaf()], lr_decay=-1)"),
+    ("Adagrad: negative first sum", "optim.Adagrad([leaf()], initial_accumulator_value=-1)"),
+    ("LinearLR: start_factor 0", "S.LinearLR(sgd(), start_factor=0)"),
+    ("LinearLR: end_factor above 1", "S.LinearLR(sgd(), end_factor=2)"),
+    ("ConstantLR: factor above 1", "S.ConstantLR(sgd(), factor=2)"),
+    ("CosineAnnealingWarmRestarts: T_0 0", "S.CosineAnnealingWarmRestarts(sgd(), 0)"),
+    ("CosineAnnealingWarmRestarts: T_mult 0", "S.CosineAnnealingWarmRestarts(sgd(), 3, T_mult=0)"),
+    ("OneCycleLR: no number of steps", "S.OneCycleLR(sgd(), 0.1)"),
+    ("OneCycleLR: pct_start above 1", "S.OneCycleLR(sgd(), 0.1, total_steps=10, pct_start=1.5)"),
+    ("OneCycleLR: a phase of no steps", "S.OneCycleLR(sgd(), 0.1, total_steps=10, pct_start=0.1)"),
+    ("OneCycleLR: no momentum to cycle", "S.OneCycleLR(optim.Adagrad([leaf()]), 0.1, total_steps=10)"),
+    ("OneCycleLR: a step too many", "s = S.OneCycleLR(sgd(), 0.1, total_steps=2); [s.step() for _ in range(3)]"),
+    ("ReduceLROnPlateau: factor 1", "S.ReduceLROnPlateau(sgd(), factor=1.0)"),
+    ("ReduceLROnPlateau: a step without a metric", "S.ReduceLROnPlateau(sgd()).step()"),
+    ("SequentialLR: milestones", "o = sgd(); S.SequentialLR(o, [S.StepLR(o, 1), S.StepLR(o, 2)], [1, 2])"),
+    ("SequentialLR: of two optimizers", "o = sgd(); S.SequentialLR(o, [S.StepLR(sgd(), 1)], [])"),
+    ("ChainedScheduler: a plateau", "S.ChainedScheduler([S.ReduceLROnPlateau(sgd())])"),
+    ("EMA: decay above 1", "optim.swa_utils.get_ema_multi_avg_fn(1.5)"),
+]
+
+
 class Uneven(Dataset):
     def __len__(self):
         return 2
@@ -240,17 +295,22 @@ class Uneven(Dataset):
         return torch.zeros(2 + i)
 
 
+def sgd():
+    return optim.SGD([leaf()], lr=0.1, momentum=0.9)
+
+
 def leaf():
     return torch.ones(3, requires_grad=True)
 
 
 NAMES = {"torch": torch, "torchvision": torchvision, "nn": nn, "F": F, "optim": optim, "DataLoader": DataLoader,
          "TensorDataset": TensorDataset, "random_split": random_split, "Uneven": Uneven, "leaf": leaf,
-         "R": torch.randn, "L": lambda *v: torch.tensor(v)}
+         "sgd": sgd, "S": optim.lr_scheduler, "R": torch.randn, "L": lambda *v: torch.tensor(v)}
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    for stem, mistakes in {"errors": MISTAKES, "errors_elementwise": ELEMENTWISE, "errors_tensors": TENSORS}.items():
+    for stem, mistakes in {"errors": MISTAKES, "errors_elementwise": ELEMENTWISE, "errors_tensors": TENSORS,
+                           "errors_training": TRAINING}.items():
         for name, call in mistakes:
             try:
                 exec(call, dict(NAMES))

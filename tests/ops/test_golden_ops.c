@@ -12,6 +12,7 @@
 /* Files of tests/golden/, each made by make_STEM.py. */
 static const char *const stems[] = {
     "layers",
+    "losses",
     "tensor_ops",
     "elementwise",
 };
