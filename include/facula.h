@@ -23,7 +23,7 @@ extern "C" {
              : fa_module_free, fa_optim *                                                                              \
              : fa_optim_free, fa_scheduler *                                                                           \
              : fa_scheduler_free, fa_ema *                                                                             \
-             : fa_ema_free, fa_dataset *                                                                         \
+             : fa_ema_free, fa_dataset *                                                                               \
              : fa_dataset_free, fa_loader *                                                                            \
              : fa_loader_free, fa_sampler *                                                                            \
              : fa_sampler_free, fa_transform *                                                                         \

@@ -156,15 +156,18 @@ typedef struct fa_operand {
 FA_API fa_tensor *fa_where_at(fa_tensor *condition, fa_operand a, fa_operand b, fa_where where);
 static inline fa_operand fa_operand_tensor_(fa_tensor *tensor)
 {
-    return (fa_operand){FA_OPERAND_TENSOR, tensor, 0};
+    fa_operand operand = {FA_OPERAND_TENSOR, tensor, 0};
+    return operand;
 }
 static inline fa_operand fa_operand_whole_(int64_t number)
 {
-    return (fa_operand){FA_OPERAND_WHOLE, 0, (double)number};
+    fa_operand operand = {FA_OPERAND_WHOLE, 0, (double)number};
+    return operand;
 }
 static inline fa_operand fa_operand_fraction_(double number)
 {
-    return (fa_operand){FA_OPERAND_FRACTION, 0, number};
+    fa_operand operand = {FA_OPERAND_FRACTION, 0, number};
+    return operand;
 }
 #define FA_OPERAND_(x)                                                                                                 \
     _Generic((x), fa_tensor *                                                                                          \

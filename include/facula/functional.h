@@ -337,7 +337,8 @@ FA_API fa_tensor *fa_nll_loss_at(const fa_loss_args *args);
 #define fa_cross_entropy(...) FA_CALL_(fa_cross_entropy_at, fa_loss_args, FA_LOSS_DEFAULTS, .begin_ = 0, __VA_ARGS__)
 #define fa_nll_loss(...) FA_CALL_(fa_nll_loss_at, fa_loss_args, FA_LOSS_DEFAULTS, .begin_ = 0, __VA_ARGS__)
 
-/* ---- Losses of pairs: an input against a target of the same kind of numbers ---------------------------------------- */
+/* ---- Losses of pairs: an input against a target of the same kind of numbers ----------------------------------------
+ */
 
 /* F.mse_loss (x - y)^2, F.l1_loss |x - y|, F.smooth_l1_loss and F.huber_loss, which are the square of small distances
  * and grow like the distance beyond: smooth_l1 (x - y)^2/(2 beta) where |x - y| < beta, else |x - y| - beta/2;

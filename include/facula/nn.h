@@ -161,6 +161,42 @@ FA_API fa_module *fa_child(const fa_module *module, int64_t i);       /* NULL: n
 FA_API const char *fa_child_name(const fa_module *module, int64_t i); /* NULL: no such child */
 FA_API const char *fa_class_name(const fa_module *module);            /* "Conv2d" */
 
+/* module.named_modules(): the module itself (its name is "") and all in it, parents first, in order of registration,
+ * each once. Owned by the module; valid until its tree changes. */
+typedef struct fa_module_list {
+    fa_module *const *module;
+    const char *const *name; /* "features.0" */
+    int64_t count;
+} fa_module_list;
+FA_API fa_module_list fa_named_modules_at(fa_module *module, fa_where where);
+#define fa_named_modules(module) fa_named_modules_at((module), FA_HERE)
+/* module.apply(function): of all in the module, children first, then of the module itself. Returns the module. */
+FA_API fa_module *fa_apply_at(fa_module *module, void (*function)(fa_module *module, void *context), void *context,
+                              fa_where where);
+#define fa_apply(module, function, context) fa_apply_at((module), (function), (context), FA_HERE)
+
+/* Hooks of one module, run by fa_forward(module, ...) in the order in which they were registered:
+ *
+ *     before forward    look at the input; what is not NULL replaces it            (register_forward_pre_hook)
+ *     after forward     look at input and output; what is not NULL replaces the output    (register_forward_hook)
+ *     in backward       look at the gradient of the output; what is not NULL replaces it
+ * (register_full_backward_pre_hook)
+ *
+ * `other` is the output after forward, NULL otherwise. A hook returns NULL to leave things as they are. Registering
+ * returns an id, 0 after an error; fa_remove_hook ends it (false: there is none of that id). A hook of backward runs if
+ * the module lives then; gradients are handles of the scope in which backward runs. */
+typedef fa_tensor *(*fa_hook_function)(fa_module *module, fa_tensor *tensor, fa_tensor *other, void *context);
+typedef enum fa_hook_time { FA_HOOK_BEFORE_FORWARD, FA_HOOK_AFTER_FORWARD, FA_HOOK_BACKWARD } fa_hook_time;
+FA_API int64_t fa_register_hook_at(fa_module *module, fa_hook_time time, fa_hook_function function, void *context,
+                                   fa_where where);
+#define fa_register_forward_pre_hook(module, function, context)                                                        \
+    fa_register_hook_at((module), FA_HOOK_BEFORE_FORWARD, (function), (context), FA_HERE)
+#define fa_register_forward_hook(module, function, context)                                                            \
+    fa_register_hook_at((module), FA_HOOK_AFTER_FORWARD, (function), (context), FA_HERE)
+#define fa_register_backward_hook(module, function, context)                                                           \
+    fa_register_hook_at((module), FA_HOOK_BACKWARD, (function), (context), FA_HERE)
+FA_API bool fa_remove_hook(fa_module *module, int64_t id);
+
 /* Freezing: fa_requires_grad_(net->features, false), of every parameter in a module or of one tensor. Returns it. */
 FA_API fa_module *fa_module_requires_grad_at(fa_module *module, bool on, fa_where where);
 #define fa_requires_grad_(x, on)                                                                                       \
@@ -194,7 +230,8 @@ FA_API bool fa_summary_at(fa_module *module, fa_shape input, FILE *file, fa_wher
  * ---------------------------------------------------------------------------------------------------------- */
 
 /* nn.Conv2d, see fa_conv2d. weight [out, in/groups, kh, kw] and bias [out] are uniform in +-1/sqrt(in/groups*kh*kw).
- * padding may be FA_SAME. The pairs *_hw = {height, width} win over the single numbers. */
+ * padding may be FA_SAME; .padding_mode = FA_PAD_REFLECT, FA_PAD_REPLICATE or FA_PAD_CIRCULAR pads as fa_pad does. The
+ * pairs *_hw = {height, width} win over the single numbers. */
 typedef struct fa_nn_conv2d_args {
     char begin_;
     int64_t in_channels, out_channels, kernel_size;
@@ -203,6 +240,7 @@ typedef struct fa_nn_conv2d_args {
     int64_t stride, padding, dilation, groups;
     int64_t kernel_hw[2], stride_hw[2], padding_hw[2], dilation_hw[2];
     bool bias;
+    fa_pad_mode padding_mode; /* FA_PAD_CONSTANT: zeros */
 } fa_nn_conv2d_args;
 #define FA_NN_CONV2D_DEFAULTS                                                                                          \
     .in_channels = FA_NONE, .out_channels = FA_NONE, .kernel_size = FA_NONE, .stride = 1, .dilation = 1, .groups = 1,  \
@@ -210,6 +248,25 @@ typedef struct fa_nn_conv2d_args {
     .dilation_hw = {FA_PAIR_UNSET_}, .bias = true
 FA_API fa_module *fa_nn_conv2d_at(const fa_nn_conv2d_args *args);
 #define fa_nn_conv2d(...) FA_CALL_(fa_nn_conv2d_at, fa_nn_conv2d_args, FA_NN_CONV2D_DEFAULTS, .begin_ = 0, __VA_ARGS__)
+
+/* nn.ConvTranspose2d, see fa_conv_transpose2d. weight [in, out/groups, kh, kw] and bias [out] are uniform in
+ * +-1/sqrt(out/groups*kh*kw). */
+typedef struct fa_nn_conv_transpose2d_args {
+    char begin_;
+    int64_t in_channels, out_channels, kernel_size;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    int64_t stride, padding, output_padding, groups, dilation;
+    int64_t kernel_hw[2], stride_hw[2], padding_hw[2], output_padding_hw[2], dilation_hw[2];
+    bool bias;
+} fa_nn_conv_transpose2d_args;
+#define FA_NN_CONV_TRANSPOSE2D_DEFAULTS                                                                                \
+    .in_channels = FA_NONE, .out_channels = FA_NONE, .kernel_size = FA_NONE, .kernel_hw = {FA_PAIR_UNSET_},            \
+    .bias = true, FA_CONV_TRANSPOSE2D_DEFAULTS
+FA_API fa_module *fa_nn_conv_transpose2d_at(const fa_nn_conv_transpose2d_args *args);
+#define fa_nn_conv_transpose2d(...)                                                                                    \
+    FA_CALL_(fa_nn_conv_transpose2d_at, fa_nn_conv_transpose2d_args, FA_NN_CONV_TRANSPOSE2D_DEFAULTS, .begin_ = 0,     \
+             __VA_ARGS__)
 
 /* nn.Linear: y = x weight^T + bias; weight [out, in] and bias [out] uniform in +-1/sqrt(in). */
 typedef struct fa_nn_linear_args {
@@ -244,7 +301,41 @@ FA_API fa_module *fa_nn_avg_pool2d_at(const fa_nn_pool2d_args *args);
 #define fa_nn_avg_pool2d(...)                                                                                          \
     FA_CALL_(fa_nn_avg_pool2d_at, fa_nn_pool2d_args, FA_NN_POOL2D_DEFAULTS, .begin_ = 0, __VA_ARGS__)
 
-/* nn.BatchNorm2d, see fa_batch_norm. momentum NAN: cumulative mean (PyTorch's None). */
+/* nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, see fa_adaptive_avg_pool2d: fa_nn_adaptive_avg_pool2d(1), or
+ * .output_hw = {7, FA_NONE}; FA_NONE keeps the input's size. */
+typedef struct fa_nn_adaptive_pool2d_args {
+    char begin_;
+    int64_t output_size;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    int64_t output_hw[2];
+} fa_nn_adaptive_pool2d_args;
+#define FA_NN_ADAPTIVE_POOL2D_(function, ...)                                                                          \
+    FA_CALL_(function, fa_nn_adaptive_pool2d_args, .output_size = -1, .output_hw = {FA_PAIR_UNSET_}, .begin_ = 0,      \
+             __VA_ARGS__)
+FA_API fa_module *fa_nn_adaptive_avg_pool2d_at(const fa_nn_adaptive_pool2d_args *args);
+FA_API fa_module *fa_nn_adaptive_max_pool2d_at(const fa_nn_adaptive_pool2d_args *args);
+#define fa_nn_adaptive_avg_pool2d(...) FA_NN_ADAPTIVE_POOL2D_(fa_nn_adaptive_avg_pool2d_at, __VA_ARGS__)
+#define fa_nn_adaptive_max_pool2d(...) FA_NN_ADAPTIVE_POOL2D_(fa_nn_adaptive_max_pool2d_at, __VA_ARGS__)
+
+/* nn.Upsample, see fa_interpolate: fa_nn_upsample(.scale_factor = 2, .mode = FA_BILINEAR). */
+typedef struct fa_nn_upsample_args {
+    char begin_;
+    int64_t size;
+    double scale_factor;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    int64_t size_hw[2];
+    double scale_factor_hw[2];
+    fa_interpolate_mode mode;
+    bool align_corners, recompute_scale_factor;
+} fa_nn_upsample_args;
+FA_API fa_module *fa_nn_upsample_at(const fa_nn_upsample_args *args);
+#define fa_nn_upsample(...)                                                                                            \
+    FA_CALL_(fa_nn_upsample_at, fa_nn_upsample_args, FA_INTERPOLATE_DEFAULTS, .begin_ = 0, __VA_ARGS__)
+
+/* nn.BatchNorm2d for [N,C,H,W] and nn.BatchNorm1d for [N,C] and [N,C,L], see fa_batch_norm. momentum NAN: cumulative
+ * mean (PyTorch's None). */
 typedef struct fa_nn_batch_norm2d_args {
     char begin_;
     int64_t num_features;
@@ -258,17 +349,67 @@ typedef struct fa_nn_batch_norm2d_args {
 FA_API fa_module *fa_nn_batch_norm2d_at(const fa_nn_batch_norm2d_args *args);
 #define fa_nn_batch_norm2d(...)                                                                                        \
     FA_CALL_(fa_nn_batch_norm2d_at, fa_nn_batch_norm2d_args, FA_NN_BATCH_NORM2D_DEFAULTS, .begin_ = 0, __VA_ARGS__)
+FA_API fa_module *fa_nn_batch_norm1d_at(const fa_nn_batch_norm2d_args *args);
+#define fa_nn_batch_norm1d(...)                                                                                        \
+    FA_CALL_(fa_nn_batch_norm1d_at, fa_nn_batch_norm2d_args, FA_NN_BATCH_NORM2D_DEFAULTS, .begin_ = 0, __VA_ARGS__)
 
-/* nn.Dropout: in training each element is 0 with probability p, else divided by 1 - p. */
+/* nn.GroupNorm, see fa_group_norm: fa_nn_group_norm(8, 64). weight is 1 and bias 0, one number a channel. */
+typedef struct fa_nn_group_norm_args {
+    char begin_;
+    int64_t num_groups, num_channels;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    double eps;
+    bool affine, bias;
+} fa_nn_group_norm_args;
+FA_API fa_module *fa_nn_group_norm_at(const fa_nn_group_norm_args *args);
+#define fa_nn_group_norm(...)                                                                                          \
+    FA_CALL_(fa_nn_group_norm_at, fa_nn_group_norm_args, .num_groups = FA_NONE, .num_channels = FA_NONE, .eps = 1e-5,  \
+             .affine = true, .bias = true, .begin_ = 0, __VA_ARGS__)
+
+/* nn.LayerNorm, see fa_layer_norm: fa_nn_layer_norm(FA_SHAPE(64)). weight of ones and bias of zeros have that shape. */
+typedef struct fa_nn_layer_norm_args {
+    char begin_;
+    fa_shape normalized_shape;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    double eps;
+    bool elementwise_affine, bias;
+} fa_nn_layer_norm_args;
+FA_API fa_module *fa_nn_layer_norm_at(const fa_nn_layer_norm_args *args);
+#define fa_nn_layer_norm(...)                                                                                          \
+    FA_CALL_(fa_nn_layer_norm_at, fa_nn_layer_norm_args, .eps = 1e-5, .elementwise_affine = true, .bias = true,        \
+             .begin_ = 0, __VA_ARGS__)
+
+/* nn.InstanceNorm2d, see fa_instance_norm, without running statistics (PyTorch's default). */
+typedef struct fa_nn_instance_norm2d_args {
+    char begin_;
+    int64_t num_features;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    double eps, momentum; /* momentum is printed alone */
+    bool affine;
+} fa_nn_instance_norm2d_args;
+FA_API fa_module *fa_nn_instance_norm2d_at(const fa_nn_instance_norm2d_args *args);
+#define fa_nn_instance_norm2d(...)                                                                                     \
+    FA_CALL_(fa_nn_instance_norm2d_at, fa_nn_instance_norm2d_args, .num_features = FA_NONE, .eps = 1e-5,               \
+             .momentum = 0.1, .begin_ = 0, __VA_ARGS__)
+
+/* nn.Dropout: in training each element is 0 with probability p, else divided by 1 - p. nn.Dropout2d does so with whole
+ * channels of images. */
 typedef struct fa_nn_dropout_args {
     char begin_;
     double p;
     struct fa_keyword_only *kw_;
     fa_where where_;
+    bool inplace;
 } fa_nn_dropout_args;
+FA_API fa_module *fa_nn_dropout2d_at(const fa_nn_dropout_args *args);
+#define fa_nn_dropout2d(...) FA_CALL_(fa_nn_dropout2d_at, fa_nn_dropout_args, .p = 0.5, .begin_ = 0, __VA_ARGS__)
 FA_API fa_module *fa_nn_dropout_at(const fa_nn_dropout_args *args);
 #define fa_nn_dropout(...) FA_CALL_(fa_nn_dropout_at, fa_nn_dropout_args, .p = 0.5, .begin_ = 0, __VA_ARGS__)
 
+/* Activations, see the functions of the same names: nn.ReLU, ReLU6, SiLU, Hardswish, Hardsigmoid, Sigmoid, Tanh, ... */
 typedef struct fa_nn_relu_args {
     char begin_;
     struct fa_keyword_only *kw_;
@@ -276,7 +417,82 @@ typedef struct fa_nn_relu_args {
     bool inplace;
 } fa_nn_relu_args;
 FA_API fa_module *fa_nn_relu_at(const fa_nn_relu_args *args);
+FA_API fa_module *fa_nn_relu6_at(const fa_nn_relu_args *args);
+FA_API fa_module *fa_nn_silu_at(const fa_nn_relu_args *args);
+FA_API fa_module *fa_nn_hardswish_at(const fa_nn_relu_args *args);
+FA_API fa_module *fa_nn_hardsigmoid_at(const fa_nn_relu_args *args);
+FA_API fa_module *fa_nn_sigmoid_at(fa_where where);
+FA_API fa_module *fa_nn_tanh_at(fa_where where);
 #define fa_nn_relu(...) FA_CALL_(fa_nn_relu_at, fa_nn_relu_args, .begin_ = 0, __VA_ARGS__)
+#define fa_nn_relu6(...) FA_CALL_(fa_nn_relu6_at, fa_nn_relu_args, .begin_ = 0, __VA_ARGS__)
+#define fa_nn_silu(...) FA_CALL_(fa_nn_silu_at, fa_nn_relu_args, .begin_ = 0, __VA_ARGS__)
+#define fa_nn_hardswish(...) FA_CALL_(fa_nn_hardswish_at, fa_nn_relu_args, .begin_ = 0, __VA_ARGS__)
+#define fa_nn_hardsigmoid(...) FA_CALL_(fa_nn_hardsigmoid_at, fa_nn_relu_args, .begin_ = 0, __VA_ARGS__)
+#define fa_nn_sigmoid() fa_nn_sigmoid_at(FA_HERE)
+#define fa_nn_tanh() fa_nn_tanh_at(FA_HERE)
+
+typedef struct fa_nn_leaky_relu_args {
+    char begin_;
+    double negative_slope;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    bool inplace;
+} fa_nn_leaky_relu_args;
+FA_API fa_module *fa_nn_leaky_relu_at(const fa_nn_leaky_relu_args *args);
+#define fa_nn_leaky_relu(...)                                                                                          \
+    FA_CALL_(fa_nn_leaky_relu_at, fa_nn_leaky_relu_args, .negative_slope = 0.01, .begin_ = 0, __VA_ARGS__)
+
+/* The parameter "weight": num_parameters numbers (1, or one a channel) that start as init. */
+typedef struct fa_nn_prelu_args {
+    char begin_;
+    int64_t num_parameters;
+    double init;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+} fa_nn_prelu_args;
+FA_API fa_module *fa_nn_prelu_at(const fa_nn_prelu_args *args);
+#define fa_nn_prelu(...)                                                                                               \
+    FA_CALL_(fa_nn_prelu_at, fa_nn_prelu_args, .num_parameters = 1, .init = 0.25, .begin_ = 0, __VA_ARGS__)
+
+typedef struct fa_nn_elu_args {
+    char begin_;
+    double alpha;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    bool inplace;
+} fa_nn_elu_args;
+FA_API fa_module *fa_nn_elu_at(const fa_nn_elu_args *args);
+#define fa_nn_elu(...) FA_CALL_(fa_nn_elu_at, fa_nn_elu_args, .alpha = 1, .begin_ = 0, __VA_ARGS__)
+
+typedef struct fa_nn_gelu_args {
+    char begin_;
+    fa_gelu_approximate approximate;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+} fa_nn_gelu_args;
+FA_API fa_module *fa_nn_gelu_at(const fa_nn_gelu_args *args);
+#define fa_nn_gelu(...) FA_CALL_(fa_nn_gelu_at, fa_nn_gelu_args, .begin_ = 0, __VA_ARGS__)
+
+typedef struct fa_nn_softplus_args {
+    char begin_;
+    double beta, threshold;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+} fa_nn_softplus_args;
+FA_API fa_module *fa_nn_softplus_at(const fa_nn_softplus_args *args);
+#define fa_nn_softplus(...)                                                                                            \
+    FA_CALL_(fa_nn_softplus_at, fa_nn_softplus_args, .beta = 1, .threshold = 20, .begin_ = 0, __VA_ARGS__)
+
+typedef struct fa_nn_hardtanh_args {
+    char begin_;
+    double min_val, max_val;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    bool inplace;
+} fa_nn_hardtanh_args;
+FA_API fa_module *fa_nn_hardtanh_at(const fa_nn_hardtanh_args *args);
+#define fa_nn_hardtanh(...)                                                                                            \
+    FA_CALL_(fa_nn_hardtanh_at, fa_nn_hardtanh_args, .min_val = -1, .max_val = 1, .begin_ = 0, __VA_ARGS__)
 
 /* nn.Flatten: dimensions start_dim to end_dim become one. */
 typedef struct fa_nn_flatten_args {
@@ -303,11 +519,124 @@ FA_API fa_module *fa_nn_identity_at(fa_where where);
 FA_API fa_module *fa_nn_sequential_at(int64_t count, fa_module *const *children, fa_where where);
 /* nn.ModuleList(a, b, ...): holds modules for a network of one's own; fa_child(list, i) gives them back. */
 FA_API fa_module *fa_nn_module_list_at(int64_t count, fa_module *const *children, fa_where where);
+typedef struct fa_named_module {
+    const char *name;
+    fa_module *module;
+} fa_named_module;
+/* nn.Sequential(OrderedDict) and nn.ModuleDict: children by name,
+ * fa_nn_sequential_named({"conv", fa_nn_conv2d(1, 8, 3)}, {"act", fa_nn_relu()}). fa_module_add(dict, "name", child)
+ * adds to either; fa_submodule(dict, "name") finds a child. */
+FA_API fa_module *fa_nn_sequential_named_at(int64_t count, const fa_named_module *children, fa_where where);
+FA_API fa_module *fa_nn_module_dict_at(int64_t count, const fa_named_module *children, fa_where where);
+#define FA_NAMED_CHILDREN_(function, ...)                                                                              \
+    function((int64_t)(sizeof((fa_named_module[]){{NULL, NULL}, __VA_ARGS__}) / sizeof(fa_named_module)) - 1,          \
+             (fa_named_module[]){{NULL, NULL}, __VA_ARGS__} + 1, FA_HERE)
+#define fa_nn_sequential_named(...) FA_NAMED_CHILDREN_(fa_nn_sequential_named_at, __VA_ARGS__)
+#define fa_nn_module_dict(...) FA_NAMED_CHILDREN_(fa_nn_module_dict_at, __VA_ARGS__)
 #define FA_CHILDREN_(function, ...)                                                                                    \
     function((int64_t)(sizeof((fa_module *[]){NULL, __VA_ARGS__}) / sizeof(fa_module *)) - 1,                          \
              (fa_module *[]){NULL, __VA_ARGS__} + 1, FA_HERE)
 #define fa_nn_sequential(...) FA_CHILDREN_(fa_nn_sequential_at, __VA_ARGS__)
 #define fa_nn_module_list(...) FA_CHILDREN_(fa_nn_module_list_at, __VA_ARGS__)
+
+/* ---- First values of weights: torch.nn.init ------------------------------------------------------------------------
+ *
+ * Each writes a parameter, buffer or other tensor in memory (float32, float64) in place, outside autograd, and returns
+ * it: fa_init_kaiming_normal_(fa_find(model, "0.weight"), .mode = FA_FAN_OUT, .nonlinearity = FA_GAIN_RELU). Draws are
+ * PyTorch's from the default generator, or .generator. A weight [out, in, ...] has fan_in = in * the rest and
+ * fan_out = out * the rest. */
+
+typedef struct fa_init_uniform_args {
+    char begin_;
+    fa_tensor *tensor;
+    double a, b;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    fa_generator *generator;
+} fa_init_uniform_args;
+FA_API fa_tensor *fa_init_uniform_at(const fa_init_uniform_args *args);
+#define fa_init_uniform_(...) FA_CALL_(fa_init_uniform_at, fa_init_uniform_args, .b = 1, .begin_ = 0, __VA_ARGS__)
+
+/* trunc_normal_: only values in [a, b]; float32. */
+typedef struct fa_init_normal_args {
+    char begin_;
+    fa_tensor *tensor;
+    double mean, std;
+    double a, b; /* trunc_normal_ */
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    fa_generator *generator;
+} fa_init_normal_args;
+FA_API fa_tensor *fa_init_normal_at(const fa_init_normal_args *args);
+FA_API fa_tensor *fa_init_trunc_normal_at(const fa_init_normal_args *args);
+#define fa_init_normal_(...) FA_CALL_(fa_init_normal_at, fa_init_normal_args, .std = 1, .begin_ = 0, __VA_ARGS__)
+#define fa_init_trunc_normal_(...)                                                                                     \
+    FA_CALL_(fa_init_trunc_normal_at, fa_init_normal_args, .std = 1, .a = -2, .b = 2, .begin_ = 0, __VA_ARGS__)
+
+FA_API fa_tensor *fa_init_constant_at(fa_tensor *tensor, double value, fa_where where);
+FA_API fa_tensor *fa_init_eye_at(fa_tensor *tensor, fa_where where); /* 2 dimensions */
+#define fa_init_constant_(tensor, value) fa_init_constant_at((tensor), (value), FA_HERE)
+#define fa_init_ones_(tensor) fa_init_constant_at((tensor), 1, FA_HERE)
+#define fa_init_zeros_(tensor) fa_init_constant_at((tensor), 0, FA_HERE)
+#define fa_init_eye_(tensor) fa_init_eye_at((tensor), FA_HERE)
+
+/* The weight of a convolution that passes its input on: 1 at [i, i, middle], 0 elsewhere; in each of the groups. */
+typedef struct fa_init_dirac_args {
+    char begin_;
+    fa_tensor *tensor;
+    int64_t groups;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+} fa_init_dirac_args;
+FA_API fa_tensor *fa_init_dirac_at(const fa_init_dirac_args *args);
+#define fa_init_dirac_(...) FA_CALL_(fa_init_dirac_at, fa_init_dirac_args, .groups = 1, .begin_ = 0, __VA_ARGS__)
+
+/* xavier: std = gain * sqrt(2 / (fan_in + fan_out)), uniform within sqrt(3) std. orthogonal_: as a matrix [size 0, the
+ * rest], orthonormal rows or columns, times gain. */
+typedef struct fa_init_gain_args {
+    char begin_;
+    fa_tensor *tensor;
+    double gain;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    fa_generator *generator;
+} fa_init_gain_args;
+FA_API fa_tensor *fa_init_xavier_uniform_at(const fa_init_gain_args *args);
+FA_API fa_tensor *fa_init_xavier_normal_at(const fa_init_gain_args *args);
+FA_API fa_tensor *fa_init_orthogonal_at(const fa_init_gain_args *args);
+#define fa_init_xavier_uniform_(...)                                                                                   \
+    FA_CALL_(fa_init_xavier_uniform_at, fa_init_gain_args, .gain = 1, .begin_ = 0, __VA_ARGS__)
+#define fa_init_xavier_normal_(...)                                                                                    \
+    FA_CALL_(fa_init_xavier_normal_at, fa_init_gain_args, .gain = 1, .begin_ = 0, __VA_ARGS__)
+#define fa_init_orthogonal_(...) FA_CALL_(fa_init_orthogonal_at, fa_init_gain_args, .gain = 1, .begin_ = 0, __VA_ARGS__)
+
+typedef enum fa_fan_mode { FA_FAN_IN, FA_FAN_OUT } fa_fan_mode;
+typedef enum fa_nonlinearity {
+    FA_GAIN_LEAKY_RELU, /* sqrt(2 / (1 + a^2)) */
+    FA_GAIN_RELU,       /* sqrt 2 */
+    FA_GAIN_LINEAR,     /* 1; so are convolutions and sigmoid */
+    FA_GAIN_TANH,       /* 5/3 */
+    FA_GAIN_SELU        /* 3/4 */
+} fa_nonlinearity;
+/* nn.init.calculate_gain; param: the slope of leaky_relu. */
+FA_API double fa_init_calculate_gain(fa_nonlinearity nonlinearity, double param);
+
+/* kaiming: std = gain / sqrt(fan), uniform within sqrt(3) std; `a` is leaky_relu's slope. */
+typedef struct fa_init_kaiming_args {
+    char begin_;
+    fa_tensor *tensor;
+    double a;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    fa_fan_mode mode;
+    fa_nonlinearity nonlinearity;
+    fa_generator *generator;
+} fa_init_kaiming_args;
+FA_API fa_tensor *fa_init_kaiming_uniform_at(const fa_init_kaiming_args *args);
+FA_API fa_tensor *fa_init_kaiming_normal_at(const fa_init_kaiming_args *args);
+#define fa_init_kaiming_uniform_(...)                                                                                  \
+    FA_CALL_(fa_init_kaiming_uniform_at, fa_init_kaiming_args, .begin_ = 0, __VA_ARGS__)
+#define fa_init_kaiming_normal_(...) FA_CALL_(fa_init_kaiming_normal_at, fa_init_kaiming_args, .begin_ = 0, __VA_ARGS__)
 
 /* ---- Losses as objects: fa_criterion(loss, outputs, labels)
  * ------------------------------------------------------------ */

@@ -124,7 +124,7 @@ typedef struct fa_rmsprop_floats {
 
 typedef struct fa_adagrad_floats {
     double rate, eps, weight_decay; /* rate: lr / (1 + (t - 1) * lr_decay) */
-} fa_adagrad_floats; /* ints: 0 maximize */
+} fa_adagrad_floats;                /* ints: 0 maximize */
 
 /* ---- Kernels ----------------------------------------------------------------------------------------------------- */
 
@@ -166,7 +166,7 @@ typedef struct fa_op_def {
     const char *name;      /* "conv2d": PyTorch's word, used in messages */
     const char *grad_name; /* PyTorch's grad_fn, "ConvolutionBackward0"; NULL: not differentiable */
     const char *(*grad_label)(const struct fa_node *node); /* that name where it depends on the call; NULL: grad_name */
-    uint32_t writes;       /* bit i: input i is written in place; the op is an effect and has no output of its own */
+    uint32_t writes; /* bit i: input i is written in place; the op is an effect and has no output of its own */
     /* An effect on vectors of one length, element by element: it may be run on parts of them, several at once, and
      * several such steps that follow one another are one piece of work. */
     bool elementwise_effect;

@@ -82,7 +82,7 @@ static fa_module *basic_block(int64_t in, int64_t out, int64_t stride)
 
 typedef struct ResNet {
     fa_module base;
-    fa_module *conv1, *bn1, *maxpool, *layer1, *layer2, *layer3, *layer4, *fc;
+    fa_module *conv1, *bn1, *maxpool, *layer1, *layer2, *layer3, *layer4, *avgpool, *fc;
 } ResNet;
 
 static fa_tensor *resnet_forward(fa_module *self, fa_tensor *x)
@@ -92,7 +92,7 @@ static fa_tensor *resnet_forward(fa_module *self, fa_tensor *x)
     x = fa_forward(net->maxpool, x);
     x = fa_forward(net->layer2, fa_forward(net->layer1, x));
     x = fa_forward(net->layer4, fa_forward(net->layer3, x));
-    return fa_forward(net->fc, fa_mean(x, .dims = FA_SHAPE(2, 3)));
+    return fa_forward(net->fc, fa_flatten(fa_forward(net->avgpool, x), 1));
 }
 
 static fa_module *make_resnet18(void)
@@ -107,6 +107,7 @@ static fa_module *make_resnet18(void)
     fa_layer(net, layer2, fa_nn_sequential(basic_block(64, 128, 2), basic_block(128, 128, 1)));
     fa_layer(net, layer3, fa_nn_sequential(basic_block(128, 256, 2), basic_block(256, 256, 1)));
     fa_layer(net, layer4, fa_nn_sequential(basic_block(256, 512, 2), basic_block(512, 512, 1)));
+    fa_layer(net, avgpool, fa_nn_adaptive_avg_pool2d(1));
     fa_layer(net, fc, fa_nn_linear(512, 10));
     return &net->base;
 }

@@ -93,7 +93,11 @@ __attribute__((noinline)) fa_tensor *fa_forward_at(fa_module *module, fa_tensor 
                                          : "give one to fa_module_new");
         return leave(at, NULL);
     }
-    return leave(at, module->impl_->forward(module, x));
+    if (module->impl_->n_hooks == 0)
+        return leave(at, module->impl_->forward(module, x));
+    x = fa_hooks_before(module, x);
+    fa_tensor *y = x ? module->impl_->forward(module, x) : NULL;
+    return leave(at, y ? fa_hooks_after(module, x, y) : NULL);
 }
 
 __attribute__((noinline)) fa_tensor *fa_criterion_at(fa_module *loss, fa_tensor *input, fa_tensor *target,

@@ -1,4 +1,4 @@
-/* Layers without images in mind: linear, dropout, relu, flatten, softmax, identity. */
+/* Layers without images in mind: linear, dropout, flatten, softmax, identity. */
 #include "nn/module.h"
 
 #include <math.h>
@@ -59,62 +59,63 @@ fa_module *fa_nn_linear_at(const fa_nn_linear_args *args)
 typedef struct dropout_layer {
     fa_module base;
     double p;
+    bool inplace;
 } dropout_layer;
+
+static fa_dropout_args dropout_call(const fa_module *self, fa_tensor *x)
+{
+    const dropout_layer *layer = (const dropout_layer *)self;
+    return (fa_dropout_args){.where_ = fa_forward_where(),
+                             .x = x,
+                             .p = layer->p,
+                             .training = fa_is_training(self),
+                             .inplace = layer->inplace};
+}
 
 static fa_tensor *dropout_forward(fa_module *self, fa_tensor *x)
 {
-    fa_dropout_args args = {
-        .where_ = fa_forward_where(), .x = x, .p = ((const dropout_layer *)self)->p, .training = fa_is_training(self)};
+    const fa_dropout_args args = dropout_call(self, x);
     return fa_dropout_at(&args);
+}
+
+static fa_tensor *dropout2d_forward(fa_module *self, fa_tensor *x)
+{
+    const fa_dropout_args args = dropout_call(self, x);
+    return fa_dropout2d_at(&args);
 }
 
 static void dropout_describe(const fa_module *self, fa_text *text)
 {
+    const dropout_layer *layer = (const dropout_layer *)self;
     fa_text_add(text, "p=");
-    fa_text_number(text, ((const dropout_layer *)self)->p);
-    fa_text_add(text, ", inplace=False");
+    fa_text_number(text, layer->p);
+    fa_text_add(text, ", inplace=%s", layer->inplace ? "True" : "False");
+}
+
+static fa_module *dropout_new(const fa_nn_dropout_args *args, bool channels)
+{
+    if (!(args->p >= 0 && args->p <= 1)) {
+        fa_fail(FA_VALUE_ERROR, args->where_, channels ? "fa_nn_dropout2d" : "fa_nn_dropout",
+                "got p %g, needs a probability from 0 to 1. Hint: p is the share that is set to 0", args->p);
+        return NULL;
+    }
+    fa_module *module = fa_module_make(sizeof(dropout_layer), channels ? "Dropout2d" : "Dropout",
+                                       channels ? dropout2d_forward : dropout_forward, dropout_describe, args->where_);
+    if (module) {
+        ((dropout_layer *)module)->p = args->p;
+        ((dropout_layer *)module)->inplace = args->inplace;
+    }
+    return module;
 }
 
 fa_module *fa_nn_dropout_at(const fa_nn_dropout_args *args)
 {
-    if (!(args->p >= 0 && args->p <= 1)) {
-        fa_fail(FA_VALUE_ERROR, args->where_, "fa_nn_dropout",
-                "got p %g, needs a probability from 0 to 1. Hint: p is the share that is set to 0", args->p);
-        return NULL;
-    }
-    fa_module *module =
-        fa_module_make(sizeof(dropout_layer), "Dropout", dropout_forward, dropout_describe, args->where_);
-    if (module)
-        ((dropout_layer *)module)->p = args->p;
-    return module;
+    return dropout_new(args, false);
 }
 
-/* ---- ReLU
- * ------------------------------------------------------------------------------------------------------------ */
-
-typedef struct relu_layer {
-    fa_module base;
-    bool inplace;
-} relu_layer;
-
-static fa_tensor *relu_forward(fa_module *self, fa_tensor *x)
+fa_module *fa_nn_dropout2d_at(const fa_nn_dropout_args *args)
 {
-    fa_where where = fa_forward_where();
-    return ((const relu_layer *)self)->inplace ? fa_relu_inplace_at(x, where) : fa_relu_at(x, where);
-}
-
-static void relu_describe(const fa_module *self, fa_text *text)
-{
-    if (((const relu_layer *)self)->inplace)
-        fa_text_add(text, "inplace=True");
-}
-
-fa_module *fa_nn_relu_at(const fa_nn_relu_args *args)
-{
-    fa_module *module = fa_module_make(sizeof(relu_layer), "ReLU", relu_forward, relu_describe, args->where_);
-    if (module)
-        ((relu_layer *)module)->inplace = args->inplace;
-    return module;
+    return dropout_new(args, true);
 }
 
 /* ---- Flatten

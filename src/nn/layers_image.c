@@ -1,54 +1,9 @@
-/* Layers for images: conv2d, pooling, batch norm. Arguments are checked when the layer is made, not at the first batch.
+/* Layers for images: conv2d, conv_transpose2d, pooling. Arguments are checked when the layer is made, not at the first
+ * batch.
  */
-#include "nn/module.h"
+#include "nn/pair.h"
 
 #include <math.h>
-#include <string.h>
-
-/* A pair as PyTorch keeps it: two numbers, and whether two were given (it prints so). */
-typedef struct pair {
-    int64_t at[2];
-    bool given;
-} pair;
-
-static pair pair_of(int64_t number, const int64_t hw[2])
-{
-    bool given = hw[0] != INT64_MIN;
-    return given ? (pair){{hw[0], hw[1]}, true} : (pair){{number, number}, false};
-}
-
-static void add_pair(fa_text *text, const char *name, const pair *p, bool always_two)
-{
-    if (p->given || always_two)
-        fa_text_add(text, "%s=(%lld, %lld)", name, (long long)p->at[0], (long long)p->at[1]);
-    else
-        fa_text_add(text, "%s=%lld", name, (long long)p->at[0]);
-}
-
-static bool check_pair(const pair *p, int64_t least, const char *what, const char *name, fa_where where)
-{
-    if (p->at[0] >= least && p->at[1] >= least)
-        return true;
-    if (p->at[0] == FA_NONE)
-        return fa_fail(FA_VALUE_ERROR, where, what, "got no %s, needs one. Hint: %s(..., .%s = 3)", name, what, name);
-    const int64_t usual = least > 0 ? least : 1;
-    return fa_fail(
-        FA_VALUE_ERROR, where, what,
-        "got %s %lld x %lld (height x width), needs at least %lld. Hint: .%s = %lld, or .%s_hw = {%lld, %lld}", name,
-        (long long)p->at[0], (long long)p->at[1], (long long)least, name, (long long)usual,
-        strcmp(name, "kernel_size") ? name : "kernel", (long long)usual, (long long)usual);
-}
-
-/* A required number that is a count; `hint` shows the call. */
-static bool check_count(int64_t value, const char *what, const char *name, const char *hint, fa_where where)
-{
-    if (value >= 1)
-        return true;
-    if (value == FA_NONE)
-        return fa_fail(FA_VALUE_ERROR, where, what, "got no %s, needs one. Hint: %s", name, hint);
-    return fa_fail(FA_VALUE_ERROR, where, what, "got %s %lld, needs at least 1. Hint: %s", name, (long long)value,
-                   hint);
-}
 
 /* ---- Conv2d --------------------------------------------------------------------------------------------------------
  */
@@ -56,9 +11,27 @@ static bool check_count(int64_t value, const char *what, const char *name, const
 typedef struct conv2d_layer {
     fa_module base;
     int64_t in_channels, out_channels, groups;
-    pair kernel, stride, padding, dilation;
+    fa_pair kernel, stride, padding, dilation;
     bool same; /* padding = 'same' */
+    fa_pad_mode padding_mode;
 } conv2d_layer;
+
+/* The padding that F.pad does ahead of the convolution, with elements that are no zeros. */
+static fa_tensor *pad_ahead(const conv2d_layer *layer, fa_tensor *x, fa_where where)
+{
+    int64_t before[2], after[2];
+    for (int d = 0; d < 2; d++) {
+        const int64_t total =
+            layer->same ? layer->dilation.at[d] * (layer->kernel.at[d] - 1) : 2 * layer->padding.at[d];
+        before[d] = total / 2;
+        after[d] = total - before[d];
+    }
+    fa_pad_args args = {.where_ = where,
+                        .x = x,
+                        .pads = FA_SHAPE(before[1], after[1], before[0], after[0]),
+                        .mode = layer->padding_mode};
+    return fa_pad_at(&args);
+}
 
 static fa_tensor *conv2d_forward(fa_module *self, fa_tensor *x)
 {
@@ -68,11 +41,14 @@ static fa_tensor *conv2d_forward(fa_module *self, fa_tensor *x)
                            .weight = fa_module_tensor(self, "weight"),
                            .bias = fa_module_tensor(self, "bias"),
                            .groups = layer->groups};
+    const bool zeros = layer->padding_mode == FA_PAD_CONSTANT;
     for (int d = 0; d < 2; d++) {
         args.stride_hw[d] = layer->stride.at[d];
-        args.padding_hw[d] = layer->padding.at[d];
+        args.padding_hw[d] = zeros ? layer->padding.at[d] : 0;
         args.dilation_hw[d] = layer->dilation.at[d];
     }
+    if (!zeros && !(args.x = pad_ahead(layer, x, args.where_)))
+        return NULL;
     return fa_conv2d_at(&args);
 }
 
@@ -80,29 +56,33 @@ static void conv2d_describe(const fa_module *self, fa_text *text)
 {
     const conv2d_layer *layer = (const conv2d_layer *)self;
     fa_text_add(text, "%lld, %lld", (long long)layer->in_channels, (long long)layer->out_channels);
-    add_pair(text, ", kernel_size", &layer->kernel, true);
-    add_pair(text, ", stride", &layer->stride, true);
+    fa_add_pair(text, ", kernel_size", &layer->kernel, true);
+    fa_add_pair(text, ", stride", &layer->stride, true);
     if (layer->same)
         fa_text_add(text, ", padding=same");
     else if (layer->padding.at[0] || layer->padding.at[1])
-        add_pair(text, ", padding", &layer->padding, true);
+        fa_add_pair(text, ", padding", &layer->padding, true);
     if (layer->dilation.at[0] != 1 || layer->dilation.at[1] != 1)
-        add_pair(text, ", dilation", &layer->dilation, true);
+        fa_add_pair(text, ", dilation", &layer->dilation, true);
     if (layer->groups != 1)
         fa_text_add(text, ", groups=%lld", (long long)layer->groups);
     if (!fa_module_tensor(self, "bias"))
         fa_text_add(text, ", bias=False");
+    static const char *const modes[] = {
+        [FA_PAD_REFLECT] = "reflect", [FA_PAD_REPLICATE] = "replicate", [FA_PAD_CIRCULAR] = "circular"};
+    if (layer->padding_mode != FA_PAD_CONSTANT)
+        fa_text_add(text, ", padding_mode=%s", modes[layer->padding_mode]);
 }
 
 static bool conv2d_check(const fa_nn_conv2d_args *args, const conv2d_layer *layer)
 {
     static const char what[] = "fa_nn_conv2d", hint[] = "fa_nn_conv2d(in_channels, out_channels, kernel_size)";
     fa_where where = args->where_;
-    if (!check_count(args->in_channels, what, "in_channels", hint, where) ||
-        !check_count(args->out_channels, what, "out_channels", hint, where) ||
-        !check_pair(&layer->kernel, 1, what, "kernel_size", where) ||
-        !check_pair(&layer->stride, 1, what, "stride", where) ||
-        !check_pair(&layer->dilation, 1, what, "dilation", where))
+    if (!fa_check_count(args->in_channels, what, "in_channels", hint, where) ||
+        !fa_check_count(args->out_channels, what, "out_channels", hint, where) ||
+        !fa_check_pair(&layer->kernel, 1, what, "kernel_size", where) ||
+        !fa_check_pair(&layer->stride, 1, what, "stride", where) ||
+        !fa_check_pair(&layer->dilation, 1, what, "dilation", where))
         return false;
     if (args->groups < 1)
         return fa_fail(FA_VALUE_ERROR, where, what,
@@ -114,8 +94,13 @@ static bool conv2d_check(const fa_nn_conv2d_args *args, const conv2d_layer *laye
                        "Hint: groups share the "
                        "channels out evenly; leave it out for an ordinary convolution",
                        (long long)args->in_channels, (long long)args->out_channels, (long long)args->groups);
+    if ((int)args->padding_mode < FA_PAD_CONSTANT || args->padding_mode > FA_PAD_CIRCULAR)
+        return fa_fail(FA_VALUE_ERROR, where, what,
+                       "got padding_mode %d, needs FA_PAD_REFLECT, FA_PAD_REPLICATE or FA_PAD_CIRCULAR. Hint: leave it "
+                       "out for zeros",
+                       (int)args->padding_mode);
     if (!layer->same)
-        return check_pair(&layer->padding, 0, what, "padding", where);
+        return fa_check_pair(&layer->padding, 0, what, "padding", where);
     if (layer->stride.at[0] != 1 || layer->stride.at[1] != 1)
         return fa_fail(FA_VALUE_ERROR, where, what,
                        "got padding FA_SAME with stride %lld x %lld, needs stride 1: the output of a larger one cannot "
@@ -124,15 +109,32 @@ static bool conv2d_check(const fa_nn_conv2d_args *args, const conv2d_layer *laye
     return true;
 }
 
+/* weight of a shape and bias of a length (0: none), drawn as PyTorch does. NULL after an error, the module gone. */
+static fa_module *add_weights(fa_module *module, const int64_t shape[4], int64_t bias_length, fa_where where)
+{
+    fa_meta weight = fa_meta_of(FA_DT_FLOAT32, 4, shape), bias = fa_meta_of(FA_DT_FLOAT32, 1, &bias_length);
+    /* kaiming_uniform_(a = sqrt 5): sqrt(3) * gain / sqrt(fan_in), gain = sqrt(2 / (1 + a^2)). */
+    double fan_in = (double)shape[1] * (double)shape[2] * (double)shape[3];
+    double gain = sqrt(2.0 / (1 + sqrt(5.0) * sqrt(5.0)));
+    double bound = sqrt(3.0) * (gain / sqrt(fan_in)), bias_bound = 1 / sqrt(fan_in);
+    if (fa_module_new_tensor(module, "weight", false, &weight, FA_INIT_UNIFORM, -bound, bound, where) &&
+        (bias_length == 0 ||
+         fa_module_new_tensor(module, "bias", false, &bias, FA_INIT_UNIFORM, -bias_bound, bias_bound, where)))
+        return module;
+    fa_module_drop(module);
+    return NULL;
+}
+
 fa_module *fa_nn_conv2d_at(const fa_nn_conv2d_args *args)
 {
     conv2d_layer checked = {.in_channels = args->in_channels,
                             .out_channels = args->out_channels,
                             .groups = args->groups,
-                            .kernel = pair_of(args->kernel_size, args->kernel_hw),
-                            .stride = pair_of(args->stride, args->stride_hw),
-                            .padding = pair_of(args->padding, args->padding_hw),
-                            .dilation = pair_of(args->dilation, args->dilation_hw)};
+                            .padding_mode = args->padding_mode,
+                            .kernel = fa_pair_of(args->kernel_size, args->kernel_hw),
+                            .stride = fa_pair_of(args->stride, args->stride_hw),
+                            .padding = fa_pair_of(args->padding, args->padding_hw),
+                            .dilation = fa_pair_of(args->dilation, args->dilation_hw)};
     checked.same = checked.padding.at[0] == FA_SAME && checked.padding.at[1] == FA_SAME;
     if (!conv2d_check(args, &checked))
         return NULL;
@@ -141,20 +143,93 @@ fa_module *fa_nn_conv2d_at(const fa_nn_conv2d_args *args)
         return NULL;
     checked.base = *module;
     *(conv2d_layer *)module = checked;
-    int64_t shape[4] = {args->out_channels, args->in_channels / args->groups, checked.kernel.at[0],
-                        checked.kernel.at[1]};
-    fa_meta weight = fa_meta_of(FA_DT_FLOAT32, 4, shape), bias = fa_meta_of(FA_DT_FLOAT32, 1, shape);
-    /* kaiming_uniform_(a = sqrt 5): sqrt(3) * gain / sqrt(fan_in), gain = sqrt(2 / (1 + a^2)). */
-    double fan_in = (double)shape[1] * (double)shape[2] * (double)shape[3];
-    double gain = sqrt(2.0 / (1 + sqrt(5.0) * sqrt(5.0)));
-    double bound = sqrt(3.0) * (gain / sqrt(fan_in)), bias_bound = 1 / sqrt(fan_in);
-    if (!fa_module_new_tensor(module, "weight", false, &weight, FA_INIT_UNIFORM, -bound, bound, args->where_) ||
-        (args->bias &&
-         !fa_module_new_tensor(module, "bias", false, &bias, FA_INIT_UNIFORM, -bias_bound, bias_bound, args->where_))) {
-        fa_module_drop(module);
+    const int64_t shape[4] = {args->out_channels, args->in_channels / args->groups, checked.kernel.at[0],
+                              checked.kernel.at[1]};
+    return add_weights(module, shape, args->bias ? args->out_channels : 0, args->where_);
+}
+
+/* ---- ConvTranspose2d ------------------------------------------------------------------------------------------------
+ */
+
+typedef struct conv_transpose2d_layer {
+    fa_module base;
+    int64_t in_channels, out_channels, groups;
+    fa_pair kernel, stride, padding, output_padding, dilation;
+} conv_transpose2d_layer;
+
+static fa_tensor *conv_transpose2d_forward(fa_module *self, fa_tensor *x)
+{
+    const conv_transpose2d_layer *layer = (const conv_transpose2d_layer *)self;
+    fa_conv_transpose2d_args args = {.where_ = fa_forward_where(),
+                                     .x = x,
+                                     .weight = fa_module_tensor(self, "weight"),
+                                     .bias = fa_module_tensor(self, "bias"),
+                                     .groups = layer->groups};
+    for (int d = 0; d < 2; d++) {
+        args.stride_hw[d] = layer->stride.at[d];
+        args.padding_hw[d] = layer->padding.at[d];
+        args.output_padding_hw[d] = layer->output_padding.at[d];
+        args.dilation_hw[d] = layer->dilation.at[d];
+    }
+    return fa_conv_transpose2d_at(&args);
+}
+
+static void conv_transpose2d_describe(const fa_module *self, fa_text *text)
+{
+    const conv_transpose2d_layer *layer = (const conv_transpose2d_layer *)self;
+    fa_text_add(text, "%lld, %lld", (long long)layer->in_channels, (long long)layer->out_channels);
+    fa_add_pair(text, ", kernel_size", &layer->kernel, true);
+    fa_add_pair(text, ", stride", &layer->stride, true);
+    if (layer->padding.at[0] || layer->padding.at[1])
+        fa_add_pair(text, ", padding", &layer->padding, true);
+    if (layer->dilation.at[0] != 1 || layer->dilation.at[1] != 1)
+        fa_add_pair(text, ", dilation", &layer->dilation, true);
+    if (layer->output_padding.at[0] || layer->output_padding.at[1])
+        fa_add_pair(text, ", output_padding", &layer->output_padding, true);
+    if (layer->groups != 1)
+        fa_text_add(text, ", groups=%lld", (long long)layer->groups);
+    if (!fa_module_tensor(self, "bias"))
+        fa_text_add(text, ", bias=False");
+}
+
+fa_module *fa_nn_conv_transpose2d_at(const fa_nn_conv_transpose2d_args *args)
+{
+    static const char what[] = "fa_nn_conv_transpose2d",
+                      hint[] = "fa_nn_conv_transpose2d(in_channels, out_channels, kernel_size)";
+    fa_where where = args->where_;
+    conv_transpose2d_layer checked = {.in_channels = args->in_channels,
+                                      .out_channels = args->out_channels,
+                                      .groups = args->groups,
+                                      .kernel = fa_pair_of(args->kernel_size, args->kernel_hw),
+                                      .stride = fa_pair_of(args->stride, args->stride_hw),
+                                      .padding = fa_pair_of(args->padding, args->padding_hw),
+                                      .output_padding = fa_pair_of(args->output_padding, args->output_padding_hw),
+                                      .dilation = fa_pair_of(args->dilation, args->dilation_hw)};
+    if (!fa_check_count(args->in_channels, what, "in_channels", hint, where) ||
+        !fa_check_count(args->out_channels, what, "out_channels", hint, where) ||
+        !fa_check_count(args->groups, what, "groups", "leave it out for 1", where) ||
+        !fa_check_pair(&checked.kernel, 1, what, "kernel_size", where) ||
+        !fa_check_pair(&checked.stride, 1, what, "stride", where) ||
+        !fa_check_pair(&checked.padding, 0, what, "padding", where) ||
+        !fa_check_pair(&checked.output_padding, 0, what, "output_padding", where) ||
+        !fa_check_pair(&checked.dilation, 1, what, "dilation", where))
+        return NULL;
+    if (args->in_channels % args->groups || args->out_channels % args->groups) {
+        fa_fail(FA_VALUE_ERROR, where, what,
+                "got in_channels %lld, out_channels %lld and groups %lld, needs both to be multiples of groups. Hint: "
+                "leave groups out for an ordinary convolution",
+                (long long)args->in_channels, (long long)args->out_channels, (long long)args->groups);
         return NULL;
     }
-    return module;
+    fa_module *module =
+        fa_module_make(sizeof checked, "ConvTranspose2d", conv_transpose2d_forward, conv_transpose2d_describe, where);
+    if (!module)
+        return NULL;
+    checked.base = *module;
+    *(conv_transpose2d_layer *)module = checked;
+    const int64_t shape[4] = {args->in_channels, args->out_channels / args->groups, checked.kernel.at[0],
+                              checked.kernel.at[1]};
+    return add_weights(module, shape, args->bias ? args->out_channels : 0, where);
 }
 
 /* ---- MaxPool2d, AvgPool2d
@@ -162,7 +237,7 @@ fa_module *fa_nn_conv2d_at(const fa_nn_conv2d_args *args)
 
 typedef struct pool2d_layer {
     fa_module base;
-    pair kernel, stride, padding, dilation;
+    fa_pair kernel, stride, padding, dilation;
     bool ceil_mode, count_include_pad;
     int64_t divisor_override;
 } pool2d_layer;
@@ -202,16 +277,16 @@ static fa_tensor *avg_pool2d_forward(fa_module *self, fa_tensor *x)
 static void avg_pool2d_describe(const fa_module *self, fa_text *text)
 {
     const pool2d_layer *layer = (const pool2d_layer *)self;
-    add_pair(text, "kernel_size", &layer->kernel, false);
-    add_pair(text, ", stride", &layer->stride, false);
-    add_pair(text, ", padding", &layer->padding, false);
+    fa_add_pair(text, "kernel_size", &layer->kernel, false);
+    fa_add_pair(text, ", stride", &layer->stride, false);
+    fa_add_pair(text, ", padding", &layer->padding, false);
 }
 
 static void max_pool2d_describe(const fa_module *self, fa_text *text)
 {
     const pool2d_layer *layer = (const pool2d_layer *)self;
     avg_pool2d_describe(self, text);
-    add_pair(text, ", dilation", &layer->dilation, false);
+    fa_add_pair(text, ", dilation", &layer->dilation, false);
     fa_text_add(text, ", ceil_mode=%s", layer->ceil_mode ? "True" : "False");
 }
 
@@ -219,19 +294,19 @@ static fa_module *pool2d_new(const fa_nn_pool2d_args *args, bool max)
 {
     const char *what = max ? "fa_nn_max_pool2d" : "fa_nn_avg_pool2d";
     fa_where where = args->where_;
-    pool2d_layer checked = {.kernel = pair_of(args->kernel_size, args->kernel_hw),
-                            .stride = pair_of(args->stride, args->stride_hw),
-                            .padding = pair_of(args->padding, args->padding_hw),
-                            .dilation = pair_of(args->dilation, args->dilation_hw),
+    pool2d_layer checked = {.kernel = fa_pair_of(args->kernel_size, args->kernel_hw),
+                            .stride = fa_pair_of(args->stride, args->stride_hw),
+                            .padding = fa_pair_of(args->padding, args->padding_hw),
+                            .dilation = fa_pair_of(args->dilation, args->dilation_hw),
                             .ceil_mode = args->ceil_mode,
                             .count_include_pad = args->count_include_pad,
                             .divisor_override = args->divisor_override};
     if (checked.stride.at[0] == FA_KERNEL_SIZE)
         checked.stride = checked.kernel;
-    if (!check_pair(&checked.kernel, 1, what, "kernel_size", where) ||
-        !check_pair(&checked.stride, 1, what, "stride", where) ||
-        !check_pair(&checked.padding, 0, what, "padding", where) ||
-        !check_pair(&checked.dilation, 1, what, "dilation", where))
+    if (!fa_check_pair(&checked.kernel, 1, what, "kernel_size", where) ||
+        !fa_check_pair(&checked.stride, 1, what, "stride", where) ||
+        !fa_check_pair(&checked.padding, 0, what, "padding", where) ||
+        !fa_check_pair(&checked.dilation, 1, what, "dilation", where))
         return NULL;
     for (int d = 0; d < 2; d++) {
         int64_t extent = checked.dilation.at[d] * (checked.kernel.at[d] - 1) + 1;
@@ -268,95 +343,120 @@ fa_module *fa_nn_avg_pool2d_at(const fa_nn_pool2d_args *args)
     return pool2d_new(args, false);
 }
 
-/* ---- BatchNorm2d
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- AdaptiveAvgPool2d, AdaptiveMaxPool2d ---------------------------------------------------------------------------
+ */
 
-typedef struct batch_norm2d_layer {
+typedef struct adaptive_layer {
     fa_module base;
-    int64_t num_features;
-    double eps, momentum;
-    bool affine, track;
-} batch_norm2d_layer;
+    fa_pair output;
+} adaptive_layer;
 
-static fa_tensor *batch_norm2d_forward(fa_module *self, fa_tensor *x)
+static fa_adaptive_pool2d_args adaptive_call(const fa_module *self, fa_tensor *x)
 {
-    const batch_norm2d_layer *layer = (const batch_norm2d_layer *)self;
-    fa_where where = fa_forward_where();
-    fa_begin(where);
-    const fa_node *node = fa_use(x, "batch_norm2d", "input");
-    if (!node)
-        return NULL;
-    if (node->meta.ndim != 4) {
-        fa_fail(FA_SHAPE_ERROR, where, "batch_norm2d",
-                "got input %s, needs 4 dimensions [N, %lld, H, W]. Hint: one image gets its batch dimension with "
-                "fa_unsqueeze(x, 0)",
-                fa_shape_text(&node->meta), (long long)layer->num_features);
-        return NULL;
-    }
-    if (node->meta.shape[1] != layer->num_features) {
-        fa_fail(FA_SHAPE_ERROR, where, "batch_norm2d",
-                "got input %s, needs %lld channels; it has %lld. Hint: fa_nn_batch_norm2d(%lld) fits this input",
-                fa_shape_text(&node->meta), (long long)layer->num_features, (long long)node->meta.shape[1],
-                (long long)node->meta.shape[1]);
-        return NULL;
-    }
-    bool training = fa_is_training(self);
-    fa_batch_norm_args args = {.where_ = where,
-                               .x = x,
-                               .running_mean = fa_module_tensor(self, "running_mean"),
-                               .running_var = fa_module_tensor(self, "running_var"),
-                               .weight = fa_module_tensor(self, "weight"),
-                               .bias = fa_module_tensor(self, "bias"),
-                               .num_batches_tracked = fa_module_tensor(self, "num_batches_tracked"),
-                               .training = training || !layer->track,
-                               .momentum = layer->momentum,
-                               .eps = layer->eps};
-    return fa_batch_norm_at(&args);
+    const int64_t *output = ((const adaptive_layer *)self)->output.at;
+    return (fa_adaptive_pool2d_args){.where_ = fa_forward_where(), .x = x, .output_hw = {output[0], output[1]}};
 }
 
-static void batch_norm2d_describe(const fa_module *self, fa_text *text)
+static fa_tensor *adaptive_avg_forward(fa_module *self, fa_tensor *x)
 {
-    const batch_norm2d_layer *layer = (const batch_norm2d_layer *)self;
-    fa_text_add(text, "%lld, eps=", (long long)layer->num_features);
-    fa_text_number(text, layer->eps);
-    fa_text_add(text, ", momentum=");
-    if (isnan(layer->momentum))
-        fa_text_add(text, "None");
-    else
-        fa_text_number(text, layer->momentum);
-    fa_text_add(text, ", affine=%s, bias=%s, track_running_stats=%s", layer->affine ? "True" : "False",
-                fa_module_tensor(self, "bias") ? "True" : "False", layer->track ? "True" : "False");
+    const fa_adaptive_pool2d_args args = adaptive_call(self, x);
+    return fa_adaptive_avg_pool2d_at(&args);
 }
 
-fa_module *fa_nn_batch_norm2d_at(const fa_nn_batch_norm2d_args *args)
+static fa_tensor *adaptive_max_forward(fa_module *self, fa_tensor *x)
 {
-    fa_where where = args->where_;
-    if (!check_count(args->num_features, "fa_nn_batch_norm2d", "num_features", "fa_nn_batch_norm2d(channels)", where))
-        return NULL;
+    const fa_adaptive_pool2d_args args = adaptive_call(self, x);
+    return fa_adaptive_max_pool2d_at(&args);
+}
+
+static void adaptive_describe(const fa_module *self, fa_text *text)
+{
+    fa_add_pair(text, "output_size", &((const adaptive_layer *)self)->output, false);
+}
+
+static fa_module *adaptive_new(const fa_nn_adaptive_pool2d_args *args, bool max)
+{
+    const fa_pair output = fa_pair_of(args->output_size, args->output_hw);
+    for (int d = 0; d < 2; d++)
+        if (output.at[d] < 0 && output.at[d] != FA_NONE) {
+            fa_fail(FA_VALUE_ERROR, args->where_, max ? "fa_nn_adaptive_max_pool2d" : "fa_nn_adaptive_avg_pool2d",
+                    "got output_size %lld x %lld (height x width), needs 0 or more, or FA_NONE for the input's size. "
+                    "Hint: 1 makes one number of each channel",
+                    (long long)output.at[0], (long long)output.at[1]);
+            return NULL;
+        }
     fa_module *module =
-        fa_module_make(sizeof(batch_norm2d_layer), "BatchNorm2d", batch_norm2d_forward, batch_norm2d_describe, where);
-    if (!module)
-        return NULL;
-    batch_norm2d_layer *layer = (batch_norm2d_layer *)module;
-    layer->num_features = args->num_features;
-    layer->eps = args->eps;
-    layer->momentum = args->momentum;
-    layer->affine = args->affine;
-    layer->track = args->track_running_stats;
-    fa_meta each = fa_meta_of(FA_DT_FLOAT32, 1, &args->num_features), count = fa_meta_of(FA_DT_INT64, 0, NULL);
-    bool ok = true;
-    if (args->affine) {
-        ok = fa_module_new_tensor(module, "weight", false, &each, FA_INIT_CONSTANT, 1, 1, where) != NULL;
-        if (args->bias)
-            ok = ok && fa_module_new_tensor(module, "bias", false, &each, FA_INIT_CONSTANT, 0, 0, where);
+        fa_module_make(sizeof(adaptive_layer), max ? "AdaptiveMaxPool2d" : "AdaptiveAvgPool2d",
+                       max ? adaptive_max_forward : adaptive_avg_forward, adaptive_describe, args->where_);
+    if (module)
+        ((adaptive_layer *)module)->output = output;
+    return module;
+}
+
+fa_module *fa_nn_adaptive_avg_pool2d_at(const fa_nn_adaptive_pool2d_args *args)
+{
+    return adaptive_new(args, false);
+}
+
+fa_module *fa_nn_adaptive_max_pool2d_at(const fa_nn_adaptive_pool2d_args *args)
+{
+    return adaptive_new(args, true);
+}
+
+/* ---- Upsample -------------------------------------------------------------------------------------------------------
+ */
+
+typedef struct upsample_layer {
+    fa_module base;
+    fa_interpolate_args call;
+} upsample_layer;
+
+static fa_tensor *upsample_forward(fa_module *self, fa_tensor *x)
+{
+    fa_interpolate_args args = ((const upsample_layer *)self)->call;
+    args.where_ = fa_forward_where();
+    args.x = x;
+    return fa_interpolate_at(&args);
+}
+
+static void upsample_describe(const fa_module *self, fa_text *text)
+{
+    static const char *const modes[] = {"nearest", "nearest-exact", "bilinear"};
+    const fa_interpolate_args *call = &((const upsample_layer *)self)->call;
+    if (!isnan(call->scale_factor_hw[0])) {
+        fa_text_add(text, "scale_factor=(");
+        fa_text_number(text, call->scale_factor_hw[0]);
+        fa_text_add(text, ", ");
+        fa_text_number(text, call->scale_factor_hw[1]);
+        fa_text_add(text, ")");
+    } else if (!isnan(call->scale_factor)) {
+        fa_text_add(text, "scale_factor=");
+        fa_text_number(text, call->scale_factor);
+    } else {
+        const fa_pair size = fa_pair_of(call->size, call->size_hw);
+        fa_add_pair(text, "size", &size, false);
     }
-    if (args->track_running_stats)
-        ok = ok && fa_module_new_tensor(module, "running_mean", true, &each, FA_INIT_CONSTANT, 0, 0, where) &&
-             fa_module_new_tensor(module, "running_var", true, &each, FA_INIT_CONSTANT, 1, 1, where) &&
-             fa_module_new_tensor(module, "num_batches_tracked", true, &count, FA_INIT_CONSTANT, 0, 0, where);
-    if (!ok) {
-        fa_module_drop(module);
+    fa_text_add(text, ", mode='%s'", modes[call->mode]);
+}
+
+fa_module *fa_nn_upsample_at(const fa_nn_upsample_args *args)
+{
+    if (args->mode != FA_NEAREST && args->mode != FA_NEAREST_EXACT && args->mode != FA_BILINEAR) {
+        fa_fail(FA_VALUE_ERROR, args->where_, "fa_nn_upsample",
+                "got mode %d, needs FA_NEAREST, FA_NEAREST_EXACT or FA_BILINEAR. Hint: leave it out for nearest",
+                (int)args->mode);
         return NULL;
     }
+    fa_module *module =
+        fa_module_make(sizeof(upsample_layer), "Upsample", upsample_forward, upsample_describe, args->where_);
+    if (module)
+        ((upsample_layer *)module)->call =
+            (fa_interpolate_args){.size = args->size,
+                                  .scale_factor = args->scale_factor,
+                                  .size_hw = {args->size_hw[0], args->size_hw[1]},
+                                  .scale_factor_hw = {args->scale_factor_hw[0], args->scale_factor_hw[1]},
+                                  .mode = args->mode,
+                                  .align_corners = args->align_corners,
+                                  .recompute_scale_factor = args->recompute_scale_factor};
     return module;
 }

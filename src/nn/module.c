@@ -9,6 +9,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static fa_module_impl *oldest, *newest;
 static int64_t live;
+static uint64_t serials;
 static atomic_uint_fast64_t version = 1;
 
 void fa_modules_lock(void)
@@ -80,6 +81,7 @@ fa_module *fa_module_make(size_t size, const char *class_name, fa_forward_functi
     impl->previous = newest;
     *(newest ? &newest->next : &oldest) = impl;
     newest = impl;
+    impl->serial = ++serials;
     live++;
     fa_modules_unlock();
     return module;
@@ -157,6 +159,8 @@ static void free_dead(fa_module_impl *dead)
             fa_mfree(impl->children[i].name);
         for (int k = 0; k < FA_LIST_COUNT; k++)
             fa_list_free(&impl->lists[k]);
+        fa_module_list_free(&impl->modules);
+        fa_mfree(impl->hooks);
         fa_mfree(impl->entries);
         fa_mfree(impl->children);
         fa_mfree(impl->class_name);

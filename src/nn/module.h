@@ -47,6 +47,13 @@ typedef struct fa_list_cache {
 void fa_list_free(fa_list_cache *list);
 enum { FA_LIST_PARAMETERS, FA_LIST_BUFFERS, FA_LIST_STATE, FA_LIST_COUNT };
 
+typedef struct fa_hook {
+    int64_t id; /* 0: removed */
+    fa_hook_time time;
+    fa_hook_function function;
+    void *context;
+} fa_hook;
+
 typedef fa_tensor *(*fa_criterion_function)(fa_module *self, fa_tensor *input, fa_tensor *target, fa_where where);
 /* Writes what stands between the brackets of a module's printed form. */
 typedef void (*fa_describe_function)(const fa_module *self, fa_text *text);
@@ -72,6 +79,11 @@ typedef struct fa_module_impl {
     struct fa_module_impl *previous, *next; /* live modules, oldest first */
     struct fa_module_impl *next_dead;
     fa_list_cache lists[FA_LIST_COUNT];
+    fa_module_list modules; /* fa_named_modules, as of modules_version (0: never) */
+    uint64_t modules_version;
+    uint64_t serial; /* no other module has or had it */
+    fa_hook *hooks;
+    int n_hooks, hooks_running;
 } fa_module_impl;
 
 void fa_modules_lock(void);
@@ -107,6 +119,11 @@ void fa_init_pending(void);
 void fa_init_wait(void);
 /* Fills a leaf's memory with a value. */
 void fa_leaf_fill(fa_leaf *leaf, double value);
+
+/* The hooks of a module around its forward function: the input to use, the output to return. NULL after an error. */
+fa_tensor *fa_hooks_before(fa_module *module, fa_tensor *x);
+fa_tensor *fa_hooks_after(fa_module *module, fa_tensor *x, fa_tensor *y);
+void fa_module_list_free(fa_module_list *list);
 
 enum { FA_FORWARD_DEPTH = 256 }; /* modules inside one another */
 /* The user's line of the forward call that runs now. */

@@ -79,6 +79,10 @@ static double multiply_adds(const fa_node *node)
         const int64_t *weight = node->in[1]->meta.shape;
         return out * (double)weight[1] * (double)weight[2] * (double)weight[3];
     }
+    if (node->op == FA_OP_conv2d_input_grad) { /* of conv_transpose2d */
+        const int64_t *weight = node->in[1]->meta.shape;
+        return (double)fa_meta_numel(&node->in[0]->meta) * (double)weight[1] * (double)weight[2] * (double)weight[3];
+    }
     if (node->op == FA_OP_linear)
         return out * (double)node->in[1]->meta.shape[1];
     if (node->op == FA_OP_matmul && fa_op_table[FA_OP_matmul]->flops) {
@@ -129,7 +133,8 @@ static field visit(summary *s, const fa_node *node)
         const fa_pool2d_ints *pool = (const fa_pool2d_ints *)node->ints;
         window(&f, pool->kernel, pool->stride, node->op == FA_OP_max_pool2d ? pool->dilation : one);
     } else if (node->op == FA_OP_linear || node->op == FA_OP_matmul || node->op == FA_OP_mean ||
-               node->op == FA_OP_sum) {
+               node->op == FA_OP_sum || node->op == FA_OP_layer_norm || node->op == FA_OP_group_norm ||
+               node->op == FA_OP_adaptive_avg_pool2d || node->op == FA_OP_adaptive_max_pool2d) {
         f.whole = f.seen;
     }
     cost *own = &s->stack[s->depth];

@@ -1,4 +1,5 @@
-/* Batch norm over [N,C,H,W]: statistics of a batch, their use, their memory, and the gradients.
+/* Batch norm over [N,C,H,W] (other inputs [N,C,...] are seen as such): statistics of a batch, their use, their memory,
+ * and the gradients.
  *
  * Per channel, over the M = N*H*W values x (training):
  *
@@ -53,10 +54,10 @@ static bool check_per_channel(const fa_node *x, const fa_node *value, const char
 
 static bool check_input(const fa_node *x)
 {
-    if (x->meta.ndim != 4)
+    if (x->meta.ndim < 2)
         return fa_refuse(FA_SHAPE_ERROR, what,
-                         "got input %s with %d dimension%s, needs [N, C, H, W]. Hint: a single image needs a batch "
-                         "dimension: fa_unsqueeze(x, 0).",
+                         "got input %s with %d dimension%s, needs [N, C], [N, C, L] or [N, C, H, W]. Hint: a batch of "
+                         "one gets its dimension with fa_unsqueeze(x, 0).",
                          fa_shape_text(&x->meta), x->meta.ndim, x->meta.ndim == 1 ? "" : "s");
     if (!fa_is_float(x->meta.dtype))
         return fa_refuse(FA_DTYPE_ERROR, what,
@@ -67,7 +68,10 @@ static bool check_input(const fa_node *x)
 
 static int64_t values_per_channel(const fa_meta *x)
 {
-    return x->shape[0] * x->shape[2] * x->shape[3];
+    int64_t values = x->shape[0];
+    for (int d = 2; d < x->ndim; d++)
+        values *= x->shape[d];
+    return values;
 }
 
 /* What training needs besides: enough values, and running statistics that can be written. */
@@ -117,6 +121,22 @@ static fa_node *record_training(const fa_batch_norm_args *args, fa_node *x, fa_n
     return y;
 }
 
+/* [N,C,...] as [N,C,L,1]. */
+static fa_node *as_image(fa_node *x)
+{
+    if (x->meta.ndim == 4)
+        return x;
+    int64_t length = 1;
+    for (int d = 2; d < x->meta.ndim; d++)
+        length *= x->meta.shape[d];
+    return fa_record_reshape(x, 4, (int64_t[]){x->meta.shape[0], x->meta.shape[1], length, 1}, FA_VIEW_HIDDEN);
+}
+
+static fa_tensor *finish(fa_node *y, const fa_meta *like)
+{
+    return fa_handle(y && like->ndim != 4 ? fa_record_reshape(y, like->ndim, like->shape, FA_VIEW_HIDDEN) : y);
+}
+
 fa_tensor *fa_batch_norm_at(const fa_batch_norm_args *args)
 {
     fa_begin(args->where_);
@@ -135,10 +155,11 @@ fa_tensor *fa_batch_norm_at(const fa_batch_norm_args *args)
                   mean ? "running_mean" : "running_var");
         return NULL;
     }
+    const fa_meta shape = x->meta;
     if (args->training) {
-        if (!check_training(args, x, mean, var, tracked))
+        if (!check_training(args, x, mean, var, tracked) || !(x = as_image(x)))
             return NULL;
-        return fa_handle(record_training(args, x, mean, var, tracked, weight, bias));
+        return finish(record_training(args, x, mean, var, tracked, weight, bias), &shape);
     }
     if (!mean) {
         fa_refuse(FA_VALUE_ERROR, what,
@@ -146,8 +167,11 @@ fa_tensor *fa_batch_norm_at(const fa_batch_norm_args *args)
                   "batch's own statistics.");
         return NULL;
     }
-    return fa_handle(
-        fa_record(FA_OP_batch_norm_eval, 5, (fa_node *[]){x, mean, var, weight, bias}, NULL, 0, &args->eps, 1));
+    x = as_image(x);
+    return finish(
+        x ? fa_record(FA_OP_batch_norm_eval, 5, (fa_node *[]){x, mean, var, weight, bias}, NULL, 0, &args->eps, 1)
+          : NULL,
+        &shape);
 }
 
 /* ---- Shapes and gradients ---- */

@@ -235,7 +235,7 @@ void op_case_text(const op_case *c, char *text, size_t size)
 {
     static const char *const dtype[] = {"float32", "float64", "int64", "int32", "uint8", "bool", "bfloat16", "float16"};
     static const char *const values[] = {"",         " positive", " away",    " distinct", " ties",
-                                         " classes", " shares",   " indices",  " special", " mask"};
+                                         " classes", " shares",   " indices", " special",  " mask"};
     size_t used = (size_t)snprintf(text, size, "%s", c->kind->name);
 #define APPEND(...) (used += used < size ? (size_t)snprintf(text + used, size - used, __VA_ARGS__) : 0)
     for (int i = 0; i < c->inputs; i++) {

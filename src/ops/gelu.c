@@ -1,0 +1,45 @@
+/* gelu: y = x * F(x), F the normal distribution's function. ints[0] says how F is worked out:
+ *
+ *     0  none   F(x) = (1 + erf(x / sqrt 2)) / 2                       y' = F(x) + x * e^(-x^2/2) / sqrt(2 pi)
+ *     1  tanh   F(x) = (1 + tanh(u)) / 2, u = sqrt(2/pi) * (x + 0.044715 x^3)
+ *                                                                      y' = F(x) + x/2 * (1 - tanh(u)^2) * u'      */
+#include "ops/activation.h"
+
+static double inner(double x)
+{
+    return sqrt(2 / M_PI) * (x + 0.044715 * x * x * x);
+}
+
+static double normal(double x, bool by_tanh)
+{
+    return 0.5 * (1 + (by_tanh ? tanh(inner(x)) : erf(x * M_SQRT1_2)));
+}
+
+static double slope(double x, bool by_tanh)
+{
+    if (!by_tanh)
+        return normal(x, false) + x * exp(-0.5 * x * x) / sqrt(2 * M_PI);
+    const double tanh_u = tanh(inner(x)), inner_slope = sqrt(2 / M_PI) * (1 + 3 * 0.044715 * x * x);
+    return normal(x, true) + 0.5 * x * (1 - tanh_u * tanh_u) * inner_slope;
+}
+
+FA_ACTIVATION_KERNEL(reference, x *normal(x, args->ints[0]))
+FA_ACTIVATION_GRAD_KERNEL(grad_reference, g *slope(x, args->ints[0]))
+FA_ACTIVATION(gelu, "GeluBackward0", fa_infer_float, node->in[0], FA_CURVED)
+
+fa_tensor *fa_gelu_at(const fa_gelu_args *args)
+{
+    fa_begin(args->where_);
+    fa_node *x = fa_use(args->x, "gelu", "input");
+    if (!x)
+        return NULL;
+    if (args->approximate != FA_GELU_NONE && args->approximate != FA_GELU_TANH) {
+        fa_refuse(FA_VALUE_ERROR, "gelu",
+                  "got approximate %d, needs FA_GELU_NONE or FA_GELU_TANH. Hint: leave it out "
+                  "for the exact function",
+                  (int)args->approximate);
+        return NULL;
+    }
+    const int64_t by_tanh = args->approximate == FA_GELU_TANH;
+    return fa_handle(fa_record(FA_OP_gelu, 1, &x, &by_tanh, sizeof by_tanh, (double[]){0, 0}, 2));
+}
