@@ -133,9 +133,9 @@ def summarise(network, mode, pairs, max_other_cpu):
 def make_row(setting, entries, reports):
     """A row from the peers' entries {name: entry} and all of our reports in pairs that count.
 
-    The fastest peer is the one with the smallest ratio, not the one with the most images a second: neighbours in time are
-    compared, so that a drift of the machine falls out. If one peer gives no figure the row has no ratio to the fastest:
-    it might have been that one.
+    The fastest peer is the one with the smallest ratio, not the one with the most images a second: neighbours in time
+    are compared, so that a drift of the machine falls out. If one peer gives no figure the row has no ratio to the
+    fastest: it might have been that one.
     """
     row = dict(setting)
     void = [f"{name}: {entry['void']}" for name, entry in entries.items() if entry["void"]]
@@ -173,7 +173,7 @@ def cpu_name():
 
 
 def cpu_clock():
-    """What the machine's CPUs have worked in all, what we and our finished children did of it, and the time, in seconds.
+    """What the machine's CPUs have worked in all, what we and our finished children did of it, the time; in seconds.
 
     Time that a hypervisor took away (steal) counts as work: somebody else's.
     """
@@ -403,7 +403,7 @@ def positive(kind):
 
 def read_options(words):
     parser = argparse.ArgumentParser(
-        description="Holds facula bench against PyTorch and TensorFlow on this machine, in turn, and prints the ratios.",
+        description="Holds facula bench against PyTorch and TensorFlow, in turn, and prints the ratios.",
         epilog="A peer is torch or tensorflow and, after dashes, any settings: "
         + "; ".join(f"{name}: {', '.join(f['settings'])}" for name, f in FRAMEWORKS.items())
         + ". tuned: glibc's malloc keeps large blocks. Example: --peers torch,torch-channels-last-tuned,tensorflow-jit",
@@ -411,9 +411,10 @@ def read_options(words):
     venv = os.environ.get("FACULA_PEERS_VENV") or os.path.join(BENCH, ".venv")
     parser.add_argument("--network", type=word_list(NETWORKS), default=["mnist", "cifar"], help="with commas between")
     parser.add_argument("--mode", type=word_list(("train", "infer")), default=["train"], help="train, infer or both")
-    parser.add_argument("--threads", type=count_list, default=[len(os.sched_getaffinity(0))], help="with commas between")
+    cpus = len(os.sched_getaffinity(0))
+    parser.add_argument("--threads", type=count_list, default=[cpus], help="with commas between")
     parser.add_argument("--batch", type=count_list, help="images a step; default: the network's usual batch")
-    parser.add_argument("--batches", type=positive(int), help="different batches, used in turn; default: 20, 4 for img224")
+    parser.add_argument("--batches", type=positive(int), help="different ones, used in turn; default: 20, 4 for img224")
     parser.add_argument("--seconds", type=positive(float), default=10.0, help="of measurement for each process")
     parser.add_argument("--pairs", type=positive(int), default=5, help="pairs that count, for each peer")
     parser.add_argument("--retries", type=int, help="further pairs in place of void ones; default: as many as --pairs")
@@ -421,7 +422,7 @@ def read_options(words):
     parser.add_argument("--max-other-cpu", type=float, default=2.0, metavar="PERCENT", help="beyond it a pair is void")
     parser.add_argument("--facula", default=os.path.join(ROOT, "build", "release", "facula"), help="the command")
     parser.add_argument("--data", default=os.path.join(ROOT, "data", "mnist"), help="the folder of MNIST's files")
-    parser.add_argument("--venv", default=venv, help="the peers' environment; default: $FACULA_PEERS_VENV or bench/.venv")
+    parser.add_argument("--venv", default=venv, help="of the peers; default: $FACULA_PEERS_VENV or bench/.venv")
     parser.add_argument("--timeout", type=positive(float), default=900.0, metavar="SECONDS", help="for one process")
     parser.add_argument("--json", action="store_true", help="a list of rows instead of the table")
     options = parser.parse_args(words)

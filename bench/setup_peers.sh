@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the Python environment of bench/compare.py's peers: PyTorch and TensorFlow, from pip's default index. Safe to call
-# again. usage: bench/setup_peers.sh [folder]   (default: $FACULA_PEERS_VENV, else bench/.venv)
+# Makes the Python environment of bench/compare.py's peers: PyTorch and TensorFlow, from pip's default index. Safe to
+# call again. usage: bench/setup_peers.sh [folder]   (default: $FACULA_PEERS_VENV, else bench/.venv)
 set -euo pipefail
 bench=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
@@ -29,9 +29,12 @@ if [ ! -x "$venv/bin/python" ]; then
     fi
 fi
 "$venv/bin/python" -m pip install "${packages[@]}"
-TF_CPP_MIN_LOG_LEVEL=2 CUDA_VISIBLE_DEVICES='' "$venv/bin/python" - <<'END'
-import numpy, tensorflow, torch, torchvision
-for module in torch, torchvision, tensorflow, numpy:
-    print(module.__name__, module.__version__)
-END
+# Each in a process of its own: PyTorch's and TensorFlow's libraries may not go into one.
+for module in torch torchvision tensorflow; do
+    TF_CPP_MIN_LOG_LEVEL=2 CUDA_VISIBLE_DEVICES='' "$venv/bin/python" -c \
+        "import $module; print('$module', $module.__version__)" 2>/dev/null || {
+        echo "setup_peers: $module cannot be imported by $venv/bin/python" >&2
+        exit 1
+    }
+done
 echo "The peers' environment is $venv"

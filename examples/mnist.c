@@ -16,10 +16,10 @@ int main(int argc, char **argv)
                                       .shuffle = true, .num_workers = 1);
     fa_loader *test = fa_data_loader(fa_mnist(root, .train = false, .transform = transform), .batch_size = 500);
 
-    fa_module *model = fa_nn_sequential(fa_nn_conv2d(1, 32, 3, .padding = 1), fa_nn_relu(), fa_nn_max_pool2d(2),
-                                        fa_nn_conv2d(32, 64, 3, .padding = 1), fa_nn_relu(), fa_nn_max_pool2d(2),
-                                        fa_nn_flatten(), fa_nn_dropout(0.25), fa_nn_linear(64 * 7 * 7, 128), fa_nn_relu(),
-                                        fa_nn_linear(128, 10));
+    fa_module *model =
+        fa_nn_sequential(fa_nn_conv2d(1, 32, 3, .padding = 1), fa_nn_relu(), fa_nn_max_pool2d(2),
+                         fa_nn_conv2d(32, 64, 3, .padding = 1), fa_nn_relu(), fa_nn_max_pool2d(2), fa_nn_flatten(),
+                         fa_nn_dropout(0.25), fa_nn_linear(64 * 7 * 7, 128), fa_nn_relu(), fa_nn_linear(128, 10));
     fa_print(model);
     fa_summary(model, FA_SHAPE(64, 1, 28, 28), stdout);
     fa_optim *adam = fa_adam(fa_parameters(model), 1e-3);

@@ -60,7 +60,7 @@ def read_idx(folder, name):
 
 
 def mnist_batches(arguments):
-    """The first training images in the file's order, as float32 in [0, 1], and their labels: a list of pairs of arrays."""
+    """The first training images in the file's order, as float32 in [0, 1], and their labels: a list of pairs."""
     import numpy as np
 
     shape, pixels = read_idx(arguments.data, "train-images-idx3-ubyte")

@@ -1,7 +1,7 @@
 """PyTorch's side of bench/compare.py: one network, one mode, one JSON object on stdout.
 
-Seed 0, the model, then images and labels from the generator, as in `facula bench`. With --export FILE it measures nothing
-and writes weights and batches to FILE (.npz), for peers that do not have PyTorch's generator.
+Seed 0, the model, then images and labels from the generator, as in `facula bench`. With --export FILE it measures
+nothing and writes weights and batches to FILE (.npz), for peers that do not have PyTorch's generator.
 """
 
 import torch

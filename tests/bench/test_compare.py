@@ -165,7 +165,8 @@ class WholeRun(unittest.TestCase):
             calls = os.path.join(folder, "calls")
             scripts = {
                 "facula": f"echo ours >>{calls}\necho '{json.dumps(ours)}'",
-                "bin/python": f'[ "$1" = -c ] && echo 1.0 && exit 0\necho theirs >>{calls}\necho \'{json.dumps(theirs)}\'',
+                "bin/python": '[ "$1" = -c ] && echo 1.0 && exit 0\n'
+                f"echo theirs >>{calls}\necho '{json.dumps(theirs)}'",
             }
             for name, text in scripts.items():
                 path = os.path.join(folder, name)
