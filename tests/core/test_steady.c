@@ -101,7 +101,7 @@ static double now(void)
 static void test_recording_is_cheap(void **state)
 {
     (void)state;
-    if (FA_SANITIZED)
+    if (FA_SANITIZED || FA_EMULATED)
         skip();
     fa_manual_seed(1);
     fa_module *net = fa_nn_sequential(fa_nn_conv2d(1, 32, 3, .padding = 1), fa_nn_relu(), fa_nn_max_pool2d(2),
