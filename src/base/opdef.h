@@ -146,6 +146,9 @@ typedef struct fa_kernel_args {
 enum {
     FA_FUSE_RELU = 1,     /* apply relu to the result */
     FA_FUSE_MAX_POOL = 2, /* conv2d: also 2x2 stride 2 max-pool */
+    /* nll_loss: its input is scores, and log_softmax comes first. in: scores, target, weight?, and in backward the
+     * gradient of the loss; out: loss, in backward the gradient of the scores, log-probabilities. */
+    FA_FUSE_LOG_SOFTMAX = 4
 };
 
 typedef void (*fa_kernel)(const fa_kernel_args *args);

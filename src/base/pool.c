@@ -227,6 +227,12 @@ static void start_threads(int workers)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t turn;
+    int inside;
+} budget = {.lock = PTHREAD_MUTEX_INITIALIZER, .turn = PTHREAD_COND_INITIALIZER};
+
 /* In a child of fork the threads do not exist, and locks may be held by threads that are gone. */
 static void forget_threads(void)
 {
@@ -234,6 +240,9 @@ static void forget_threads(void)
     pthread_mutex_init(&pool.lock, NULL);
     pthread_cond_init(&pool.work, NULL);
     pthread_cond_init(&pool.done, NULL);
+    pthread_mutex_init(&budget.lock, NULL);
+    pthread_cond_init(&budget.turn, NULL);
+    budget.inside = 0;
     pool.started = 0;
     atomic_store(&pool.open, false);
     atomic_store(&pool.stop, false);
@@ -372,4 +381,24 @@ void fa_parallel_for(int64_t n, int64_t grain, fa_range_task task, void *context
         return;
     range_job job = {task, context, n, grain < 1 ? 1 : grain};
     fa_parallel(n / job.grain + (n % job.grain != 0), run_range, &job);
+}
+
+/* ---- Threads outside the pool --------------------------------------------------------------------------------------
+ */
+
+void fa_budget_enter(void)
+{
+    pthread_mutex_lock(&budget.lock);
+    while (budget.inside >= fa_get_num_threads())
+        pthread_cond_wait(&budget.turn, &budget.lock);
+    budget.inside++;
+    pthread_mutex_unlock(&budget.lock);
+}
+
+void fa_budget_leave(void)
+{
+    pthread_mutex_lock(&budget.lock);
+    budget.inside--;
+    pthread_cond_signal(&budget.turn);
+    pthread_mutex_unlock(&budget.lock);
 }

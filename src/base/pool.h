@@ -21,6 +21,11 @@ void fa_parallel_for(int64_t n, int64_t grain, fa_range_task task, void *context
 int fa_pool_thread_index(void);
 enum { FA_MAX_THREADS = 256 };
 
+/* The budget is shared with threads outside the pool that work for a while (a loader's workers): at most
+ * fa_get_num_threads() of them are between enter and leave at once, the others wait their turn. */
+void fa_budget_enter(void);
+void fa_budget_leave(void);
+
 /* Names the calling thread, for debuggers and profilers (at most 15 characters). */
 void fa_thread_name(const char *name);
 

@@ -85,7 +85,9 @@ static void *worker(void *argument)
         slot *s = &loader->slots[loader->taken++ % loader->slot_count];
         loader->busy++;
         pthread_mutex_unlock(&loader->mutex);
+        fa_budget_enter();
         fill(loader, s);
+        fa_budget_leave();
         pthread_mutex_lock(&loader->mutex);
         s->ready = true;
         loader->busy--;

@@ -18,6 +18,7 @@ typedef struct builder {
     int *converted;     /* [values] where it lies in the other layout; -1 */
     int *placed_in;     /* [nodes] external into which its value is written at once; -1 */
     int *positions;     /* [nodes] max_pool2d fused into conv2d: block of the winners' positions; -1 */
+    int *loss_ends;     /* [nodes] the last node of a fused cross entropy: its log_softmax; -1 */
     bool failed;
 } builder;
 
@@ -235,6 +236,57 @@ static int pool_after(const builder *b, int relu, int *pool_grad, int *relu_grad
     return in_a_row ? pool : -1;
 }
 
+/* The nodes of a cross entropy: log_softmax, nll_loss, and in backward their gradients (-1 without). */
+typedef struct loss_pattern {
+    int log_softmax, nll, nll_grad, log_softmax_grad;
+} loss_pattern;
+
+/* Whether node r's first `inputs` inputs from `first` on are the values that node `other` has from `from` on. */
+static bool same_inputs(const builder *b, int r, int first, int other, int from, int inputs)
+{
+    for (int i = 0; i < inputs; i++)
+        if (input_of(b, b->run->nodes[r], first + i) != input_of(b, b->run->nodes[other], from + i))
+            return false;
+    return true;
+}
+
+/* A log_softmax that only a loss and, in backward, their two gradients read, with no look at the loss between. */
+static bool find_loss(const builder *b, int log_softmax, loss_pattern *p)
+{
+    const fa_run *run = b->run;
+    *p = (loss_pattern){log_softmax, -1, -1, -1};
+    if (!b->fuse || !run->nodes[log_softmax]->fast || run->nodes[log_softmax]->op != FA_OP_log_softmax)
+        return false;
+    for (int r = log_softmax + 1; r < run->n_nodes; r++) {
+        const fa_node *node = run->nodes[r];
+        for (int i = 0; i < node->n_in; i++) {
+            if (input_of(b, node, i) != log_softmax)
+                continue;
+            if (node->op == FA_OP_nll_loss && i == 0 && p->nll < 0 && node->fast)
+                p->nll = r;
+            else if (node->op == FA_OP_nll_loss_grad && i == 1 && p->nll_grad < 0 && node->fast)
+                p->nll_grad = r;
+            else if (node->op == FA_OP_log_softmax_grad && i == 1 && p->log_softmax_grad < 0 && node->fast)
+                p->log_softmax_grad = r;
+            else
+                return false;
+        }
+    }
+    if (p->nll < 0 || (p->nll_grad < 0) != (p->log_softmax_grad < 0))
+        return false;
+    if (p->nll_grad < 0)
+        return true;
+    for (int r = p->nll + 1; r < p->log_softmax_grad; r++)
+        for (int i = 0; i < run->nodes[r]->n_in; i++)
+            if (input_of(b, run->nodes[r], i) == p->nll)
+                return false;
+    return only_feeds(b, p->nll_grad, FA_OP_log_softmax_grad) && b->sole_consumer[p->nll_grad] == p->log_softmax_grad &&
+           input_of(b, run->nodes[p->log_softmax_grad], 0) == p->nll_grad &&
+           !kept(run->nodes[p->nll_grad], FA_KEEP_HARD | FA_KEEP_SOFT) &&
+           same_inputs(b, p->nll_grad, 2, p->nll, 1, 2) &&
+           memcmp(run->nodes[p->nll_grad]->ints, run->nodes[p->nll]->ints, sizeof(fa_loss_ints)) == 0;
+}
+
 /* ---- Lowering ------------------------------------------------------------------------------------------------------
  */
 
@@ -353,6 +405,60 @@ static bool writes_external(const builder *b, int external, int first)
     return false;
 }
 
+/* Puts a fused cross entropy off to its last node, where everything that it needs is there. */
+static bool defer_loss(builder *b, int r)
+{
+    loss_pattern p;
+    if (!find_loss(b, r, &p))
+        return false;
+    fa_kernel_args args = {
+        .ints = b->run->nodes[p.nll]->ints, .floats = b->run->nodes[p.nll]->floats, .fuse = FA_FUSE_LOG_SOFTMAX};
+    for (int i = 0; i < b->run->nodes[p.nll]->n_in; i++)
+        if (b->run->nodes[p.nll]->in[i] != NULL)
+            args.in_meta[i] = &b->run->nodes[p.nll]->in[i]->meta;
+    if (fa_cpu_find(FA_OP_nll_loss, &args) == NULL)
+        return false;
+    b->done[p.nll] = 1;
+    if (p.nll_grad >= 0)
+        b->done[p.nll_grad] = 1;
+    int end = p.log_softmax_grad >= 0 ? p.log_softmax_grad : p.nll;
+    b->loss_ends[end] = r;
+    b->done[end] = 0;
+    return true;
+}
+
+static void lower_loss(builder *b, int end)
+{
+    loss_pattern p;
+    find_loss(b, b->loss_ends[end], &p);
+    const fa_node *log_softmax = b->run->nodes[p.log_softmax], *nll = b->run->nodes[p.nll];
+    const int values[4] = {input_of(b, log_softmax, 0), input_of(b, nll, 1), input_of(b, nll, 2),
+                           p.nll_grad >= 0 ? input_of(b, b->run->nodes[p.nll_grad], 0) : -1};
+    int blocks[4];
+    for (int i = 0; i < 4; i++)
+        blocks[i] = values[i] >= 0 ? value_block(b, values[i], FA_PLAIN) : -1;
+    fa_step *step = new_step(b, p.nll);
+    step->op = FA_OP_nll_loss;
+    step->fuse = FA_FUSE_LOG_SOFTMAX;
+    memcpy(step->ints, nll->ints, sizeof step->ints);
+    for (int i = 0; i < 4; i++)
+        if (blocks[i] >= 0) {
+            step->in[i] = blocks[i];
+            step->in_meta[i] = node_of(b, values[i])->meta;
+        }
+    const int nodes[3] = {p.nll, p.log_softmax_grad, p.log_softmax};
+    for (int i = 0; i < 3; i++)
+        if (nodes[i] >= 0) {
+            step->out[i] = b->block[nodes[i]] = output_block(b, nodes[i]);
+            step->out_meta[i] = b->run->nodes[nodes[i]]->meta;
+        }
+    fa_kernel_args args = shapes_of(step, nll->floats);
+    const fa_cpu_kernel *kernel = fa_cpu_find(FA_OP_nll_loss, &args);
+    step->run = kernel->run;
+    step->kernel = kernel->name;
+    b->done[end] = 1;
+}
+
 /* A reshape is its input's bytes; one that survives, or looks at memory that this run writes, has its own copy. */
 static void lower_alias(builder *b, int r)
 {
@@ -459,6 +565,10 @@ static void build(builder *b)
             continue;
         if (b->positions[r] >= 0)
             lower_unpool(b, r);
+        else if (b->loss_ends[r] >= 0)
+            lower_loss(b, r);
+        else if (defer_loss(b, r))
+            continue;
         else if (fa_op_table[run->nodes[r]->op]->alias)
             lower_alias(b, r);
         else if (!lower_fused_layer(b, r))
@@ -472,7 +582,7 @@ fa_plan *fa_plan_build(const fa_run *run)
 {
     int nodes = run->n_nodes, values = nodes + run->n_externals;
     fa_plan *plan = fa_calloc(1, sizeof *plan);
-    int *ints = fa_malloc((size_t)(nodes * 4 + values * 2 + 1) * sizeof(int));
+    int *ints = fa_malloc((size_t)(nodes * 5 + values * 2 + 1) * sizeof(int));
     uint8_t *done = fa_calloc((size_t)nodes + 1, 1);
     builder b = {.run = run, .plan = plan, .done = done};
     if (plan != NULL) {
@@ -491,10 +601,11 @@ fa_plan *fa_plan_build(const fa_run *run)
     b.sole_consumer = ints + nodes;
     b.placed_in = ints + 2 * nodes;
     b.positions = ints + 3 * nodes;
-    b.block = ints + 4 * nodes;
+    b.loss_ends = ints + 4 * nodes;
+    b.block = ints + 5 * nodes;
     b.converted = b.block + values;
     memset(b.consumers, 0, (size_t)nodes * sizeof(int));
-    memset(b.sole_consumer, 0xff, (size_t)(nodes * 3 + values * 2) * sizeof(int));
+    memset(b.sole_consumer, 0xff, (size_t)(nodes * 4 + values * 2) * sizeof(int));
     memset(plan->survivors, 0xff, (size_t)nodes * sizeof(int));
     b.fast = fa_plan_get_mode() != FA_PLAN_OFF;
     b.fuse = fa_plan_get_mode() == FA_PLAN_FUSED;

@@ -24,6 +24,11 @@
 #define FA_SANITIZED 0
 #endif
 
+/* Run by an emulator: skip what measures time or starts the program again. */
+#ifndef FA_EMULATED
+#define FA_EMULATED 0
+#endif
+
 /* A file of the source tree: source_path("data/mnist"). One of eight buffers that are used in turn. */
 const char *source_path(const char *relative);
 

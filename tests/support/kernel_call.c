@@ -227,9 +227,9 @@ void kernel_check_against(kernel_call *c, const kernel_result *want)
         const fa_cpu_kernel *kernel = find(isa, c);
         if (!kernel)
             fail_msg("%s has no kernel for %s", isa->name, fa_op_table[c->op]->name);
-        static const int threads[] = {1, 2, 3, 7};
+        static const int threads[] = {1, 3, 2, 7};
         kernel_result first = {0};
-        for (int t = 0; t < 4; t++) {
+        for (int t = 0; t < (FA_SANITIZED ? 2 : 4); t++) { /* threads start and end slowly there */
             fa_set_num_threads(threads[t]);
             kernel_result r = kernel_run(c, kernel, false);
             if (t == 0) {

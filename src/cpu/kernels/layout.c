@@ -32,11 +32,26 @@ FA_INLINE void transpose_block(const transpose_call *c, float *to, const float *
         fv_store_n(to + (j + r) * c->rows + i, block[r], height);
 }
 
+/* Images of three channels, as most photographs are: stores of three lanes cost more than single elements. */
+static void interleave_3(float *to, const float *from, int64_t n)
+{
+    for (int64_t j = 0; j < n; j++) {
+        const float a = from[j], b = from[n + j], c = from[2 * n + j];
+        to[3 * j] = a;
+        to[3 * j + 1] = b;
+        to[3 * j + 2] = c;
+    }
+}
+
 static void transpose_image(void *context, int64_t n)
 {
     const transpose_call *c = context;
     float *to = c->to + n * c->rows * c->columns;
     const float *from = c->from + n * c->rows * c->columns;
+    if (c->rows == 3) {
+        interleave_3(to, from, c->columns);
+        return;
+    }
     for (int64_t j = 0; j < c->columns; j += FV_LANES)
         for (int64_t i = 0; i < c->rows; i += FV_LANES)
             transpose_block(c, to, from, i, j);

@@ -28,6 +28,10 @@ FA_INLINE int64_t fa_row_grain(fa_row_shape rows)
     return rows.count * rows.length <= 32768 ? rows.count : fa_max64(1, 16384 / fa_max64(1, rows.length));
 }
 
+/* One row of log_softmax and of its gradient, n floats (softmax.c). */
+void FA_ISA(fa_log_softmax_row)(const float *x, float *y, int64_t n);
+void FA_ISA(fa_log_softmax_grad_row)(const float *g, const float *y, float *dx, int64_t n);
+
 /* e^x within 1 ulp; below the smallest normal number 0. x = k ln 2 + r with |r| <= ln 2 / 2, then the series of e^r,
  * whose rest after r^7 is less than a tenth of an ulp. */
 FA_INLINE fv fv_exp(fv x)

@@ -49,7 +49,7 @@ static void softmax_row(const float *x, float *y, int64_t n)
         fv_store_some(y + i, fv_load_some(y + i, n - i) / sum, n - i);
 }
 
-static void log_softmax_row(const float *x, float *y, int64_t n)
+void FA_ISA(fa_log_softmax_row)(const float *x, float *y, int64_t n)
 {
     const float max = largest_of_row(x, n);
     const fv shift = fv_set1(max), log_sum = fv_set1((float)log(exponentials(x, max, y, n)));
@@ -72,7 +72,7 @@ static void softmax_grad_row(const float *g, const float *y, float *dx, int64_t 
     }
 }
 
-static void log_softmax_grad_row(const float *g, const float *y, float *dx, int64_t n)
+void FA_ISA(fa_log_softmax_grad_row)(const float *g, const float *y, float *dx, int64_t n)
 {
     dv low = dv_set1(0), high = dv_set1(0);
     for (int64_t i = 0; i < n; i += FV_LANES) {
@@ -94,11 +94,11 @@ FA_INLINE void run_rows(row_kind kind, const row_call *c, int64_t begin, int64_t
         if (kind == ROW_SOFTMAX)
             softmax_row(a, out, n);
         else if (kind == ROW_LOG_SOFTMAX)
-            log_softmax_row(a, out, n);
+            FA_ISA(fa_log_softmax_row)(a, out, n);
         else if (kind == ROW_SOFTMAX_GRAD)
             softmax_grad_row(a, b, out, n);
         else
-            log_softmax_grad_row(a, b, out, n);
+            FA_ISA(fa_log_softmax_grad_row)(a, b, out, n);
     }
 }
 

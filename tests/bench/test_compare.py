@@ -1,0 +1,210 @@
+"""bench/compare.py's arithmetic: which pairs count, medians, the fastest peer, when a row is void. Needs no peer."""
+
+import contextlib
+import importlib.util
+import io
+import json
+import os
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+spec = importlib.util.spec_from_file_location("compare", os.path.join(ROOT, "bench", "compare.py"))
+compare = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(compare)
+
+LOSSES = [2.3, 2.2, 2.1, 2.0, 1.9, 1.8, 1.7]
+
+
+def report(images_per_second, losses=LOSSES):
+    return {
+        "images_per_second": images_per_second,
+        "ms_per_step": 64e3 / images_per_second,
+        "peak_memory_mib": 100,
+        "losses": losses,
+    }
+
+
+def pair(ours, theirs, other_cpu=0.5, losses=LOSSES):
+    return {"ours": report(ours), "theirs": report(theirs, losses), "other_cpu": other_cpu}
+
+
+def summarise(pairs, network="mnist", mode="train"):
+    return compare.summarise(network, mode, pairs, 2.0)
+
+
+SETTING = {"network": "mnist", "mode": "train", "batch": 64, "threads": 2, "dtype": "float32", "cpu": "a CPU"}
+
+
+class Peers(unittest.TestCase):
+    def test_names(self):
+        self.assertEqual(compare.parse_peer("torch"), ("torch", []))
+        self.assertEqual(compare.parse_peer("torch-channels-last-tuned"), ("torch", ["channels-last", "tuned"]))
+        self.assertEqual(
+            compare.parse_peer("torch-tuned-fused-adam-compile"), ("torch", ["tuned", "fused-adam", "compile"])
+        )
+        self.assertEqual(compare.parse_peer("tensorflow-jit"), ("tensorflow", ["jit"]))
+
+    def test_wrong_names(self):
+        for name in ("jax", "", "torch-jit", "torch-channels", "torch-tunedd", "tensorflow-compile"):
+            with self.assertRaises(ValueError, msg=name):
+                compare.parse_peer(name)
+
+
+class Losses(unittest.TestCase):
+    def disagreement(self, factors, network="mnist", mode="train"):
+        ours = [loss * factor for loss, factor in zip(LOSSES, factors)]
+        return compare.loss_disagreement(network, mode, ours, LOSSES)
+
+    def test_training(self):
+        self.assertIsNone(self.disagreement([1.0009] * 5 + [1.019] * 2))
+        self.assertIn("loss 5", self.disagreement([1] * 4 + [1.0011] + [1] * 2))
+        self.assertIn("loss 6", self.disagreement([1] * 5 + [0.979] + [1]))
+
+    def test_batch_norm(self):
+        self.assertIsNone(self.disagreement([1.0009, 1.019] + [2] * 5, "resnet18"))
+        self.assertIn("loss 1", self.disagreement([1.0011] + [1] * 6, "vgg_bn"))
+        self.assertIn("loss 2", self.disagreement([1, 1.021] + [1] * 5, "vgg_bn"))
+
+    def test_inference(self):
+        self.assertIsNone(self.disagreement([1.0009] * 7, "vgg_bn", "infer"))
+        self.assertIn("loss 7", self.disagreement([1] * 6 + [1.0011], "vgg_bn", "infer"))
+
+    def test_not_finite(self):
+        for value in (float("nan"), float("inf"), None):
+            ours = LOSSES[:-1] + [value]
+            self.assertIn("loss 7", compare.loss_disagreement("mnist", "train", ours, LOSSES))
+            self.assertIn("loss 7", compare.loss_disagreement("vgg_bn", "train", LOSSES, ours))
+
+    def test_too_few(self):
+        self.assertIsNotNone(compare.loss_disagreement("mnist", "train", [], LOSSES))
+
+
+class OtherCpu(unittest.TestCase):
+    def test_share(self):
+        # 2 CPUs for 10 s are 20 CPU seconds: 19 of them busy, 18 of them ours.
+        self.assertAlmostEqual(compare.other_cpu_percent(19, 18, 10, 2), 5.0)
+
+    def test_stays_a_share(self):
+        self.assertEqual(compare.other_cpu_percent(17.99, 18, 10, 2), 0.0)
+        self.assertEqual(compare.other_cpu_percent(0.02, 0, 0.002, 2), 100.0)
+
+    def test_clock_counts_children_as_own(self):
+        busy, own, started = compare.cpu_clock()
+        compare.subprocess.run([sys.executable, "-c", "for i in range(3000000): pass"], check=True)
+        busy_after, own_after, ended = compare.cpu_clock()
+        self.assertGreater(own_after - own, 0.01)
+        self.assertGreater(ended, started)
+        self.assertGreaterEqual(busy_after, busy)
+
+
+class Entries(unittest.TestCase):
+    def test_median_of_ratios(self):
+        entry = summarise([pair(200, 100), pair(300, 100), pair(100, 50), pair(1000, 100), pair(90, 60)])
+        self.assertEqual(entry["ratio"], 2)
+        self.assertEqual(entry["images_per_second"], 100)
+        self.assertEqual(entry["ours"], 200)
+        self.assertEqual((entry["pairs"], entry["void_pairs"], entry["void"]), (5, 0, None))
+
+    def test_ratio_is_of_neighbours(self):
+        # The machine slowed down between the pairs: the ratio of the medians would be 2.5.
+        entry = summarise([pair(300, 100), pair(200, 80), pair(30, 10)])
+        self.assertEqual(entry["ratio"], 3)
+
+    def test_busy_pairs_do_not_count(self):
+        entry = summarise([pair(200, 100), pair(900, 100, other_cpu=2.1), pair(220, 100, other_cpu=2.0)])
+        self.assertAlmostEqual(entry["ratio"], 2.1)
+        self.assertEqual((entry["pairs"], entry["void_pairs"], entry["other_cpu_percent"]), (2, 1, 2.0))
+
+    def test_no_quiet_pair(self):
+        entry = summarise([pair(200, 100, other_cpu=50)])
+        self.assertIsNone(entry["ratio"])
+        self.assertIn("quiet", entry["void"])
+        self.assertEqual(entry["other_cpu_percent"], 50)
+
+    def test_losses_of_any_pair(self):
+        entry = summarise([pair(200, 100), pair(200, 100, losses=[1.0] * 7)])
+        self.assertIn("loss 1", entry["void"])
+
+
+class Rows(unittest.TestCase):
+    def test_fastest_peer(self):
+        pairs = {"torch": [pair(300, 100)], "tensorflow": [pair(200, 90)]}
+        row = compare.make_row(SETTING, {n: summarise(p) for n, p in pairs.items()}, [report(300), report(200)])
+        self.assertEqual(row["fastest_peer"], "tensorflow")
+        self.assertAlmostEqual(row["ratio_to_fastest"], 200 / 90)
+        self.assertEqual(row["peers"], {"torch": 100, "tensorflow": 90})
+        self.assertEqual(row["ratios"]["torch"], 3)
+        self.assertEqual(row["ours"], 250)
+        self.assertIsNone(row["void"])
+        for key in ("network", "mode", "batch", "threads", "dtype", "cpu"):
+            self.assertEqual(row[key], SETTING[key])
+
+    def test_void_if_one_peer_is(self):
+        pairs = {"torch": [pair(300, 100)], "tensorflow": [pair(300, 100, losses=[1.0] * 7)]}
+        row = compare.make_row(SETTING, {n: summarise(p) for n, p in pairs.items()}, [report(300)])
+        self.assertIn("tensorflow", row["void"])
+        self.assertIsNone(row["fastest_peer"])
+        self.assertIsNone(row["ratio_to_fastest"])
+        self.assertIn("void", compare.table([row], ["torch", "tensorflow"]))
+
+    def test_without_figures(self):
+        row = compare.make_row(SETTING, {"torch": summarise([])}, [])
+        self.assertIsNone(row["ours"])
+        self.assertIn("void", compare.table([row], ["torch"]))
+
+
+class WholeRun(unittest.TestCase):
+    """compare.py with little scripts in place of the command and of the peers' Python."""
+
+    def run_with(self, ours, theirs, *words):
+        with tempfile.TemporaryDirectory() as folder:
+            os.mkdir(os.path.join(folder, "bin"))
+            calls = os.path.join(folder, "calls")
+            scripts = {
+                "facula": f"echo ours >>{calls}\necho '{json.dumps(ours)}'",
+                "bin/python": '[ "$1" = -c ] && echo 1.0 && exit 0\n'
+                f"echo theirs >>{calls}\necho '{json.dumps(theirs)}'",
+            }
+            for name, text in scripts.items():
+                path = os.path.join(folder, name)
+                with open(path, "w") as file:
+                    file.write("#!/bin/sh\n" + text + "\n")
+                os.chmod(path, 0o755)
+            output = io.StringIO()
+            with contextlib.redirect_stdout(output), contextlib.redirect_stderr(io.StringIO()):
+                status = compare.main(
+                    ["--facula", os.path.join(folder, "facula"), "--venv", folder, "--network", "mnist", *words]
+                )
+            with open(calls) as file:
+                return status, output.getvalue(), file.read().split()
+
+    def test_in_turn(self):
+        status, output, calls = self.run_with(
+            report(300), report(100), "--peers", "torch", "--pairs", "3", "--max-other-cpu", "100", "--json"
+        )
+        self.assertEqual(status, 0)
+        self.assertEqual(calls, ["ours", "theirs"] * 3)
+        (row,) = json.loads(output)
+        self.assertEqual((row["network"], row["mode"], row["batch"], row["dtype"]), ("mnist", "train", 64, "float32"))
+        self.assertEqual((row["ours"], row["peers"], row["fastest_peer"]), (300, {"torch": 100}, "torch"))
+        self.assertEqual(row["ratio_to_fastest"], 3)
+
+    def test_void_fails(self):
+        status, output, _ = self.run_with(
+            report(300), report(100, [1.0] * 7), "--peers", "torch", "--pairs", "1", "--max-other-cpu", "100"
+        )
+        self.assertEqual(status, 1)
+        self.assertIn("void: mnist, train: torch: loss 1", output)
+
+    def test_tries_are_bounded(self):
+        _, _, calls = self.run_with(
+            report(300), report(100), "--peers", "torch", "--pairs", "1", "--retries", "2", "--max-other-cpu", "-1"
+        )
+        self.assertEqual(calls, ["ours", "theirs"] * 3)
+
+
+if __name__ == "__main__":
+    unittest.main()
