@@ -1,26 +1,26 @@
 /* Kinds of losses of pairs. Names of arguments and inputs are those of tests/golden/make_losses.py. */
 #include "op_kinds.h"
 
-#define DISTANCE(function)                                                                                             \
-    function(IN("x"), IN("y"), .weight = IN("scale"), .reduction = (fa_reduction)INT("reduction", 1),                  \
-             .beta = op_number(c, "beta", 1), .delta = op_number(c, "delta", 1))
-#define ENTROPY(function)                                                                                              \
-    function(IN("x"), IN("y"), .weight = IN("scale"), .pos_weight = IN("positive"),                                    \
-             .reduction = (fa_reduction)INT("reduction", 1))
+#define DISTANCE                                                                                                       \
+    IN("x"), IN("y"), .weight = IN("scale"), .reduction = (fa_reduction)INT("reduction", 1),                           \
+                      .beta = op_number(c, "beta", 1), .delta = op_number(c, "delta", 1)
+#define ENTROPY                                                                                                        \
+    IN("x"), IN("y"), .weight = IN("scale"), .pos_weight = IN("positive"),                                             \
+                      .reduction = (fa_reduction)INT("reduction", 1)
 
 static fa_tensor *sigmoid(fa_tensor *x)
 {
     return fa_rdiv(1, fa_add(fa_exp(fa_neg(x)), 1));
 }
 
-BUILD(mse_loss, DISTANCE(fa_mse_loss))
-BUILD(l1_loss, DISTANCE(fa_l1_loss))
-BUILD(smooth_l1_loss, DISTANCE(fa_smooth_l1_loss))
-BUILD(huber_loss, DISTANCE(fa_huber_loss))
-BUILD(bce, ENTROPY(fa_binary_cross_entropy))
+BUILD(mse_loss, fa_mse_loss(DISTANCE))
+BUILD(l1_loss, fa_l1_loss(DISTANCE))
+BUILD(smooth_l1_loss, fa_smooth_l1_loss(DISTANCE))
+BUILD(huber_loss, fa_huber_loss(DISTANCE))
+BUILD(bce, fa_binary_cross_entropy(ENTROPY))
 BUILD(bce_of_scores, fa_binary_cross_entropy(sigmoid(IN("x")), sigmoid(IN("y")), .weight = IN("scale"),
                                              .reduction = (fa_reduction)INT("reduction", 1)))
-BUILD(bce_with_logits, ENTROPY(fa_binary_cross_entropy_with_logits))
+BUILD(bce_with_logits, fa_binary_cross_entropy_with_logits(ENTROPY))
 BUILD(kl_div, fa_kl_div(IN("x"), IN("y"), .reduction = (fa_reduction)INT("reduction", 1),
                         .log_target = INT("log_target", 0) != 0))
 
