@@ -247,7 +247,8 @@ FA_API double fa_item_at(fa_tensor *tensor, fa_where where);
  * error. */
 FA_API const void *fa_data_at(fa_tensor *tensor, fa_where where);
 #define fa_data(tensor) fa_data_at((tensor), FA_HERE)
-/* The same for writing, of leaves alone; the tensor's version rises. */
+/* The same for writing, of leaves alone; the tensor's version rises. To be written through before the tensor is used
+ * again: ask anew for later writes. */
 FA_API void *fa_data_mut_at(fa_tensor *tensor, fa_where where);
 #define fa_data_mut(tensor) fa_data_mut_at((tensor), FA_HERE)
 /* Copies row-major elements of the tensor's own dtype into a leaf. */

@@ -73,8 +73,10 @@ bool fa_fail(fa_error_kind kind, fa_where where, const char *what, const char *f
 
 bool fa_fail_memory(fa_where where, size_t bytes)
 {
-    if (open_record(FA_MEMORY_ERROR, where))
-        append_text(0, "facula: no memory for %zu bytes", bytes);
+    if (!open_record(FA_MEMORY_ERROR, where))
+        return false;
+    size_t at = where.file != NULL && where.file[0] != '\0' ? append_text(0, "%s:%d: ", where.file, where.line) : 0;
+    append_text(at, "no memory for %zu bytes. Hint: a smaller batch needs less.", bytes);
     return false;
 }
 

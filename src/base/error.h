@@ -10,7 +10,7 @@
  * running: "main.c:12: conv2d (features.0): got ...". `format` says what was got, what was needed, and ends in
  * "Hint: ..." where there is one. Keeps the first error only. Always returns false. */
 bool fa_fail(fa_error_kind kind, fa_where where, const char *what, const char *format, ...) FA_PRINTF_(4, 5);
-/* The same with a bare message, for memory: "facula: no memory for 4096 bytes". */
+/* The same for memory: "main.c:12: no memory for 4096 bytes. Hint: ...". */
 bool fa_fail_memory(fa_where where, size_t bytes);
 
 /* An error that arose on another thread, kept to be raised on the caller's. */

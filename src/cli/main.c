@@ -1,8 +1,10 @@
 /* facula: train and measure image networks from the command line. */
 #include "cli.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int command_version(void)
 {
@@ -34,7 +36,20 @@ static void print_help(FILE *file)
                   "  --help     this help; `facula COMMAND --help` for a command's own\n");
 }
 
-int main(int argc, char **argv)
+/* A closed standard stream would give its number to the next file that is opened. */
+static bool open_standard_streams(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= 2);
+    if (fd < 0)
+        return false;
+    close(fd);
+    return true;
+}
+
+static int run_command(int argc, char **argv)
 {
     if (argc < 2) {
         print_help(stderr);
@@ -47,14 +62,20 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "--version") == 0)
         return command_version();
     for (int i = 0; i < COMMANDS; i++)
-        if (strcmp(argv[1], commands[i].name) == 0) {
-            int status = commands[i].run(argc - 1, argv + 1);
-            if (fflush(stdout) != 0 || ferror(stdout)) {
-                fprintf(stderr, "facula: error: standard output could not be written\n");
-                return 1;
-            }
-            return status;
-        }
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
     fprintf(stderr, "facula: %s: no such command; `facula --help` lists them\n", argv[1]);
     return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    if (!open_standard_streams())
+        return 1;
+    int status = run_command(argc, argv);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "facula: error: standard output could not be written\n");
+        return 1;
+    }
+    return status;
 }

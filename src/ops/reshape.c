@@ -245,5 +245,6 @@ fa_tensor *fa_detach_at(fa_tensor *x, fa_where where)
     if (!view)
         return NULL;
     view->requires_grad = false;
+    view->detached = true;
     return fa_handle_view(view, x);
 }

@@ -274,6 +274,10 @@ static bool find_loss(const builder *b, int log_softmax, loss_pattern *p)
     }
     if (p->nll < 0 || (p->nll_grad < 0) != (p->log_softmax_grad < 0))
         return false;
+    int end = p->log_softmax_grad >= 0 ? p->log_softmax_grad : p->nll;
+    for (int r = log_softmax + 1; r < end; r++)
+        if (fa_op_table[run->nodes[r]->op]->writes != 0)
+            return false; /* it may write what the pattern reads at its end */
     if (p->nll_grad < 0)
         return true;
     for (int r = p->nll + 1; r < p->log_softmax_grad; r++)
@@ -312,6 +316,15 @@ static fa_step *step_with_inputs(builder *b, int r)
     return step;
 }
 
+/* What an effect writes has another copy in the other layout no more. */
+static void forget_conversions(builder *b, const fa_node *effect)
+{
+    uint32_t writes = fa_op_table[effect->op]->writes;
+    for (int i = 0; i < effect->n_in; i++)
+        if ((writes >> i & 1) != 0 && input_of(b, effect, i) >= 0)
+            b->converted[input_of(b, effect, i)] = -1;
+}
+
 static void lower_node(builder *b, int r)
 {
     const fa_node *node = b->run->nodes[r];
@@ -320,8 +333,10 @@ static void lower_node(builder *b, int r)
         b->block[r] = output_block(b, r);
         step->out[0] = b->block[r];
         step->out_meta[0] = node->meta;
-    } else
+    } else {
         step->batched = fa_op_table[node->op]->elementwise_effect;
+        forget_conversions(b, node);
+    }
     choose_kernel(b, step, node);
 }
 
@@ -546,6 +561,26 @@ static void find_lifetimes(fa_plan *plan)
     }
 }
 
+/* Neighbouring updates run side by side, but for two that write the same memory. */
+static void separate_batches(fa_plan *plan)
+{
+    int first = 0;
+    for (int s = 0; s < plan->n_steps; s++) {
+        fa_step *step = &plan->steps[s];
+        if (!step->batched || (s > 0 && (!plan->steps[s - 1].batched || plan->steps[s - 1].run != step->run)))
+            first = s;
+        for (int k = first; k < s && step->batched; k++)
+            for (int i = 0; i < FA_MAX_INPUTS; i++)
+                for (int j = 0; j < FA_MAX_INPUTS; j++)
+                    if (step->in[i] >= 0 && step->in[i] == plan->steps[k].in[j] &&
+                        ((fa_op_table[step->op]->writes >> i & 1) != 0 ||
+                         (fa_op_table[plan->steps[k].op]->writes >> j & 1) != 0))
+                        step->opens_batch = true;
+        if (step->opens_batch)
+            first = s;
+    }
+}
+
 static void collect_checks(builder *b)
 {
     fa_plan *plan = b->plan;
@@ -575,6 +610,7 @@ static void build(builder *b)
             lower_node(b, r);
     }
     find_lifetimes(b->plan);
+    separate_batches(b->plan);
     fa_plan_place_blocks(b->plan);
 }
 

@@ -131,7 +131,8 @@ static int run_batch(const fa_plan *plan, int first, const fa_run *run, char *ar
     batch b = {plan, run, arena, first, 0};
     int64_t tasks = 0;
     while (first + b.count < plan->n_steps && plan->steps[first + b.count].batched &&
-           plan->steps[first + b.count].run == plan->steps[first].run)
+           plan->steps[first + b.count].run == plan->steps[first].run &&
+           (b.count == 0 || !plan->steps[first + b.count].opens_batch))
         tasks += (batch_elements(&b, b.count++) + BATCH_GRAIN - 1) / BATCH_GRAIN;
     fa_parallel(tasks, run_range, &b);
     return b.count;
@@ -173,10 +174,29 @@ static void run_steps(const fa_plan *plan, const fa_run *run, char *arena)
 /* ---- Checks --------------------------------------------------------------------------------------------------------
  */
 
-static bool run_checks(const fa_plan *plan, const fa_run *run)
+/* The first serial of what must be given up with a node: what it needs and was recorded for it, the earliest of which
+ * begins its step. What was recorded before that stands. */
+static uint64_t first_ancestor(fa_thread *thread, fa_node *node)
+{
+    uint32_t mark = ++thread->mark;
+    uint64_t first = node->serial;
+    node->mark = mark;
+    for (int64_t k = thread->pending_count - 1; k >= 0; k--) {
+        const fa_node *pending = thread->pending[k];
+        if (pending->mark != mark)
+            continue;
+        first = pending->serial < first ? pending->serial : first;
+        for (int i = 0; i < pending->n_in; i++)
+            if (pending->in[i] != NULL)
+                pending->in[i]->mark = mark;
+    }
+    return first;
+}
+
+static bool run_checks(fa_thread *thread, const fa_plan *plan, const fa_run *run)
 {
     for (int k = 0; k < plan->n_checks; k++) {
-        const fa_node *node = run->nodes[plan->checks[k]];
+        fa_node *node = run->nodes[plan->checks[k]];
         const fa_op_def *def = fa_op_table[node->op];
         fa_kernel_args args = {.ints = node->ints, .floats = node->floats};
         for (int i = 0; i < node->n_in; i++) {
@@ -189,8 +209,10 @@ static bool run_checks(const fa_plan *plan, const fa_run *run)
                     return false;
             }
         }
-        if (!def->check(&args, node->where))
+        if (!def->check(&args, node->where)) {
+            thread->failed_from = first_ancestor(thread, node);
             return false;
+        }
     }
     return true;
 }
@@ -300,8 +322,12 @@ bool fa_plan_execute(fa_thread *thread, fa_plan *plan, fa_run *run)
     for (int e = 0; e < run->n_externals; e++)
         run->externals[e].data = external_data(&run->externals[e]);
     char *arena = arena_of(own, plan->arena_bytes);
-    if (arena == NULL || !run_checks(plan, run) || !take_survivors(plan, run))
+    if (arena != NULL && !run_checks(thread, plan, run))
         return false;
+    if (arena == NULL || !take_survivors(plan, run)) {
+        thread->failed_from = run->nodes[0]->serial;
+        return false;
+    }
     uint64_t saved = fa_ftz_on();
     run_steps(plan, run, arena);
     fa_ftz_restore(saved);
@@ -345,8 +371,10 @@ static bool run_pending(fa_thread *thread, fa_node *root, bool effects)
     if (own->run.n_nodes == 0)
         return true;
     fa_plan *plan = fa_plan_acquire(&own->run);
-    if (plan == NULL)
+    if (plan == NULL) {
+        thread->failed_from = own->run.nodes[0]->serial;
         return false;
+    }
     bool ok = fa_plan_execute(thread, plan, &own->run);
     fa_plan_release(plan);
     return ok;

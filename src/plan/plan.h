@@ -81,7 +81,8 @@ typedef struct fa_step {
     int scratch;             /* block; -1: none */
     int fuse;
     bool in_place_allowed;
-    bool batched; /* an elementwise effect that runs together with its neighbours of the same op */
+    bool opens_batch; /* batched, but not with those before it: it writes what one of them writes */
+    bool batched;     /* an elementwise effect that runs together with its neighbours of the same op */
     fa_meta in_meta[FA_MAX_INPUTS], out_meta[FA_MAX_OUTPUTS];
     int64_t ints[FA_MAX_INTS];
 } fa_step;

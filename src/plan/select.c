@@ -149,7 +149,9 @@ static bool select_nodes(fa_thread *thread, fa_run *run, fa_node *root, bool eff
     return true;
 }
 
-static void mark_survivors(fa_run *run)
+/* Interior values are computed again when they are asked for; where effects run that may be too late, so what a handle
+ * names survives then, but for the values of a graph that backward went through: those are given up, as its step is. */
+static void mark_survivors(fa_run *run, bool effects)
 {
     for (int r = 0; r < run->n_nodes; r++) {
         fa_node *node = run->nodes[r];
@@ -160,7 +162,8 @@ static void mark_survivors(fa_run *run)
             bytes <= SMALL_BYTES || (node->meta.ndim <= 2 && bytes <= SCORES_BYTES && !fa_op_table[node->op]->alias);
         if (node->watched)
             node->flags |= FA_KEEP_HARD;
-        if ((node->requires_grad && !node->consumed) || (node->handles > 0 && small))
+        if ((node->requires_grad && !node->consumed) ||
+            (node->handles > 0 && (small || (effects && !node->requires_grad))))
             node->flags |= FA_KEEP_SOFT;
     }
 }
@@ -252,6 +255,6 @@ bool fa_plan_select(fa_thread *thread, fa_run *run, fa_node *root, bool effects)
         return false;
     if (!select_nodes(thread, run, root, effects))
         return false;
-    mark_survivors(run);
+    mark_survivors(run, effects);
     return make_key(thread, run);
 }

@@ -217,14 +217,17 @@ fa_tensor *fa_handle_view(fa_node *node, const fa_tensor *base)
     return handle;
 }
 
-/* Whether what the view looks at has been written since the view's node was recorded. */
+/* Whether what the view looks at has been written since the view's node was recorded, or the base names another thing
+ * now: a computed value that became a leaf as it was carried out of its scope, or a leaf that was given a history. */
 static bool view_is_stale(fa_thread *thread, const fa_slot *slot)
 {
     if (slot->node == NULL)
         return true;
+    const fa_slot *base = find_slot(thread, slot->base);
+    if (base != NULL && base->leaf != slot->base_leaf)
+        return true;
     if (slot->base_leaf != NULL)
         return slot->base_leaf->recorded_version != slot->base_version;
-    fa_slot *base = find_slot(thread, slot->base);
     return base != NULL && (base->node != slot->base_node || (base->base != NULL && view_is_stale(thread, base)));
 }
 
@@ -237,18 +240,30 @@ static fa_node *slot_node(fa_thread *thread, fa_slot *slot, const char *what, co
     /* Take the same view of what the base is now. */
     const fa_node *view = slot->view;
     fa_slot *base_slot = find_slot(thread, slot->base);
+    fa_leaf *leaf = base_slot != NULL ? base_slot->leaf : slot->base_leaf;
+    if (leaf != slot->base_leaf) {
+        fa_leaf *old = slot->base_leaf;
+        slot->base_leaf = leaf != NULL ? fa_leaf_retain(leaf) : NULL;
+        fa_leaf_release(old);
+    }
     fa_node *base = NULL;
-    if (slot->base_leaf != NULL)
-        base = fa_leaf_node(slot->base_leaf);
+    if (leaf != NULL)
+        base = fa_leaf_node(leaf);
     else if (base_slot != NULL)
         base = slot_node(thread, base_slot, what, name);
+    else
+        fa_fail(
+            FA_STATE_ERROR, thread->where, what,
+            "got, for %s, a view whose base has ended with its scope. Hint: call fa_keep on the view or on its base.",
+            name);
     if (base == NULL)
         return NULL;
     fa_node *node = fa_record((fa_op)view->op, 1, &base, view->ints, (size_t)view->n_ints * sizeof(int64_t), NULL, 0);
     if (node == NULL)
         return NULL;
     node->noncontiguous = view->noncontiguous;
-    node->requires_grad = node->requires_grad && view->requires_grad; /* detach stays detached */
+    node->detached = view->detached;
+    node->requires_grad = node->requires_grad && !view->detached;
     set_slot_node(thread, slot, node);
     slot->base_node = base_slot != NULL ? base_slot->node : NULL;
     if (slot->base_leaf != NULL)
@@ -328,6 +343,10 @@ static bool assign_slot(fa_thread *thread, fa_slot *slot, const fa_tensor *handl
         fa_node *base = fa_use(base_handle, what, "the base of a view");
         if (base == NULL)
             return false;
+        if (base->requires_grad && view->detached && !thread->no_grad)
+            return fa_refuse(FA_STATE_ERROR, what,
+                             "got a write through a detached view of a tensor with history, which would lose it. Hint: "
+                             "write to a copy: fa_clone(fa_detach(x)).");
         fa_node *written = write_back(base, view, value, what);
         fa_slot *base_slot = written != NULL ? fa_slot_of(thread, base_handle, what, "the base of a view") : NULL;
         return base_slot != NULL && assign_slot(thread, base_slot, base_handle, written, what);

@@ -57,6 +57,7 @@ struct fa_node {
     uint8_t n_ints, n_floats;
     bool requires_grad;
     bool consumed;      /* backward has been through it without retain_graph */
+    bool detached;      /* a view without history, whatever its base has */
     bool watched;       /* fa_watch */
     bool fast;          /* layout rule of a fast kernel applied */
     bool noncontiguous; /* PyTorch's strides would not be row-major (a transposed or sliced view) */

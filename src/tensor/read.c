@@ -157,7 +157,10 @@ const void *fa_data_at(fa_tensor *tensor, fa_where where)
 {
     fa_begin(where);
     fa_node *node;
-    return evaluated(tensor, "data", &node);
+    const void *data = evaluated(tensor, "data", &node);
+    if (data != NULL)
+        node->watched = true; /* the address is the caller's until the scope ends */
+    return data;
 }
 
 static fa_leaf *writable_leaf(fa_tensor *tensor, const char *what)
@@ -181,6 +184,10 @@ bool fa_copy_from_at(fa_tensor *tensor, const void *data, fa_where where)
 {
     fa_begin(where);
     fa_leaf *leaf = writable_leaf(tensor, "copy_from");
+    if (leaf != NULL && data == NULL && leaf->buffer->bytes > 0)
+        return fa_refuse(FA_VALUE_ERROR, "copy_from",
+                         "got NULL, needs the address of %s %s. Hint: fa_zero_ clears a tensor.",
+                         fa_dtype_name(leaf->meta.dtype), fa_shape_text(&leaf->meta));
     void *memory = leaf != NULL ? fa_leaf_data_mut(leaf, where) : NULL;
     if (memory == NULL)
         return false;

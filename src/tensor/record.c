@@ -321,41 +321,72 @@ void fa_effect_counts(int64_t *counter)
 void fa_note_draw(fa_generator *generator)
 {
     fa_thread *thread = fa_thread_get();
-    if (thread == NULL || thread->drawn != NULL)
+    if (thread == NULL)
         return;
-    thread->drawn = fa_generator_retain(fa_generator_or_default(generator));
-    const fa_mt *mt = fa_generator_lock(thread->drawn);
-    thread->drawn_state = *mt;
-    fa_generator_unlock(thread->drawn);
+    generator = fa_generator_or_default(generator);
+    for (int i = 0; i < thread->drawn_count; i++)
+        if (thread->drawn[i].generator == generator)
+            return;
+    if (thread->drawn_count == FA_MAX_DRAWN)
+        return;
+    int at = thread->drawn_count++;
+    thread->drawn[at].generator = fa_generator_retain(generator);
+    thread->drawn[at].serial = thread->next_serial;
+    const fa_mt *mt = fa_generator_lock(generator);
+    thread->drawn[at].state = *mt;
+    fa_generator_unlock(generator);
 }
 
-void fa_abandon_pending(fa_thread *thread)
+void fa_forget_draws(fa_thread *thread)
 {
-    for (int64_t k = thread->pending_count - 1; k >= 0; k--) {
+    for (int i = 0; i < thread->drawn_count; i++)
+        fa_generator_release(thread->drawn[i].generator);
+    thread->drawn_count = 0;
+}
+
+/* Effects from `first_serial` on are undone, the latest first. */
+static void undo_effect(const fa_node *node)
+{
+    uint32_t writes = fa_op_table[node->op]->writes;
+    for (int i = 0; i < node->n_in; i++) {
+        if ((writes >> i & 1) == 0 || node->in[i] == NULL)
+            continue;
+        fa_leaf *leaf = node->in[i]->leaf;
+        leaf->recorded_version = node->in[i]->leaf_version;
+        leaf->writer = NULL;
+        if (leaf->grad_of != NULL && node->op == FA_OP_assign)
+            leaf->grad_of->grad_defined = false;
+    }
+    if (node->counter != NULL)
+        --*node->counter;
+}
+
+void fa_abandon_pending(fa_thread *thread, uint64_t first_serial)
+{
+    int64_t left = thread->pending_count;
+    while (left > 0 && thread->pending[left - 1]->serial >= first_serial) {
+        fa_node *node = thread->pending[--left];
+        node->state = FA_FAILED;
+        if (fa_op_table[node->op]->writes != 0) {
+            undo_effect(node);
+            thread->pending_effects--;
+        }
+    }
+    thread->pending_count = left;
+    for (int64_t k = 0; k < left; k++) { /* what is left writes its leaves still */
         fa_node *node = thread->pending[k];
         uint32_t writes = fa_op_table[node->op]->writes;
-        node->state = FA_FAILED;
-        for (int i = 0; i < node->n_in; i++) {
-            if ((writes >> i & 1) == 0 || node->in[i] == NULL)
-                continue;
-            fa_leaf *leaf = node->in[i]->leaf;
-            leaf->recorded_version = leaf->version;
-            leaf->writer = NULL;
-            if (leaf->grad_of != NULL && node->op == FA_OP_assign)
-                leaf->grad_of->grad_defined = false;
+        for (int i = 0; i < node->n_in; i++)
+            if ((writes >> i & 1) != 0 && node->in[i] != NULL)
+                node->in[i]->leaf->writer = node;
+    }
+    for (int i = 0; i < thread->drawn_count; i++)
+        if (left == 0 || thread->pending[left - 1]->serial <= thread->drawn[i].serial) { /* drawn for what failed */
+            fa_mt *mt = fa_generator_lock(thread->drawn[i].generator);
+            *mt = thread->drawn[i].state;
+            fa_generator_unlock(thread->drawn[i].generator);
         }
-        if (node->counter != NULL)
-            --*node->counter;
-    }
-    thread->pending_count = 0;
-    thread->pending_effects = 0;
-    if (thread->drawn != NULL) {
-        fa_mt *mt = fa_generator_lock(thread->drawn);
-        *mt = thread->drawn_state;
-        fa_generator_unlock(thread->drawn);
-        fa_generator_release(thread->drawn);
-        thread->drawn = NULL;
-    }
+    fa_forget_draws(thread);
 }
 
 /* ---- Evaluation ----------------------------------------------------------------------------------------------------
@@ -363,14 +394,14 @@ void fa_abandon_pending(fa_thread *thread)
 
 static bool run(fa_thread *thread, fa_node *root, bool effects)
 {
+    thread->failed_from = 0;
     if (fa_plan_executor.run(thread, root, effects)) {
-        if (thread->pending_effects == 0 && thread->drawn != NULL) {
-            fa_generator_release(thread->drawn);
-            thread->drawn = NULL;
-        }
+        if (thread->pending_effects == 0)
+            fa_forget_draws(thread);
         return true;
     }
-    fa_abandon_pending(thread);
+    if (thread->failed_from != 0)
+        fa_abandon_pending(thread, thread->failed_from);
     return false;
 }
 

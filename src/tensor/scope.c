@@ -83,18 +83,20 @@ void fa_scope_close(fa_thread *thread, fa_scope_frame *frame)
     frame->first_slot = UINT32_MAX;
     if (thread->pending_effects > 0)
         fa_flush();
-    for (int64_t i = frame->first_pending; i < thread->pending_count; i++)
-        if (fa_op_table[thread->pending[i]->op]->writes != 0)
+    int64_t left = 0;
+    for (int64_t i = 0; i < thread->pending_count; i++) {
+        fa_node *node = thread->pending[i];
+        if (node->serial <= frame->first_serial)
+            thread->pending[left++] = node;
+        else if (fa_op_table[node->op]->writes != 0)
             thread->pending_effects--;
-    if (thread->pending_count > frame->first_pending)
-        thread->pending_count = frame->first_pending;
+    }
+    thread->pending_count = left;
     for (int64_t i = frame->first_node; i < thread->node_count; i++)
         release_node(fa_thread_node(thread, i));
     thread->node_count = frame->first_node;
-    if (thread->drawn != NULL && thread->pending_count == 0) {
-        fa_generator_release(thread->drawn);
-        thread->drawn = NULL;
-    }
+    if (thread->pending_count == 0)
+        fa_forget_draws(thread);
     if (frame->parent != NULL) {
         thread->scope = frame->parent;
         frame->next_free = thread->free_frames;
@@ -119,7 +121,7 @@ fa_scope_guard fa_scope_begin_at(fa_where where)
                               .parent = thread->scope,
                               .first_slot = UINT32_MAX,
                               .first_node = thread->node_count,
-                              .first_pending = thread->pending_count,
+                              .first_serial = thread->next_serial,
                               .where = where};
     thread->scope = frame;
     guard.id_ = frame->id;
@@ -146,12 +148,14 @@ void fa_scope_end_(fa_scope_guard *guard)
 uint64_t fa_scope_mark(void)
 {
     fa_thread *thread = fa_thread_get();
-    return thread != NULL ? thread->scope->id : 0;
+    return thread != NULL ? thread->scope->id << 1 | thread->no_grad : 0;
 }
 
 void fa_scope_reset(uint64_t mark)
 {
     fa_thread *thread = fa_thread_get();
-    if (thread != NULL)
-        close_down_to(thread, mark);
+    if (thread == NULL)
+        return;
+    close_down_to(thread, mark >> 1);
+    thread->no_grad = (mark & 1) != 0;
 }

@@ -6,7 +6,7 @@
 #include "base/generator.h"
 #include "tensor/node.h"
 
-enum { FA_NODES_PER_CHUNK = 128, FA_SLOTS_PER_CHUNK = 512 };
+enum { FA_NODES_PER_CHUNK = 128, FA_SLOTS_PER_CHUNK = 512, FA_MAX_DRAWN = 4 };
 
 /* What a handle stands for. A handle names a leaf or a node, and a view also its base. */
 typedef struct fa_slot {
@@ -27,7 +27,7 @@ struct fa_scope_frame {
     fa_scope_frame *parent;
     uint32_t first_slot;
     int64_t first_node;    /* the node stack's height when the scope began */
-    int64_t first_pending; /* the pending list's length */
+    uint64_t first_serial; /* nodes recorded in it have greater serials */
     fa_where where;
     fa_scope_frame *next_free;
 };
@@ -56,12 +56,18 @@ struct fa_thread {
     int64_t pending_count, pending_capacity;
     int64_t pending_effects;
     uint32_t mark;
+    uint64_t failed_from; /* set by the executor when a run fails: the first serial to give up; 0: nothing was begun */
 
     fa_leaf **touched; /* backward: leaves that received a gradient */
     int64_t touched_count, touched_capacity;
 
-    fa_generator *drawn; /* the generator of a pending draw, and its state before it */
-    fa_mt drawn_state;
+    /* Generators of pending draws, and their state before the first of these. */
+    struct {
+        fa_generator *generator;
+        uint64_t serial; /* nodes recorded after the draw have greater serials */
+        fa_mt state;
+    } drawn[FA_MAX_DRAWN];
+    int drawn_count;
 
     void *executor; /* plan/'s own: arena, key buffer */
     fa_thread *next;
@@ -88,7 +94,9 @@ fa_slot *fa_slot_of(fa_thread *thread, const fa_tensor *handle, const char *what
 void fa_leaf_handle_drop(fa_leaf *leaf);
 /* A scope's tensors and nodes are given up. */
 void fa_scope_close(fa_thread *thread, fa_scope_frame *frame);
-/* Gives up all pending work after a failure: nodes fail, effects are undone. */
-void fa_abandon_pending(fa_thread *thread);
+/* Gives up pending work after a failure: nodes recorded from `first_serial` on fail, their effects are undone. */
+void fa_abandon_pending(fa_thread *thread, uint64_t first_serial);
+/* No draw is pending any more. */
+void fa_forget_draws(fa_thread *thread);
 
 #endif

@@ -71,7 +71,7 @@ static void test_form(void **unused)
     assert_string_equal(fa_error(), "seed: no line is known");
     fa_clear_error();
     assert_false(fa_fail_memory(line12, 4096));
-    assert_string_equal(fa_error(), "facula: no memory for 4096 bytes");
+    assert_contains(fa_error(), "no memory for 4096 bytes. Hint:");
     assert_int_equal(fa_error_code(), FA_MEMORY_ERROR);
     assert_int_equal(fa_error_where().line, 12);
 }
