@@ -194,8 +194,8 @@ static fa_node *stack_nodes(fa_node **nodes, int64_t n, int dim)
         }
     int64_t size[FA_MAX_DIMS];
     const int ndim = first->ndim + 1;
-    for (int d = 0; d < ndim; d++)
-        size[d] = d < at ? first->shape[d] : d == at ? 1 : first->shape[d - 1];
+    for (int d = 0, from = 0; d < ndim; d++)
+        size[d] = d == at ? 1 : first->shape[from++];
     if (!promote_all(nodes, n))
         return NULL;
     for (int64_t i = 0; i < n; i++)
