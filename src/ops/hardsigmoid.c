@@ -1,8 +1,9 @@
-/* hardsigmoid: y = c / 6, c = x + 3 cut to [0, 6]; NaN stays. Gradient: g / 6 for -3 < x < 3, else 0. */
+/* hardsigmoid: y = c / 6, c = x + 3 cut to [0, 6]; NaN stays. Gradient: g / 6 for -3 < x < 3, else 0; as
+ * in PyTorch, a product with a sixth that is float32 in float64 too. */
 #include "ops/activation.h"
 
 FA_ACTIVATION_KERNEL(reference, (x < -3 ? 0 : x > 3 ? 6 : x + 3) / 6)
-FA_ACTIVATION_GRAD_KERNEL(grad_reference, x > -3 && x < 3 ? g / 6 : 0)
+FA_ACTIVATION_GRAD_KERNEL(grad_reference, x > -3 && x < 3 ? g * (1.0f / 6.0f) : 0)
 FA_ACTIVATION(hardsigmoid, "HardsigmoidBackward0", fa_infer_float, node->in[0], FA_LINEAR)
 
 fa_tensor *fa_hardsigmoid_at(const fa_activation_args *args)
