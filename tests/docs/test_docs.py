@@ -1,0 +1,28 @@
+"""Blocks of code in docs/ are parts of the files that are named above them; links lead somewhere."""
+import pathlib
+import re
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+PAGES = sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/**/*.md")) + sorted(ROOT.glob("bench/*.md"))
+
+
+class Docs(unittest.TestCase):
+    def test_blocks_are_parts_of_files(self):
+        found = 0
+        for page in PAGES:
+            for path, block in re.findall(r"^`([\w./]+)`\n\n```c\n(.*?)\n```$", page.read_text(), re.S | re.M):
+                found += 1
+                source = (ROOT / path).read_text()
+                self.assertIn(block, source, f"{page.name}: a block is no part of {path}")
+        self.assertGreaterEqual(found, 4)
+
+    def test_links_lead_somewhere(self):
+        for page in PAGES:
+            for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+                if "://" not in target:
+                    self.assertTrue((page.parent / target).exists(), f"{page.name}: {target}")
+
+
+if __name__ == "__main__":
+    unittest.main()
