@@ -40,7 +40,11 @@ NAMES = {
     "Module.get_submodule", "fa_requires_grad_": "Tensor.requires_grad_, Module.requires_grad_", "fa_to": "x.to(device)",
     "fa_summary": None, "fa_nn_bce_loss": "nn.BCELoss", "fa_nn_bce_with_logits_loss": "nn.BCEWithLogitsLoss",
     "fa_nn_kl_div_loss": "nn.KLDivLoss", "fa_nn_nll_loss": "nn.NLLLoss", "fa_nn_mse_loss": "nn.MSELoss",
-    "fa_nn_prelu": "nn.PReLU", "fa_nn_relu": "nn.ReLU", "fa_nn_relu6": "nn.ReLU6", "fa_nn_leaky_relu": "nn.LeakyReLU",
+    "fa_apply": "Module.apply", "fa_named_modules": "Module.named_modules()", "fa_register_forward_hook":
+    "Module.register_forward_hook", "fa_register_forward_pre_hook": "Module.register_forward_pre_hook",
+    "fa_register_backward_hook": "Module.register_full_backward_pre_hook", "fa_nn_sequential_named":
+    "nn.Sequential(OrderedDict)", "fa_tanh": "torch.tanh", "fa_sigmoid": "torch.sigmoid", "fa_tanh_": "torch.tanh_",
+    "fa_sigmoid_": "torch.sigmoid_", "fa_nn_prelu": "nn.PReLU", "fa_nn_relu": "nn.ReLU", "fa_nn_relu6": "nn.ReLU6", "fa_nn_leaky_relu": "nn.LeakyReLU",
     "fa_nn_elu": "nn.ELU", "fa_nn_gelu": "nn.GELU", "fa_nn_silu": "nn.SiLU", "fa_nn_l1_loss": "nn.L1Loss",
     "fa_nn_smooth_l1_loss": "nn.SmoothL1Loss", "fa_nn_conv_transpose2d": "nn.ConvTranspose2d",
     "fa_nn_log_softmax": "nn.LogSoftmax", "fa_nn_hardtanh": "nn.Hardtanh", "fa_sgd": "torch.optim.SGD",

@@ -76,6 +76,7 @@ typedef struct fa_conv2d_ints { /* conv2d and its gradients; pairs are {height, 
     int64_t stride[2], padding_before[2], padding_after[2], dilation[2], groups;
     int64_t kernel[2];      /* kh, kw */
     int64_t input_shape[4]; /* conv2d_input_grad: [N,C,H,W] of the result; conv2d_weight_grad: [O,C/G,kh,kw] */
+    int64_t transposed;     /* conv2d_input_grad: it is conv_transpose2d, no gradient */
 } fa_conv2d_ints;
 
 typedef struct fa_pool2d_ints { /* max_pool2d, avg_pool2d and their gradients */

@@ -1,11 +1,12 @@
 /* What the files of activations share: y = f(x) element by element, and NAME_grad(g, saved) = g * f'(x), where `saved`
- * is x, or y where the derivative is simpler in y. A kernel is its formula, worked out in double:
+ * is x, or y where the derivative is simpler in y. A kernel is its formula, worked out in double; s and t are floats[0]
+ * and floats[1] in the element's type, and in the second kernel x is what was saved:
  *
- *     FA_ACTIVATION_KERNEL(reference, x > 0 ? x : s * x)               x; s, t: floats[0], floats[1] in the element's
- * type FA_ACTIVATION_GRAD_KERNEL(grad_reference, x > 0 ? g : s * g)     x is what was saved FA_ACTIVATION(leaky_relu,
- * "LeakyReluBackward0", fa_infer_float, node->in[0], FA_LINEAR)
+ *     FA_ACTIVATION_KERNEL(reference, x > 0 ? x : s * x)
+ *     FA_ACTIVATION_GRAD_KERNEL(grad_reference, x > 0 ? g : s * g)
+ *     FA_ACTIVATION_GRADIENT(leaky_relu, node->in[0])
  *
- * The gradient of a gradient is written for functions made of straight lines alone. */
+ * The gradient of a gradient is written for functions made of straight lines, sigmoid and tanh. */
 #ifndef FA_OPS_ACTIVATION_H
 #define FA_OPS_ACTIVATION_H
 
@@ -46,37 +47,20 @@ static inline fa_node *fa_record_like(fa_op op, const fa_node *node, int n, fa_n
     return fa_record(op, n, in, node->ints, node->n_ints * sizeof(int64_t), node->floats, node->n_floats);
 }
 
-/* Of NAME_grad(g, saved): linear in g, and constant along what was saved. */
-#define FA_LINEAR(name)                                                                                                \
-    static void grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)                                         \
-    {                                                                                                                  \
-        if (fa_wants_grad(node, 0))                                                                                    \
-            grad_in[0] = fa_record_like(FA_OP_##name##_grad, node, 2, (fa_node *[]){grad, node->in[1]});               \
-    }
-#define FA_CURVED(name) static void (*const grad_gradient)(fa_node *, fa_node *, fa_node **) = NULL;
-
-#define FA_ACTIVATION(op_name, label, infer_rule, saved, SHAPE)                                                        \
-    SHAPE(op_name)                                                                                                     \
+/* The gradient rule of NAME. */
+#define FA_ACTIVATION_GRADIENT(op_name, saved)                                                                         \
     static void gradient(fa_node *node, fa_node *grad, fa_node **grad_in)                                              \
     {                                                                                                                  \
         grad_in[0] = fa_record_like(FA_OP_##op_name##_grad, node, 2, (fa_node *[]){grad, (saved)});                    \
-    }                                                                                                                  \
-    const fa_op_def fa_op_##op_name = {                                                                                \
-        .name = #op_name,                                                                                              \
-        .grad_name = label,                                                                                            \
-        .layout = FA_LAYOUT_ELEMENTWISE,                                                                               \
-        .infer = infer_rule,                                                                                           \
-        .gradient = gradient,                                                                                          \
-        .reference = reference,                                                                                        \
-    };                                                                                                                 \
-    const fa_op_def fa_op_##op_name##_grad = {                                                                         \
-        .name = #op_name "_grad",                                                                                      \
-        .grad_name = label,                                                                                            \
-        .layout = FA_LAYOUT_ELEMENTWISE,                                                                               \
-        .infer = fa_infer_same,                                                                                        \
-        .gradient = grad_gradient,                                                                                     \
-        .reference = grad_reference,                                                                                   \
-    };
+    }
+
+/* That of NAME_grad(g, saved) where NAME is made of straight lines: linear in g, and constant along what was saved. */
+#define FA_LINEAR_GRADIENT(op_name)                                                                                    \
+    static void grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)                                         \
+    {                                                                                                                  \
+        if (fa_wants_grad(node, 0))                                                                                    \
+            grad_in[0] = fa_record_like(FA_OP_##op_name##_grad, node, 2, (fa_node *[]){grad, node->in[1]});            \
+    }
 
 /* Ends a call: the activation of x with two numbers, as a new tensor or in place. `what` is the call's name. */
 fa_tensor *fa_activate(fa_op op, fa_tensor *handle, fa_node *x, const double numbers[2], bool inplace,

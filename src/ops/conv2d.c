@@ -193,6 +193,7 @@ static fa_node *record_grad(fa_op op, fa_node *grad, fa_node *other, const fa_co
     fa_conv2d_ints ints = *forward;
     for (int d = 0; d < 4; d++)
         ints.input_shape[d] = like->meta.shape[d];
+    ints.transposed = 0;
     return fa_record(op, 2, (fa_node *[]){grad, other}, FA_INTS(ints), NULL, 0);
 }
 
@@ -216,7 +217,14 @@ static fa_node *record_forward(fa_node *x, fa_node *weight, const fa_conv2d_ints
     fa_conv2d_ints ints = *of_grad;
     for (int d = 0; d < 4; d++)
         ints.input_shape[d] = 0;
+    ints.transposed = 0;
     return x && weight ? fa_record(FA_OP_conv2d, 3, (fa_node *[]){x, weight, NULL}, FA_INTS(ints), NULL, 0) : NULL;
+}
+
+static const char *input_grad_label(const fa_node *node)
+{
+    const fa_conv2d_ints *ints = (const fa_conv2d_ints *)node->ints;
+    return ints->transposed ? "ConvolutionBackward0" : "ConvolutionBackwardBackward0";
 }
 
 static void input_grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
@@ -453,6 +461,7 @@ const fa_op_def fa_op_conv2d = {
 const fa_op_def fa_op_conv2d_input_grad = {
     .name = "conv2d_input_grad",
     .grad_name = "ConvolutionBackwardBackward0",
+    .grad_label = input_grad_label,
     .layout = FA_LAYOUT_IMAGE,
     .image_inputs = 1 << 0,
     .infer = infer_input_shape,

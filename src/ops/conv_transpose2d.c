@@ -144,7 +144,8 @@ fa_tensor *fa_conv_transpose2d_at(const fa_conv_transpose2d_args *args)
     if (!fa_window_check_image(x, what) || !check_types(x, weight, bias) ||
         !check_weight(x, weight, bias, args->groups))
         return NULL;
-    fa_conv2d_ints ints = {.groups = args->groups, .kernel = {weight->meta.shape[2], weight->meta.shape[3]}};
+    fa_conv2d_ints ints = {
+        .groups = args->groups, .transposed = 1, .kernel = {weight->meta.shape[2], weight->meta.shape[3]}};
     if (!make_ints(args, x, weight, &ints))
         return NULL;
     const bool batched = x->meta.ndim == 4;

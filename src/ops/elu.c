@@ -3,7 +3,25 @@
 
 FA_ACTIVATION_KERNEL(reference, x < 0 ? s * expm1(x) : x)
 FA_ACTIVATION_GRAD_KERNEL(grad_reference, x <= 0 ? g * s * exp(x) : g)
-FA_ACTIVATION(elu, "EluBackward0", fa_infer_float, node->in[0], FA_CURVED)
+FA_ACTIVATION_GRADIENT(elu, node->in[0])
+
+const fa_op_def fa_op_elu = {
+    .name = "elu",
+    .grad_name = "EluBackward0",
+    .layout = FA_LAYOUT_ELEMENTWISE,
+    .infer = fa_infer_float,
+    .gradient = gradient,
+    .reference = reference,
+};
+
+/* inputs: g, x */
+const fa_op_def fa_op_elu_grad = {
+    .name = "elu_grad",
+    .grad_name = "EluBackwardBackward0",
+    .layout = FA_LAYOUT_ELEMENTWISE,
+    .infer = fa_infer_same,
+    .reference = grad_reference,
+};
 
 fa_tensor *fa_elu_at(const fa_elu_args *args)
 {

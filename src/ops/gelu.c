@@ -25,7 +25,25 @@ static double slope(double x, bool by_tanh)
 
 FA_ACTIVATION_KERNEL(reference, x *normal(x, args->ints[0]))
 FA_ACTIVATION_GRAD_KERNEL(grad_reference, g *slope(x, args->ints[0]))
-FA_ACTIVATION(gelu, "GeluBackward0", fa_infer_float, node->in[0], FA_CURVED)
+FA_ACTIVATION_GRADIENT(gelu, node->in[0])
+
+const fa_op_def fa_op_gelu = {
+    .name = "gelu",
+    .grad_name = "GeluBackward0",
+    .layout = FA_LAYOUT_ELEMENTWISE,
+    .infer = fa_infer_float,
+    .gradient = gradient,
+    .reference = reference,
+};
+
+/* inputs: g, x */
+const fa_op_def fa_op_gelu_grad = {
+    .name = "gelu_grad",
+    .grad_name = "GeluBackwardBackward0",
+    .layout = FA_LAYOUT_ELEMENTWISE,
+    .infer = fa_infer_same,
+    .reference = grad_reference,
+};
 
 fa_tensor *fa_gelu_at(const fa_gelu_args *args)
 {

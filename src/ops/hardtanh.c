@@ -35,7 +35,27 @@ static void reference(const fa_kernel_args *args)
 }
 
 FA_ACTIVATION_GRAD_KERNEL(grad_reference, x <= s || x >= t ? 0 : g)
-FA_ACTIVATION(hardtanh, "HardtanhBackward0", infer, node->in[0], FA_LINEAR)
+FA_ACTIVATION_GRADIENT(hardtanh, node->in[0])
+FA_LINEAR_GRADIENT(hardtanh)
+
+const fa_op_def fa_op_hardtanh = {
+    .name = "hardtanh",
+    .grad_name = "HardtanhBackward0",
+    .layout = FA_LAYOUT_ELEMENTWISE,
+    .infer = infer,
+    .gradient = gradient,
+    .reference = reference,
+};
+
+/* inputs: g, x */
+const fa_op_def fa_op_hardtanh_grad = {
+    .name = "hardtanh_grad",
+    .grad_name = "HardtanhBackwardBackward0",
+    .layout = FA_LAYOUT_ELEMENTWISE,
+    .infer = fa_infer_same,
+    .gradient = grad_gradient,
+    .reference = grad_reference,
+};
 
 static fa_tensor *call(fa_tensor *handle, double low, double high, bool inplace, const char *what)
 {

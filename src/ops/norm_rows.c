@@ -1,8 +1,8 @@
 /* layer_norm and group_norm: rows of a row-major tensor brought to mean 0 and variance 1. Per row of L elements
  *
- *     mean = sum of x / L,  var = sum of (x - mean)^2 / L,  xhat = (x - mean) / sqrt(var + eps),  y = xhat * weight +
- * bias dx = (g - sum of g / L - xhat * (sum of g*xhat / L)) / sqrt(var + eps),  g the gradient of xhat
- * (norm_input_grad)
+ *     mean = sum of x / L,  var = sum of (x - mean)^2 / L
+ *     xhat = (x - mean) / sqrt(var + eps),  y = xhat * weight + bias
+ *     dx   = (g - sum of g / L - xhat * (sum of g*xhat / L)) / sqrt(var + eps)     (norm_input_grad; g: of xhat)
  *
  * layer_norm: a row is all that the last dimensions hold, and weight and bias have their shape. group_norm: a row is
  * one group of channels of one image, and weight and bias hold a number a channel. instance_norm is group_norm with

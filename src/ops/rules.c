@@ -22,8 +22,8 @@ bool fa_infer_float(fa_node *node)
 {
     const int dtype = node->in[0]->meta.dtype;
     if (!fa_is_float(dtype))
-        return fa_refuse(FA_DTYPE_ERROR, fa_op_table[node->op]->name, "got %s, needs float32 or float64",
-                         fa_dtype_name(dtype));
+        return fa_refuse(FA_DTYPE_ERROR, fa_op_table[node->op]->name,
+                         "got %s, needs float32 or float64. Hint: fa_to_dtype(x, FA_FLOAT32)", fa_dtype_name(dtype));
     return fa_infer_same(node);
 }
 

@@ -2,11 +2,11 @@
  *
  *     y[n,c,i,j] = x[n,c,h,w],  h = floor(i * r) (exact: floor((i + 1/2) * r)), at most H - 1
  *
- * where r is 1/factor if a factor was given, else H divided by the output's height; worked out in float32 as in
- * PyTorch, in float64 for float64 images. w likewise. The gradient sums what each pixel was copied to. */
+ * where r is 1/factor if a factor was given, else H divided by the output's height, in float32 whatever the images'
+ * type. An output of H rows, or of 2H, shows each row once, or twice, whatever the factor (not in the exact mode). w
+ * likewise. The gradient sums what each pixel was copied to. */
 #include "ops/upsample.h"
 
-#include <math.h>
 #include <string.h>
 
 static void gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
@@ -29,16 +29,15 @@ static const char *grad_label(const fa_node *node)
 static int64_t source(const fa_kernel_args *args, int axis, int64_t i, int64_t size)
 {
     const fa_upsample_ints *ints = (const void *)args->ints;
-    const double factor = args->floats[axis], half = ints->option ? 0.5 : 0;
-    double at;
-    if (args->out_meta[0]->dtype == FA_DT_FLOAT64) {
-        const double ratio = factor > 0 ? 1 / factor : (double)size / (double)ints->output[axis];
-        at = floor(((double)i + half) * ratio);
-    } else {
-        const float ratio = factor > 0 ? (float)(1 / factor) : (float)size / (float)ints->output[axis];
-        at = floor((double)(((float)i + (float)half) * ratio));
-    }
-    return at < (double)size ? (int64_t)at : size - 1;
+    const int64_t outputs = ints->output[axis];
+    const double factor = args->floats[axis];
+    if (!ints->option && outputs == size)
+        return i;
+    if (!ints->option && outputs == 2 * size)
+        return i / 2;
+    const float ratio = factor > 0 ? (float)(1 / factor) : (float)size / (float)outputs;
+    const float at = ((float)i + (ints->option ? 0.5f : 0)) * ratio;
+    return at < (float)size ? (int64_t)at : size - 1;
 }
 
 #define COPY(T)                                                                                                        \

@@ -285,6 +285,72 @@ TRAINING = [
 ]
 
 
+FUNCTIONS = [
+    ("relu6: bool", "F.relu6(torch.tensor([True]))"),
+    ("relu6: in place on a leaf", "F.relu6(leaf(), inplace=True)"),
+    ("hardtanh: min above max", "F.hardtanh(R(2), 1, -1)"),
+    ("hardtanh: layer with min above max", "nn.Hardtanh(1, -1)"),
+    ("leaky_relu: int64", "F.leaky_relu(L(1, 2))"),
+    ("elu: int64", "F.elu(L(1, 2))"),
+    ("gelu: int64", "nn.GELU()(L(1, 2))"),
+    ("gelu: approximate", "F.gelu(R(2), approximate='fast')"),
+    ("silu: int64", "F.silu(L(1, 2))"),
+    ("hardswish: int64", "F.hardswish(L(1, 2))"),
+    ("hardsigmoid: int64", "F.hardsigmoid(L(1, 2))"),
+    ("softplus: int64", "F.softplus(L(1, 2))"),
+    ("sigmoid_: int64", "L(1, 2).sigmoid_()"),
+    ("tanh_: int64", "L(1, 2).tanh_()"),
+    ("prelu: number of weights", "nn.PReLU(2)(R(4, 3))"),
+    ("prelu: weight of two dimensions", "F.prelu(R(4, 3), R(3, 1))"),
+    ("prelu: float64 weight", "F.prelu(R(4, 3), R(3).double())"),
+    ("conv_transpose2d: wrong number of channels", "nn.ConvTranspose2d(3, 8, 3)(R(2, 1, 8, 8))"),
+    ("conv_transpose2d: output_padding too large", "nn.ConvTranspose2d(1, 1, 3, stride=2, output_padding=2)(R(1, 1, 4, 4))"),
+    ("conv_transpose2d: output too small", "nn.ConvTranspose2d(1, 1, 2, padding=2)(R(1, 1, 2, 2))"),
+    ("conv_transpose2d: groups", "nn.ConvTranspose2d(4, 3, 2, groups=2)"),
+    ("conv_transpose2d: input of 2 dimensions", "nn.ConvTranspose2d(1, 1, 2)(R(3, 3))"),
+    ("conv_transpose2d: bias of the wrong size", "F.conv_transpose2d(R(1, 2, 3, 3), R(2, 3, 2, 2), R(2))"),
+    ("conv_transpose2d: float64 input", "nn.ConvTranspose2d(1, 1, 2)(R(1, 1, 3, 3).double())"),
+    ("conv2d: reflect beyond the size", "nn.Conv2d(1, 1, 3, padding=3, padding_mode='reflect')(R(1, 1, 3, 3))"),
+    ("conv2d: padding_mode", "nn.Conv2d(1, 1, 3, padding_mode='mirror')"),
+    ("adaptive_avg_pool2d: negative size", "F.adaptive_avg_pool2d(R(1, 1, 4, 4), -1)"),
+    ("adaptive_avg_pool2d: int64", "F.adaptive_avg_pool2d(torch.zeros(1, 1, 4, 4, dtype=torch.int64), 2)"),
+    ("adaptive_max_pool2d: no pixels", "F.adaptive_max_pool2d(R(1, 1, 0, 4), 2)"),
+    ("adaptive_max_pool2d: 2-D input", "F.adaptive_max_pool2d(R(4, 4), 2)"),
+    ("layer_norm: another last size", "nn.LayerNorm(4)(R(2, 3))"),
+    ("layer_norm: weight of the wrong shape", "F.layer_norm(R(2, 3), [3], R(2))"),
+    ("layer_norm: float64 weight", "F.layer_norm(R(2, 3), [3], R(3).double())"),
+    ("layer_norm: int64", "F.layer_norm(L(1, 2), [2])"),
+    ("group_norm: groups", "F.group_norm(R(2, 3), 2)"),
+    ("group_norm: channels of the layer", "nn.GroupNorm(2, 4)(R(2, 6, 2))"),
+    ("group_norm: layer's groups", "nn.GroupNorm(2, 3)"),
+    ("group_norm: one value a group", "F.group_norm(R(1, 2), 2)"),
+    ("group_norm: one dimension", "F.group_norm(R(3), 1)"),
+    ("instance_norm: one pixel", "nn.InstanceNorm2d(2)(R(1, 2, 1, 1))"),
+    ("instance_norm: 2-D input", "nn.InstanceNorm2d(2)(R(1, 2))"),
+    ("batchnorm1d: 4-D input", "nn.BatchNorm1d(3)(R(2, 3, 4, 4))"),
+    ("batchnorm1d: one value per channel in training", "nn.BatchNorm1d(3)(R(1, 3))"),
+    ("batchnorm1d: wrong number of features", "nn.BatchNorm1d(3)(R(2, 4))"),
+    ("dropout2d: p out of range", "nn.Dropout2d(-0.1)"),
+    ("dropout2d: 1-D input", "F.dropout2d(R(5))"),
+    ("interpolate: size and scale_factor", "F.interpolate(R(1, 1, 3, 3), size=5, scale_factor=2)"),
+    ("interpolate: neither", "F.interpolate(R(1, 1, 3, 3))"),
+    ("interpolate: size 0", "F.interpolate(R(1, 1, 3, 3), size=0)"),
+    ("interpolate: align_corners with nearest", "F.interpolate(R(1, 1, 3, 3), size=5, align_corners=True)"),
+    ("interpolate: bilinear of 3 dimensions", "nn.Upsample(scale_factor=2, mode='bilinear')(R(1, 3, 3))"),
+    ("interpolate: int64", "F.interpolate(torch.zeros(1, 1, 3, 3, dtype=torch.int64), size=5)"),
+    ("init: eye_ of 3 dimensions", "nn.init.eye_(R(2, 2, 2))"),
+    ("init: dirac_ of a matrix", "nn.init.dirac_(R(2, 2))"),
+    ("init: dirac_ groups", "nn.init.dirac_(R(3, 2, 2), 2)"),
+    ("init: kaiming_normal_ of a vector", "nn.init.kaiming_normal_(R(3))"),
+    ("init: kaiming_uniform_ mode", "nn.init.kaiming_uniform_(R(3, 2), mode='fan')"),
+    ("init: xavier_uniform_ of a vector", "nn.init.xavier_uniform_(R(3))"),
+    ("init: orthogonal_ of a vector", "nn.init.orthogonal_(R(3))"),
+    ("init: uniform_ from above to", "nn.init.uniform_(R(3), 1, 0)"),
+    ("init: normal_ negative std", "nn.init.normal_(R(3), 0, -1)"),
+    ("module: a dot in a name", "m = nn.Sequential(nn.ReLU()); m.add_module('m.x', nn.ReLU())"),
+]
+
+
 class Uneven(Dataset):
     def __len__(self):
         return 2
@@ -310,7 +376,7 @@ NAMES = {"torch": torch, "torchvision": torchvision, "nn": nn, "F": F, "optim": 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     for stem, mistakes in {"errors": MISTAKES, "errors_elementwise": ELEMENTWISE, "errors_tensors": TENSORS,
-                           "errors_training": TRAINING}.items():
+                           "errors_training": TRAINING, "errors_functions": FUNCTIONS}.items():
         for name, call in mistakes:
             try:
                 exec(call, dict(NAMES))

@@ -136,18 +136,26 @@ static void build_conv_transpose2d(const op_case *c, fa_tensor **in, op_outputs 
                                 .dilation_hw = {d[0], d[1]}, .groups = INT("groups", 1)));
 }
 
-static fa_tensor *adaptive(const op_case *c, fa_tensor *x, bool max)
+static void adaptive_output(const op_case *c, int64_t output[2])
 {
-    int64_t output[2];
     pair(c, "output", 1, output);
     for (int i = 0; i < 2; i++)
         output[i] = output[i] < 0 ? FA_NONE : output[i];
-    return max ? fa_adaptive_max_pool2d(x, .output_hw = {output[0], output[1]})
-               : fa_adaptive_avg_pool2d(x, .output_hw = {output[0], output[1]});
 }
 
-BUILD(adaptive_avg_pool2d, adaptive(c, IN("x"), false))
-BUILD(adaptive_max_pool2d, adaptive(c, IN("x"), true))
+static void build_adaptive_avg_pool2d(const op_case *c, fa_tensor **in, op_outputs *out)
+{
+    int64_t output[2];
+    adaptive_output(c, output);
+    op_give(out, "y", fa_adaptive_avg_pool2d(IN("x"), .output_hw = {output[0], output[1]}));
+}
+
+static void build_adaptive_max_pool2d(const op_case *c, fa_tensor **in, op_outputs *out)
+{
+    int64_t output[2];
+    adaptive_output(c, output);
+    op_give(out, "y", fa_adaptive_max_pool2d(IN("x"), .output_hw = {output[0], output[1]}));
+}
 
 static void build_interpolate(const op_case *c, fa_tensor **in, op_outputs *out)
 {
@@ -300,7 +308,13 @@ static fa_tensor *convolve(const op_case *c, fa_tensor **in)
     return fa_conv2d(IN("x"), IN("weight"), IN("bias"), .padding = 1);
 }
 
-BUILD(conv_silu_pool, adaptive(c, fa_silu(convolve(c, in)), false))
+static void build_conv_silu_pool(const op_case *c, fa_tensor **in, op_outputs *out)
+{
+    int64_t output[2];
+    adaptive_output(c, output);
+    op_give(out, "y", fa_adaptive_avg_pool2d(fa_silu(convolve(c, in)), .output_hw = {output[0], output[1]}));
+}
+
 BUILD(conv_decode, fa_conv_transpose2d(fa_tanh(convolve(c, in)), IN("back"), IN("shift"), .stride = 2))
 BUILD(conv_prelu_group, fa_group_norm(fa_prelu(convolve(c, in), IN("slope")), 2, IN("gain"), NULL))
 BUILD(conv_resize, fa_interpolate(fa_gelu(convolve(c, in)), .scale_factor = 2, .mode = FA_BILINEAR))
