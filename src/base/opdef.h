@@ -77,6 +77,8 @@ typedef struct fa_conv2d_ints { /* conv2d and its gradients; pairs are {height, 
     int64_t kernel[2];      /* kh, kw */
     int64_t input_shape[4]; /* conv2d_input_grad: [N,C,H,W] of the result; conv2d_weight_grad: [O,C/G,kh,kw] */
     int64_t transposed;     /* conv2d_input_grad: it is conv_transpose2d, no gradient */
+    int64_t pooled;         /* gradients: g came through a 2x2 max-pool with stride 2, so that of each window of four
+                               positions at most one is not 0 */
 } fa_conv2d_ints;
 
 typedef struct fa_pool2d_ints { /* max_pool2d, avg_pool2d and their gradients */
@@ -149,7 +151,10 @@ enum {
     FA_FUSE_MAX_POOL = 2, /* conv2d: also 2x2 stride 2 max-pool */
     /* nll_loss: its input is scores, and log_softmax comes first. in: scores, target, weight?, and in backward the
      * gradient of the loss; out: loss, in backward the gradient of the scores, log-probabilities. */
-    FA_FUSE_LOG_SOFTMAX = 4
+    FA_FUSE_LOG_SOFTMAX = 4,
+    /* conv2d's gradients with `pooled`: in[0] is the gradient of the pooled values, in[2] the winners' places (uint8,
+     * 0..3 row by row, 255 for none) */
+    FA_FUSE_UNPOOL = 8
 };
 
 typedef void (*fa_kernel)(const fa_kernel_args *args);

@@ -187,6 +187,19 @@ static bool bias_grad_infer(fa_node *node)
     return true;
 }
 
+/* Whether a gradient is that of a 2x2 max-pool with stride 2, or of a relu before it. The graph alone decides, so that
+ * the order of sums is the same in every plan. */
+static bool came_through_pool(const fa_node *grad)
+{
+    if (grad->op == FA_OP_relu_grad)
+        grad = grad->in[0];
+    if (grad == NULL || grad->op != FA_OP_max_pool2d_grad)
+        return false;
+    const fa_pool2d_ints *p = (const fa_pool2d_ints *)grad->ints;
+    return p->kernel[0] == 2 && p->kernel[1] == 2 && p->stride[0] == 2 && p->stride[1] == 2 && p->padding[0] == 0 &&
+           p->padding[1] == 0 && p->dilation[0] == 1 && p->dilation[1] == 1 && p->ceil_mode == 0;
+}
+
 /* Records one of the two gradients, whose result has the shape of `like`. */
 static fa_node *record_grad(fa_op op, fa_node *grad, fa_node *other, const fa_conv2d_ints *forward, const fa_node *like)
 {
@@ -194,6 +207,7 @@ static fa_node *record_grad(fa_op op, fa_node *grad, fa_node *other, const fa_co
     for (int d = 0; d < 4; d++)
         ints.input_shape[d] = like->meta.shape[d];
     ints.transposed = 0;
+    ints.pooled = came_through_pool(grad);
     return fa_record(op, 2, (fa_node *[]){grad, other}, FA_INTS(ints), NULL, 0);
 }
 
@@ -206,7 +220,8 @@ static void conv2d_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
     if (fa_wants_grad(node, 1))
         grad_in[1] = record_grad(FA_OP_conv2d_weight_grad, grad, x, ints, weight);
     if (node->n_in > 2 && node->in[2] && fa_wants_grad(node, 2))
-        grad_in[2] = fa_record1(FA_OP_conv2d_bias_grad, grad);
+        grad_in[2] = fa_record(FA_OP_conv2d_bias_grad, 1, &grad,
+                               FA_INTS(((fa_conv2d_ints){.pooled = came_through_pool(grad)})), NULL, 0);
 }
 
 /* The convolution is linear in the image and in the weight, and so is each gradient in both of its inputs: where h is
@@ -218,6 +233,7 @@ static fa_node *record_forward(fa_node *x, fa_node *weight, const fa_conv2d_ints
     for (int d = 0; d < 4; d++)
         ints.input_shape[d] = 0;
     ints.transposed = 0;
+    ints.pooled = 0;
     return x && weight ? fa_record(FA_OP_conv2d, 3, (fa_node *[]){x, weight, NULL}, FA_INTS(ints), NULL, 0) : NULL;
 }
 

@@ -19,6 +19,7 @@ typedef struct builder {
     int *placed_in;     /* [nodes] external into which its value is written at once; -1 */
     int *positions;     /* [nodes] max_pool2d fused into conv2d: block of the winners' positions; -1 */
     int *loss_ends;     /* [nodes] the last node of a fused cross entropy: its log_softmax; -1 */
+    int *unpooled; /* [nodes] gradient of a fused relu and max-pool that is never stored: its max_pool2d_grad; -1 */
     bool failed;
 } builder;
 
@@ -385,9 +386,84 @@ static bool lower_fused_layer(builder *b, int r)
     return true;
 }
 
-/* max_pool2d_grad + relu_grad from the winners' positions. */
+/* The arguments of a convolution's gradient that reads the pooled gradient and the winners' positions. */
+static fa_kernel_args unpool_args(const builder *b, int r, int pool_grad, fa_meta *pooled, fa_meta *places)
+{
+    const fa_node *node = b->run->nodes[r];
+    fa_kernel_args args = {.ints = node->ints, .floats = node->floats, .fuse = FA_FUSE_UNPOOL};
+    *pooled = *places = node_of(b, input_of(b, b->run->nodes[pool_grad], 0))->meta;
+    pooled->layout = places->layout = FA_NHWC;
+    places->dtype = FA_DT_UINT8;
+    args.in_meta[0] = pooled;
+    if (node->n_in > 1)
+        args.in_meta[1] = &node->in[1]->meta;
+    args.in_meta[2] = places;
+    args.out_meta[0] = &node->meta;
+    return args;
+}
+
+/* Whether only gradients of a convolution read relu_grad's result, and each has a kernel that does without it. */
+static bool can_stay_pooled(const builder *b, int pool_grad, int relu_grad)
+{
+    const fa_run *run = b->run;
+    if (kept(run->nodes[relu_grad], FA_KEEP_HARD | FA_KEEP_SOFT) || b->placed_in[relu_grad] >= 0)
+        return false;
+    for (int r = relu_grad + 1; r < run->n_nodes; r++) {
+        const fa_node *node = run->nodes[r];
+        for (int i = 0; i < node->n_in; i++) {
+            if (input_of(b, node, i) != relu_grad)
+                continue;
+            fa_meta pooled, places;
+            if (i != 0 || !node->fast ||
+                (node->op != FA_OP_conv2d_weight_grad && node->op != FA_OP_conv2d_input_grad &&
+                 node->op != FA_OP_conv2d_bias_grad))
+                return false;
+            fa_kernel_args args = unpool_args(b, r, pool_grad, &pooled, &places);
+            if (fa_cpu_find((fa_op)node->op, &args) == NULL)
+                return false;
+        }
+    }
+    return true;
+}
+
+/* A convolution's gradient whose first input is never stored. */
+static bool lower_from_pooled(builder *b, int r)
+{
+    const fa_node *node = b->run->nodes[r];
+    const int relu_grad = node->n_in > 0 ? input_of(b, node, 0) : -1;
+    if (relu_grad < 0 || relu_grad >= b->run->n_nodes || b->unpooled[relu_grad] < 0)
+        return false;
+    const int pool_grad = b->unpooled[relu_grad];
+    const int gradient = value_block(b, input_of(b, b->run->nodes[pool_grad], 0), FA_NHWC);
+    const int other = node->n_in > 1 ? value_block(b, input_of(b, node, 1), needed_layout(node, 1)) : -1;
+    fa_step *step = new_step(b, r);
+    step->op = (fa_op)node->op;
+    memcpy(step->ints, node->ints, sizeof step->ints);
+    step->fuse = FA_FUSE_UNPOOL;
+    step->in[0] = gradient;
+    step->in[2] = b->positions[pool_grad];
+    unpool_args(b, r, pool_grad, &step->in_meta[0], &step->in_meta[2]);
+    if (other >= 0) {
+        step->in[1] = other;
+        step->in_meta[1] = node->in[1]->meta;
+        step->in_meta[1].layout = (uint8_t)(node->in[1]->meta.ndim == 4 ? needed_layout(node, 1) : FA_PLAIN);
+    }
+    b->block[r] = output_block(b, r);
+    step->out[0] = b->block[r];
+    step->out_meta[0] = node->meta;
+    choose_kernel(b, step, node);
+    return true;
+}
+
+/* max_pool2d_grad + relu_grad from the winners' positions; nothing, where the convolution's gradients start from those.
+ */
 static void lower_unpool(builder *b, int pool_grad)
 {
+    if (can_stay_pooled(b, pool_grad, b->sole_consumer[pool_grad])) {
+        b->unpooled[b->sole_consumer[pool_grad]] = pool_grad;
+        b->done[pool_grad] = 1;
+        return;
+    }
     const fa_node *node = b->run->nodes[pool_grad];
     int relu_grad = b->sole_consumer[pool_grad];
     int gradient = value_block(b, input_of(b, node, 0), FA_NHWC);
@@ -606,7 +682,7 @@ static void build(builder *b)
             continue;
         else if (fa_op_table[run->nodes[r]->op]->alias)
             lower_alias(b, r);
-        else if (!lower_fused_layer(b, r))
+        else if (!lower_from_pooled(b, r) && !lower_fused_layer(b, r))
             lower_node(b, r);
     }
     find_lifetimes(b->plan);
@@ -618,7 +694,7 @@ fa_plan *fa_plan_build(const fa_run *run)
 {
     int nodes = run->n_nodes, values = nodes + run->n_externals;
     fa_plan *plan = fa_calloc(1, sizeof *plan);
-    int *ints = fa_malloc((size_t)(nodes * 5 + values * 2 + 1) * sizeof(int));
+    int *ints = fa_malloc((size_t)(nodes * 6 + values * 2 + 1) * sizeof(int));
     uint8_t *done = fa_calloc((size_t)nodes + 1, 1);
     builder b = {.run = run, .plan = plan, .done = done};
     if (plan != NULL) {
@@ -638,10 +714,11 @@ fa_plan *fa_plan_build(const fa_run *run)
     b.placed_in = ints + 2 * nodes;
     b.positions = ints + 3 * nodes;
     b.loss_ends = ints + 4 * nodes;
-    b.block = ints + 5 * nodes;
+    b.unpooled = ints + 5 * nodes;
+    b.block = ints + 6 * nodes;
     b.converted = b.block + values;
     memset(b.consumers, 0, (size_t)nodes * sizeof(int));
-    memset(b.sole_consumer, 0xff, (size_t)(nodes * 4 + values * 2) * sizeof(int));
+    memset(b.sole_consumer, 0xff, (size_t)(nodes * 5 + values * 2) * sizeof(int));
     memset(plan->survivors, 0xff, (size_t)nodes * sizeof(int));
     b.fast = fa_plan_get_mode() != FA_PLAN_OFF;
     b.fuse = fa_plan_get_mode() == FA_PLAN_FUSED;
