@@ -90,7 +90,8 @@ static bool is_nhwc(const kernel_call *c, int i)
 
 static bool out_is_nhwc(const kernel_call *c)
 {
-    return fa_op_table[c->op]->layout == FA_LAYOUT_IMAGE && c->out_meta.ndim == 4;
+    const fa_op_def *def = fa_op_table[c->op];
+    return def->layout == FA_LAYOUT_IMAGE && !def->plain_output && c->out_meta.ndim == 4;
 }
 
 /* ---- Running -------------------------------------------------------------------------------------------------------

@@ -111,8 +111,7 @@ static bool pooled_supports(const fa_kernel_args *args)
     if (row > (1 << 20) || !FA_ISA(fa_conv_padding_is_small)(&padding, 0) ||
         padding.padded_height * padding.padded_width > INT32_MAX / fa_max64(1, x->shape[1]))
         return false;
-    const pooled_plan p = make_plan(args);
-    return p.windows > 0 && 2 * p.row_lanes <= 5 * p.row_floats;
+    return make_plan(args).windows > 0;
 }
 
 static size_t pooled_scratch(const fa_kernel_args *args)
