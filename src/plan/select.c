@@ -4,6 +4,8 @@
  * (it may be read after the effects have overwritten what it needs). Without, only what the root needs. */
 #include "plan/plan.h"
 
+#include "base/precision.h"
+
 #include <string.h>
 
 enum { SMALL_BYTES = 4096, SCORES_BYTES = 1 << 20 };
@@ -209,7 +211,7 @@ static bool make_key(const fa_thread *thread, fa_run *run)
               sizeof(uint64_t)))
         return false;
     uint64_t *at = run->key;
-    *at++ = (uint64_t)run->n_nodes | (uint64_t)fa_plan_get_mode() << 32;
+    *at++ = (uint64_t)run->n_nodes | (uint64_t)fa_plan_get_mode() << 32 | (uint64_t)fa_precision_is_highest() << 40;
     for (int r = 0; r < run->n_nodes; r++) {
         fa_node *node = run->nodes[r];
         *at++ = (uint64_t)node->op | (uint64_t)node->n_in << 16 | (uint64_t)node->n_ints << 24 |

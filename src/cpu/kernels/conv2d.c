@@ -3,9 +3,12 @@
  *     y[n,i,j,o] = bias[o] + sum over a, b, c of weight[o,c,a,b] * x[n, i*s + a*d - p, j*s + b*d - p, c]
  *
  * summed over a, then b, then c in one chain of fv_fma, bias last; relu; and, fused, a 2x2 max-pool that writes the
- * largest value and its place alone. */
+ * largest value and its place alone.
+ *
+ * Dense 3x3 layers with enough channels go by Winograd (winograd.h) instead. */
 #include "cpu/kernels/conv.h"
 #include "cpu/kernels/tile.h"
+#include "cpu/kernels/winograd.h"
 
 typedef struct conv2d_plan {
     int64_t images, groups, in_channels, out_channels; /* of one group */
@@ -150,7 +153,67 @@ static void conv2d_run(const fa_kernel_args *args)
     FA_ISA(fa_conv_run)(&job);
 }
 
+/* ---- Winograd ---------------------------------------------------------------------------------------------------- */
+
+static fa_wino_job wino_job(const fa_kernel_args *args)
+{
+    const fa_conv2d_ints *ints = (const fa_conv2d_ints *)(const void *)args->ints;
+    const fa_meta *x = args->in_meta[0], *weight = args->in_meta[1];
+    return (fa_wino_job){.images = x->shape[0],
+                         .height = x->shape[2],
+                         .width = x->shape[3],
+                         .in_channels = x->shape[1],
+                         .x = args->in[0],
+                         .before = {ints->padding_before[0], ints->padding_before[1]},
+                         .rows = x->shape[2] + ints->padding_before[0] + ints->padding_after[0] - 2,
+                         .columns = x->shape[3] + ints->padding_before[1] + ints->padding_after[1] - 2,
+                         .out_channels = weight->shape[0],
+                         .y = args->out[0],
+                         .winner = (args->fuse & FA_FUSE_MAX_POOL) != 0 ? args->out[1] : NULL,
+                         .weight = args->in[1],
+                         .bias = args->in[2],
+                         .relu = (args->fuse & FA_FUSE_RELU) != 0};
+}
+
+static bool wino_supports(const fa_kernel_args *args)
+{
+    if (!conv2d_supports(args))
+        return false;
+    const fa_wino_job job = wino_job(args);
+    return FA_ISA(fa_wino_is_worth)((const fa_conv2d_ints *)(const void *)args->ints, job.in_channels, job.out_channels,
+                                    job.rows, job.columns);
+}
+
+/* Both kernels' scratch in one place, the marks of images behind it. */
+static size_t marks_at(const fa_kernel_args *args, const fa_wino_job *job)
+{
+    const size_t direct = conv2d_scratch(args), winograd = FA_ISA(fa_wino_scratch)(job);
+    return direct > winograd ? direct : winograd;
+}
+
+static size_t wino_scratch(const fa_kernel_args *args)
+{
+    const fa_wino_job job = wino_job(args);
+    return marks_at(args, &job) + (size_t)job.images;
+}
+
+static void wino_run(const fa_kernel_args *args)
+{
+    fa_wino_job job = wino_job(args);
+    job.bad = (uint8_t *)args->scratch + marks_at(args, &job);
+    if (job.images == 0)
+        return;
+    FA_ISA(fa_wino_run)(&job, args->scratch);
+    FA_ISA(fa_wino_redo)(args, job.bad, conv2d_run);
+}
+
 const fa_cpu_kernel FA_ISA(fa_conv2d_kernels)[] = {
+    {.op = FA_OP_conv2d,
+     .name = "conv2d winograd nhwc " FA_ISA_NAME,
+     .supports = wino_supports,
+     .scratch = wino_scratch,
+     .run = wino_run,
+     .fuse = FA_FUSE_RELU | FA_FUSE_MAX_POOL},
     {.op = FA_OP_conv2d,
      .name = "conv2d direct nhwc " FA_ISA_NAME,
      .supports = conv2d_supports,

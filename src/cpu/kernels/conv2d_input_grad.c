@@ -4,9 +4,10 @@
  *
  * over the taps for which the quotients are whole and inside of g. Rows h = f, f+s, f+2s, ... of one phase f share
  * their taps and read g one step apart: a convolution of stride 1 over g, with weights turned and cut to those taps. A
- * stride of 1 has one phase, all taps. */
+ * stride of 1 has one phase, all taps. Dense 3x3 layers with enough channels go by Winograd (winograd.h) instead. */
 #include "cpu/kernels/conv.h"
 #include "cpu/kernels/tile.h"
+#include "cpu/kernels/winograd.h"
 
 typedef struct input_grad_plan {
     int64_t groups, in_channels, out_channels; /* of one group */
@@ -205,7 +206,65 @@ static void input_grad_run(const fa_kernel_args *args)
             run_phase(args, &p, &pack);
 }
 
+/* ---- Winograd: a convolution of g with turned weights -------------------------------------------------------------
+ */
+
+static fa_wino_job wino_job(const fa_kernel_args *args)
+{
+    const fa_conv2d_ints *ints = (const fa_conv2d_ints *)(const void *)args->ints;
+    const fa_meta *g = args->in_meta[0];
+    return (fa_wino_job){.images = g->shape[0],
+                         .height = g->shape[2],
+                         .width = g->shape[3],
+                         .in_channels = g->shape[1],
+                         .x = args->in[0],
+                         .before = {2 - ints->padding_before[0], 2 - ints->padding_before[1]},
+                         .rows = ints->input_shape[2],
+                         .columns = ints->input_shape[3],
+                         .out_channels = ints->input_shape[1],
+                         .y = args->out[0],
+                         .weight = args->in[1],
+                         .turned = true};
+}
+
+static bool wino_supports(const fa_kernel_args *args)
+{
+    if (!input_grad_supports(args))
+        return false;
+    const fa_wino_job job = wino_job(args);
+    return FA_ISA(fa_wino_is_worth)((const fa_conv2d_ints *)(const void *)args->ints, job.in_channels, job.out_channels,
+                                    job.rows, job.columns);
+}
+
+/* Both kernels' scratch in one place, the marks of images behind it. */
+static size_t marks_at(const fa_kernel_args *args, const fa_wino_job *job)
+{
+    const size_t direct = input_grad_scratch(args), winograd = FA_ISA(fa_wino_scratch)(job);
+    return direct > winograd ? direct : winograd;
+}
+
+static size_t wino_scratch(const fa_kernel_args *args)
+{
+    const fa_wino_job job = wino_job(args);
+    return marks_at(args, &job) + (size_t)job.images;
+}
+
+static void wino_run(const fa_kernel_args *args)
+{
+    fa_wino_job job = wino_job(args);
+    job.bad = (uint8_t *)args->scratch + marks_at(args, &job);
+    if (job.images == 0)
+        return;
+    FA_ISA(fa_wino_run)(&job, args->scratch);
+    FA_ISA(fa_wino_redo)(args, job.bad, input_grad_run);
+}
+
 const fa_cpu_kernel FA_ISA(fa_conv2d_input_grad_kernels)[] = {
+    {.op = FA_OP_conv2d_input_grad,
+     .name = "conv2d_input_grad winograd nhwc " FA_ISA_NAME,
+     .supports = wino_supports,
+     .scratch = wino_scratch,
+     .run = wino_run},
     {.op = FA_OP_conv2d_input_grad,
      .name = "conv2d_input_grad direct nhwc " FA_ISA_NAME,
      .supports = input_grad_supports,

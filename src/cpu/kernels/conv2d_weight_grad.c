@@ -5,9 +5,12 @@
  * A product of patch elements e = (a, b, c) and channels o with positions as the summed index: tiles of patch elements
  * times a panel of o. Positions are summed in segments of whole rows, a chain of fv_fma each; segments are added in
  * order. Where outputs give too few tasks, pieces of consecutive segments are tasks of their own and are added in
- * order at the end. All of it follows from shapes alone. */
+ * order at the end. All of it follows from shapes alone.
+ *
+ * Dense 3x3 layers with enough channels go by Winograd (winograd.h) instead. */
 #include "cpu/kernels/conv.h"
 #include "cpu/kernels/tile.h"
+#include "cpu/kernels/winograd.h"
 
 enum { MIN_TASKS = 32, MIN_PIECES = 16, WISHED_TASKS = 64, ELEMENTS = 72, SEGMENT_POSITIONS = 256, TURN_CHANNELS = 16 };
 
@@ -223,7 +226,52 @@ static void weight_grad_run(const fa_kernel_args *args)
                  2.0 * (double)p->pieces * (double)p->sums_size);
 }
 
+/* ---- Winograd ---------------------------------------------------------------------------------------------------- */
+
+static fa_wino_job wino_job(const fa_kernel_args *args)
+{
+    const fa_conv2d_ints *ints = (const fa_conv2d_ints *)(const void *)args->ints;
+    const fa_meta *g = args->in_meta[0], *x = args->in_meta[1];
+    return (fa_wino_job){.images = x->shape[0],
+                         .height = x->shape[2],
+                         .width = x->shape[3],
+                         .in_channels = x->shape[1],
+                         .x = args->in[1],
+                         .before = {ints->padding_before[0], ints->padding_before[1]},
+                         .rows = g->shape[2],
+                         .columns = g->shape[3],
+                         .out_channels = g->shape[1]};
+}
+
+static bool wino_supports(const fa_kernel_args *args)
+{
+    if (!weight_grad_supports(args))
+        return false;
+    const fa_wino_job job = wino_job(args);
+    return FA_ISA(fa_wino_is_worth)((const fa_conv2d_ints *)(const void *)args->ints, job.in_channels, job.out_channels,
+                                    job.rows, job.columns);
+}
+
+static size_t wino_scratch(const fa_kernel_args *args)
+{
+    const fa_wino_job job = wino_job(args);
+    const size_t direct = weight_grad_scratch(args), winograd = FA_ISA(fa_wino_weight_grad_scratch)(&job);
+    return direct > winograd ? direct : winograd;
+}
+
+static void wino_run(const fa_kernel_args *args)
+{
+    const fa_wino_job job = wino_job(args);
+    if (job.images == 0 || !FA_ISA(fa_wino_weight_grad)(&job, args->in[0], args->out[0], args->scratch))
+        weight_grad_run(args);
+}
+
 const fa_cpu_kernel FA_ISA(fa_conv2d_weight_grad_kernels)[] = {
+    {.op = FA_OP_conv2d_weight_grad,
+     .name = "conv2d_weight_grad winograd nhwc " FA_ISA_NAME,
+     .supports = wino_supports,
+     .scratch = wino_scratch,
+     .run = wino_run},
     {.op = FA_OP_conv2d_weight_grad,
      .name = "conv2d_weight_grad direct nhwc " FA_ISA_NAME,
      .supports = weight_grad_supports,

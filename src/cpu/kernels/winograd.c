@@ -1,0 +1,294 @@
+/* A dense 3x3 convolution by F(4x4, 3x3) on channels-last images: forward, and for the input's gradient with turned
+ * weights.
+ *
+ * Tiles of 4x4 outputs go in blocks that fit a core's cache: their patches are transformed, multiplied by the
+ * transformed weights (36 products [tiles, c] x [c, o] on the register tile) and transformed back, with bias, relu and
+ * max-pool on the way out. A sum's order follows from the channels alone.
+ *
+ * The transforms mix the elements of a patch, so that one that is not finite would spoil its neighbours: images with
+ * such a result are marked, and the caller computes them again by direct sums. */
+#include "cpu/kernels/winograd.h"
+
+#include "base/precision.h"
+#include "cpu/kernels/tile.h"
+
+#include <stdatomic.h>
+
+enum { SLOTS = 32, MIN_TASKS = 32, BLOCK_FLOATS = 6400, BLOCK_MOST = 48, BLOCK_STEP = 6, PACK_CHANNELS = 8 };
+
+bool FA_ISA(fa_wino_is_worth)(const fa_conv2d_ints *ints, int64_t in_channels, int64_t out_channels, int64_t rows,
+                              int64_t columns)
+{
+    if (ints->groups != 1 || ints->kernel[0] != 3 || ints->kernel[1] != 3 || fa_precision_is_highest())
+        return false;
+    for (int d = 0; d < 2; d++)
+        if (ints->stride[d] != 1 || ints->dilation[d] != 1 || ints->padding_before[d] > 2 || ints->padding_after[d] > 2)
+            return false;
+    const int64_t tiles = fa_blocks(rows, FA_WINO_OUT) * fa_blocks(columns, FA_WINO_OUT);
+    return in_channels >= 16 && out_channels >= 16 && in_channels <= 4096 && out_channels <= 4096 &&
+           9 * rows * columns >= 2 * FA_WINO_PRODUCTS * tiles;
+}
+
+typedef struct wino_context {
+    fa_wino_job job;
+    int64_t tile_rows, tile_columns, tiles; /* of an image, of all */
+    int64_t block, blocks;                  /* tiles of a task */
+    int64_t c_lanes, o_lanes;               /* channels in whole vectors */
+    int64_t product_size;                   /* floats of one product's packed weights */
+    size_t weights_at, zeros_at, slots_at, slot_bytes, bytes;
+    int64_t slots;
+    float *weights; /* [product][panel][c][columns] */
+    const float *zeros;
+    char *slot;
+    _Atomic uint32_t free_slots;
+} wino_context;
+
+static wino_context make_context(const fa_wino_job *job)
+{
+    wino_context c = {.job = *job};
+    c.tile_rows = fa_blocks(job->rows, FA_WINO_OUT);
+    c.tile_columns = fa_blocks(job->columns, FA_WINO_OUT);
+    c.tiles = job->images * c.tile_rows * c.tile_columns;
+    c.c_lanes = fa_round_up(job->in_channels, FV_LANES);
+    c.o_lanes = fa_round_up(job->out_channels, FV_LANES);
+    const int64_t fits = BLOCK_FLOATS / (c.c_lanes + c.o_lanes) / BLOCK_STEP * BLOCK_STEP;
+    const int64_t even = fa_round_up(fa_blocks(c.tiles, MIN_TASKS), BLOCK_STEP);
+    c.block = fa_max64(BLOCK_STEP, fa_min64(fa_min64(fits, even), BLOCK_MOST));
+    c.blocks = fa_blocks(c.tiles, c.block);
+    c.slots = fa_max64(1, fa_min64(SLOTS, c.blocks));
+    c.product_size = job->in_channels * c.o_lanes;
+    c.weights_at = fa_carve(&c.bytes, FA_WINO_PRODUCTS * c.product_size, sizeof(float));
+    c.zeros_at = fa_carve(&c.bytes, c.c_lanes, sizeof(float));
+    fa_carve(&c.slot_bytes, FA_WINO_PRODUCTS * c.block * (c.c_lanes + c.o_lanes), sizeof(float));
+    c.slots_at = fa_carve(&c.bytes, c.slots, c.slot_bytes);
+    return c;
+}
+
+size_t FA_ISA(fa_wino_scratch)(const fa_wino_job *job)
+{
+    return make_context(job).bytes;
+}
+
+/* ---- Weights ----------------------------------------------------------------------------------------------------- */
+
+/* One vector of output channels, some input channels. */
+static void weight_task(void *context, int64_t index)
+{
+    const wino_context *c = context;
+    const fa_wino_job *job = &c->job;
+    const int64_t vectors = c->o_lanes / FV_LANES, o = index % vectors * FV_LANES;
+    const int64_t first = index / vectors * PACK_CHANNELS, end = fa_min64(job->in_channels, first + PACK_CHANNELS);
+    const int64_t lanes = fa_min64(FV_LANES, job->out_channels - o);
+    const int64_t panel = o / FA_PANEL_COLUMNS * FA_PANEL_COLUMNS;
+    const int64_t columns = fa_min64(FA_PANEL_COLUMNS, c->o_lanes - panel);
+    float *to = c->weights + panel * job->in_channels + (o - panel);
+    for (int64_t channel = first; channel < end; channel++) {
+        _Alignas(64) float turned[9 * FV_LANES] = {0};
+        if (job->turned)
+            fa_transposed_copy(turned, FV_LANES, job->weight + (channel * job->out_channels + o) * 9, 9, lanes, 9);
+        else
+            fa_transposed_copy(turned, FV_LANES, job->weight + (o * job->in_channels + channel) * 9,
+                               job->in_channels * 9, lanes, 9);
+        fv half[18];
+        for (int b = 0; b < 3; b++) {
+            fv w[3], u[6];
+            for (int a = 0; a < 3; a++) {
+                const int tap = a * 3 + b;
+                w[a] = fv_load(turned + (job->turned ? 8 - tap : tap) * FV_LANES);
+            }
+            fa_wino_weight(w, u);
+            for (int k = 0; k < 6; k++)
+                half[k * 3 + b] = u[k];
+        }
+        for (int k = 0; k < 6; k++) {
+            fv u[6];
+            fa_wino_weight(half + k * 3, u);
+            for (int l = 0; l < 6; l++)
+                fv_store(to + (k * 6 + l) * c->product_size + channel * columns, u[l]);
+        }
+    }
+}
+
+/* ---- Tiles ------------------------------------------------------------------------------------------------------- */
+
+static int take_slot(wino_context *c)
+{
+    for (;;) {
+        uint32_t free = atomic_load_explicit(&c->free_slots, memory_order_relaxed);
+        if (free != 0 && atomic_compare_exchange_weak_explicit(&c->free_slots, &free, free & (free - 1),
+                                                               memory_order_acquire, memory_order_relaxed))
+            return __builtin_ctz(free);
+    }
+}
+
+static void give_slot(wino_context *c, int slot)
+{
+    atomic_fetch_or_explicit(&c->free_slots, 1u << slot, memory_order_release);
+}
+
+/* Largest values of the tile's windows, with their places. */
+FA_INLINE void store_windows(const fa_wino_job *job, const fv y[FA_WINO_OUT * FA_WINO_OUT], fv bias, int64_t image,
+                             int64_t i, int64_t j, int64_t o, int64_t n)
+{
+    const int64_t rows = job->rows / 2, columns = job->columns / 2;
+    for (int r = 0; r < 2; r++)
+        for (int s = 0; s < 2; s++) {
+            const int64_t row = 2 * i + r, column = 2 * j + s;
+            if (row >= rows || column >= columns)
+                continue;
+            const int corner = 2 * r * FA_WINO_OUT + 2 * s;
+            const fv window[4] = {y[corner], y[corner + 1], y[corner + FA_WINO_OUT], y[corner + FA_WINO_OUT + 1]};
+            fi winner;
+            const fv best = fa_pool_window(window, 1, bias, &winner);
+            const int64_t at = ((image * rows + row) * columns + column) * job->out_channels + o;
+            fv_store_n(job->y + at, best, n);
+            fi_store_u8_n(job->winner + at, winner, n);
+        }
+}
+
+FA_INLINE void store_tile(const fa_wino_job *job, const fv y[FA_WINO_OUT * FA_WINO_OUT], fv bias, int64_t image,
+                          int64_t i, int64_t j, int64_t o, int64_t n)
+{
+    for (int r = 0; r < FA_WINO_OUT; r++)
+        for (int s = 0; s < FA_WINO_OUT; s++) {
+            const int64_t row = i * FA_WINO_OUT + r, column = j * FA_WINO_OUT + s;
+            if (row >= job->rows || column >= job->columns)
+                continue;
+            fv value = y[r * FA_WINO_OUT + s];
+            if (job->bias)
+                value += bias;
+            if (job->relu)
+                value = fv_relu(value);
+            float *to = job->y + ((image * job->rows + row) * job->columns + column) * job->out_channels + o;
+            if (n >= FV_LANES)
+                fv_store(to, value);
+            else
+                fv_store_n(to, value, n);
+        }
+}
+
+static void output_tile(const wino_context *c, const float *products, int64_t step, int64_t image, int64_t i, int64_t j)
+{
+    const fa_wino_job *job = &c->job;
+    for (int64_t o = 0; o < job->out_channels; o += FV_LANES) {
+        const int64_t n = fa_min64(FV_LANES, job->out_channels - o);
+        fv half[FA_WINO_OUT * FA_WINO_IN], y[FA_WINO_OUT * FA_WINO_OUT], all = fv_zero();
+        for (int s = 0; s < FA_WINO_IN; s++) {
+            fv m[6], t[4];
+            FA_UNROLL
+            for (int r = 0; r < FA_WINO_IN; r++)
+                m[r] = fv_load(products + (r * FA_WINO_IN + s) * step + o);
+            fa_wino_output(m, t);
+            FA_UNROLL
+            for (int r = 0; r < FA_WINO_OUT; r++)
+                half[r * FA_WINO_IN + s] = t[r];
+        }
+        for (int r = 0; r < FA_WINO_OUT; r++) {
+            fa_wino_output(half + r * FA_WINO_IN, y + r * FA_WINO_OUT);
+            FA_UNROLL
+            for (int s = 0; s < FA_WINO_OUT; s++)
+                all += y[r * FA_WINO_OUT + s];
+        }
+        if (fm_any(fv_isnan(all - all)))
+            job->bad[image] = 1;
+        const fv bias = job->bias ? fv_load_n(job->bias + o, n) : fv_zero();
+        if (job->winner)
+            store_windows(job, y, bias, image, i, j, o, n);
+        else
+            store_tile(job, y, bias, image, i, j, o, n);
+    }
+}
+
+static void multiply(const wino_context *c, const float *inputs, float *products, int64_t tiles)
+{
+    static const int64_t run = 0;
+    fa_tile_call tile = {.runs = &run, .run_count = 1, .run_length = c->job.in_channels, .x_step = 1};
+    for (int64_t k = 0; k < FA_WINO_PRODUCTS; k++)
+        for (int64_t panel = 0; panel < c->o_lanes; panel += FA_PANEL_COLUMNS) {
+            const int64_t columns = fa_min64(FA_PANEL_COLUMNS, c->o_lanes - panel);
+            const int vectors = (int)(columns / FV_LANES);
+            tile.w = c->weights + k * c->product_size + panel * c->job.in_channels;
+            tile.w_step = tile.columns = columns;
+            for (int64_t t = 0; t < tiles;) {
+                const int rows = fa_tile_take(vectors, tiles - t);
+                for (int i = 0; i < rows; i++) {
+                    tile.x[i] = inputs + (k * c->block + t + i) * c->c_lanes;
+                    tile.y[i] = products + (k * c->block + t + i) * c->o_lanes + panel;
+                }
+                FA_ISA(fa_tile)(&tile, rows, vectors);
+                t += rows;
+            }
+        }
+}
+
+static void block_task(void *context, int64_t index)
+{
+    wino_context *c = context;
+    const fa_wino_job *job = &c->job;
+    const int slot = take_slot(c);
+    float *inputs = (float *)(void *)(c->slot + (size_t)slot * c->slot_bytes);
+    float *products = inputs + FA_WINO_PRODUCTS * c->block * c->c_lanes;
+    const int64_t first = index * c->block, tiles = fa_min64(c->block, c->tiles - first);
+    const int64_t plane = c->tile_rows * c->tile_columns;
+    for (int64_t t = 0; t < tiles; t++) {
+        const int64_t tile = first + t, image = tile / plane, at = tile % plane;
+        const float *pixel[FA_WINO_PRODUCTS];
+        fa_wino_patch(job, image, at / c->tile_columns, at % c->tile_columns, c->zeros, pixel);
+        for (int64_t channel = 0; channel < job->in_channels; channel += FV_LANES)
+            fa_wino_input_tile(pixel, channel, job->in_channels - channel, inputs + t * c->c_lanes + channel,
+                               c->block * c->c_lanes);
+    }
+    multiply(c, inputs, products, tiles);
+    for (int64_t t = 0; t < tiles; t++) {
+        const int64_t tile = first + t, image = tile / plane, at = tile % plane;
+        output_tile(c, products + t * c->o_lanes, c->block * c->o_lanes, image, at / c->tile_columns,
+                    at % c->tile_columns);
+    }
+    give_slot(c, slot);
+}
+
+void FA_ISA(fa_wino_run)(const fa_wino_job *job, void *scratch)
+{
+    wino_context c = make_context(job);
+    c.weights = (float *)(void *)((char *)scratch + c.weights_at);
+    float *zeros = (float *)(void *)((char *)scratch + c.zeros_at);
+    memset(zeros, 0, (size_t)c.c_lanes * sizeof *zeros);
+    c.zeros = zeros;
+    c.slot = (char *)scratch + c.slots_at;
+    memset(job->bad, 0, (size_t)job->images);
+    atomic_init(&c.free_slots, c.slots == 32 ? UINT32_MAX : (1u << c.slots) - 1);
+    const double in = (double)job->in_channels, out = (double)job->out_channels;
+    fa_run_tasks(c.o_lanes / FV_LANES * fa_blocks(job->in_channels, PACK_CHANNELS), weight_task, &c,
+                 in * out * 2 * FA_WINO_PRODUCTS);
+    fa_run_tasks(c.blocks, block_task, &c, 2.0 * (double)c.tiles * FA_WINO_PRODUCTS * in * out);
+}
+
+/* ---- Images again ------------------------------------------------------------------------------------------------ */
+
+static size_t image_bytes(const fa_meta *meta)
+{
+    return (size_t)(meta->shape[1] * meta->shape[2] * meta->shape[3] * fa_dtype_size(meta->dtype));
+}
+
+void FA_ISA(fa_wino_redo)(const fa_kernel_args *args, const uint8_t *bad, fa_kernel direct)
+{
+    const int64_t images = args->in_meta[0]->shape[0];
+    for (int64_t first = 0, end; first < images; first = end) {
+        for (end = first + 1; end < images && bad[end] == bad[first]; end++)
+            ;
+        if (!bad[first])
+            continue;
+        fa_meta in = *args->in_meta[0], out[2];
+        fa_kernel_args part = *args;
+        in.shape[0] = end - first;
+        part.in_meta[0] = &in;
+        part.in[0] = (char *)args->in[0] + (size_t)first * image_bytes(&in);
+        for (int i = 0; i < 2 && args->out[i]; i++) {
+            out[i] = *args->out_meta[i];
+            out[i].shape[0] = end - first;
+            part.out_meta[i] = &out[i];
+            part.out[i] = (char *)args->out[i] + (size_t)first * image_bytes(&out[i]);
+        }
+        direct(&part);
+    }
+}
