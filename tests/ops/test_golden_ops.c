@@ -76,7 +76,7 @@ static int compare(const cJSON *entry, const char *dtype, const char *what, cons
     for (int i = 0; i < c->inputs; i++)
         if (c->input[i].dtype == FA_FLOAT32)
             rounded = FA_FLOAT32;
-    if (got && op_values_agree(got, &want, exact ? 0 : op_tolerance(rounded, c->terms), why))
+    if (got && op_values_agree(got, &want, exact ? 0 : op_tolerance(c, rounded), why))
         return 0;
     char text[512];
     op_case_text(c, text, sizeof text);

@@ -37,7 +37,7 @@ static void print_array(const char *name, fa_dtype dtype, const fa_shape *shape,
 static void print_case(const op_case *c, const double *gradient, int64_t gradients, const op_result *result)
 {
     printf("{\"op\":\"%s\",\"seed\":%llu,\"tolerance\":%g,\"args\":{", c->kind->name, (unsigned long long)c->seed,
-           3 * op_tolerance(c->dtype, c->terms));
+           3 * op_tolerance(c, c->dtype));
     for (int i = 0; i < c->params; i++) {
         printf("%s\"%s\":[", i > 0 ? "," : "", c->param[i].name);
         for (int k = 0; k < c->param[i].count; k++) {
