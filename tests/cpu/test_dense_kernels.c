@@ -251,6 +251,13 @@ static conv_case random_case(void)
             k.kh = k.kw = 3;
             ints->stride[1] = ints->dilation[1] = 1;
         }
+        if (between(0, 5) == 0) { /* planes of a few positions, most taps in the padding */
+            ints->groups = 1;
+            k.c = between(16, 80);
+            k.o = between(0, 1) ? between(16, 80) : 16 * between(1, 5);
+            k.h = between(1, 4);
+            k.w = between(1, 4);
+        }
         ints->kernel[0] = k.kh;
         ints->kernel[1] = k.kw;
         k.oh = conv_size(ints, 0, k.h, k.kh);
