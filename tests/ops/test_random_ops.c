@@ -54,8 +54,7 @@ static bool like_reference(const op_case *c, char *why)
     bool good = run_mode(c, "off", &want, why);
     static const char *const modes[] = {"nofuse", "fused"};
     for (int m = 0; m < 2 && good; m++) {
-        good =
-            run_mode(c, modes[m], &got, why) && results_agree(&got, &want, 3 * op_tolerance(c, c->dtype), why);
+        good = run_mode(c, modes[m], &got, why) && results_agree(&got, &want, 3 * op_tolerance(c, c->dtype), why);
         if (!good) {
             size_t length = strlen(why);
             snprintf(why + length, 512 - length, " [%s]", modes[m]);

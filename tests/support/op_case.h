@@ -138,8 +138,8 @@ void op_set_element(fa_dtype dtype, void *data, int64_t i, double value);
 /* Whether every element agrees: |got - want| <= tolerance * (1 + |want|), NaN with NaN, infinities alike; bit for bit
  * (but -0 is 0) when the tolerance is 0. Otherwise `why` (256 bytes) names the worst element. */
 bool op_values_agree(const op_value *got, const op_value *want, double tolerance, char *why);
-/* 1e-5 for float32 (1e-12 for float64), times sqrt(terms / 100) for long sums; four times that for a layer that may go by
- * Winograd. */
+/* 1e-5 for float32 (1e-12 for float64), times sqrt(terms / 100) for long sums; four times that for a layer that may go
+ * by Winograd. */
 double op_tolerance(const op_case *c, fa_dtype dtype);
 
 uint64_t op_random(uint64_t *state);
