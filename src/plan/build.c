@@ -184,11 +184,16 @@ static bool only_feeds(const builder *b, int r, fa_op op)
     return b->consumers[r] == 1 && b->run->nodes[b->sole_consumer[r]]->op == op;
 }
 
-/* conv2d or linear whose result only relu reads: the index of the relu, or -1. */
+static bool may_end_in_relu(fa_op op)
+{
+    return op == FA_OP_conv2d || op == FA_OP_linear || op == FA_OP_batch_norm_apply || op == FA_OP_batch_norm_eval;
+}
+
+/* A layer whose result only relu reads: the index of the relu, or -1. */
 static int relu_after(const builder *b, int r)
 {
     const fa_node *node = b->run->nodes[r];
-    if (!b->fuse || !node->fast || (node->op != FA_OP_conv2d && node->op != FA_OP_linear) || kept(node, FA_KEEP_HARD) ||
+    if (!b->fuse || !node->fast || !may_end_in_relu((fa_op)node->op) || kept(node, FA_KEEP_HARD) ||
         !only_feeds(b, r, FA_OP_relu))
         return -1;
     int relu = b->sole_consumer[r];
@@ -341,7 +346,7 @@ static void lower_node(builder *b, int r)
     choose_kernel(b, step, node);
 }
 
-/* conv2d or linear + relu, + max_pool2d. */
+/* conv2d, linear or batch norm + relu, + max_pool2d after a conv2d. */
 static bool lower_fused_layer(builder *b, int r)
 {
     int relu = relu_after(b, r);
