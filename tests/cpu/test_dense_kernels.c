@@ -384,6 +384,8 @@ static void test_conv2d_pool(void **state)
                 x[between(0, x_floats - 1)] = NAN;
             if (x_floats && i % 4 == 1)
                 x[between(0, x_floats - 1)] = INFINITY;
+            if (i % 4 == 2)
+                w[between(0, k.o * group_c * k.kh * k.kw - 1)] = INFINITY;
             fa_kernel_args args = {.out = {y},
                                    .out_meta = {&y_meta},
                                    .in = {x, w, with_bias ? b : NULL},
@@ -475,6 +477,58 @@ static void test_conv2d_gradients(void **state)
             }
             check_close("conv2d_bias_grad", db, want, size, k.o);
             free(x), free(w), free(g), free(dx), free(dw), free(db), free(want), free(size);
+        }
+    }
+}
+
+/* A weight that is not finite spoils the results that it reaches inside the picture, none through the padding. */
+static void check_spoilt(const char *what, const float *got, const double *want, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const bool same = isnan(want[i])   ? isnan(got[i])
+                          : isinf(want[i]) ? (double)got[i] == want[i]
+                                           : fabs((double)got[i] - want[i]) <= 1e-3;
+        if (!same)
+            fail_msg("%s: element %lld is %g, needs %g (seed %llu)", what, (long long)i, (double)got[i], want[i],
+                     (unsigned long long)seed);
+    }
+}
+
+static void test_weights_not_finite(void **state)
+{
+    (void)state;
+    static const float bad[] = {NAN, INFINITY, -INFINITY};
+    FOR_EACH_ISA(isa)
+    {
+        random_state = seed + 6;
+        for (int i = 0; i < cases; i++) {
+            conv_case k = random_case();
+            const int64_t group_c = k.c / k.ints.conv.groups, y_floats = k.n * k.oh * k.ow * k.o;
+            const int64_t x_floats = k.n * k.c * k.h * k.w, w_floats = k.o * group_c * k.kh * k.kw;
+            const fa_meta x_meta = meta_of(4, FA_NHWC, k.n, k.c, k.h, k.w);
+            const fa_meta w_meta = meta_of(4, FA_PLAIN, k.o, group_c, k.kh, k.kw);
+            const fa_meta y_meta = meta_of(4, FA_NHWC, k.n, k.o, k.oh, k.ow);
+            float *x = random_floats(x_floats), *w = random_floats(w_floats), *g = random_floats(y_floats);
+            float *y = random_floats(y_floats), *dx = random_floats(x_floats);
+            const int64_t largest = x_floats > y_floats ? x_floats : y_floats;
+            double *want = calloc((size_t)largest + 1, sizeof *want), *size = calloc((size_t)largest + 1, sizeof *size);
+            w[between(0, w_floats - 1)] = bad[i % 3];
+            fa_kernel_args args = {
+                .out = {y}, .out_meta = {&y_meta}, .in = {x, w}, .in_meta = {&x_meta, &w_meta}, .ints = k.ints.all};
+            const fa_cpu_kernel *kernel = find(isa, FA_OP_conv2d, &args);
+            run_checked(kernel, &args, y_floats, 0);
+            naive_conv(&k, TO_Y, want, size, x, w);
+            check_spoilt(kernel->name, y, want, y_floats);
+
+            memset(want, 0, (size_t)largest * sizeof *want);
+            args = (fa_kernel_args){
+                .out = {dx}, .out_meta = {&x_meta}, .in = {g, w}, .in_meta = {&y_meta, &w_meta}, .ints = k.ints.all};
+            memcpy(k.ints.conv.input_shape, x_meta.shape, sizeof k.ints.conv.input_shape);
+            kernel = find(isa, FA_OP_conv2d_input_grad, &args);
+            run_checked(kernel, &args, x_floats, 0);
+            naive_conv(&k, TO_X, want, size, g, w);
+            check_spoilt(kernel->name, dx, want, x_floats);
+            free(x), free(w), free(g), free(y), free(dx), free(want), free(size);
         }
     }
 }
@@ -598,9 +652,15 @@ int main(void)
         cases = atoi(getenv("FACULA_TEST_CASES"));
     printf("seed %llu, %d cases\n", (unsigned long long)seed, cases);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_isa),    cmocka_unit_test(test_linear),      cmocka_unit_test(test_matmul),
-        cmocka_unit_test(test_conv2d), cmocka_unit_test(test_conv2d_pool), cmocka_unit_test(test_conv2d_gradients),
-        cmocka_unit_test(test_large),  cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_isa),
+        cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_matmul),
+        cmocka_unit_test(test_conv2d),
+        cmocka_unit_test(test_conv2d_pool),
+        cmocka_unit_test(test_conv2d_gradients),
+        cmocka_unit_test(test_weights_not_finite),
+        cmocka_unit_test(test_large),
+        cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

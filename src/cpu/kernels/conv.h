@@ -24,6 +24,16 @@ typedef struct fa_conv_job {
 
 void FA_ISA(fa_conv_run)(const fa_conv_job *job);
 
+/* The taps of a job in the order of its weights, and the image without padding: output (i, j) reads x[i*row_step +
+ * row[t], j*column_step + column[t]] where that lies inside. */
+typedef struct fa_conv_taps {
+    const float *x; /* [images, height, width, channels] */
+    int64_t height, width, channels;
+    int64_t count, row_step, column_step;
+    const int64_t *row, *column; /* [count] */
+} fa_conv_taps;
+void FA_ISA(fa_conv_redo_border)(const fa_conv_job *job, const fa_conv_taps *taps);
+
 /* Floats of packed weights: for each group and panel of output channels, w[depth][panel's columns, whole vectors]. */
 FA_INLINE int64_t fa_conv_packed_size(int64_t groups, int64_t depth, int64_t out_channels)
 {

@@ -10,6 +10,8 @@
 #include "cpu/kernels/tile.h"
 #include "cpu/kernels/winograd.h"
 
+#include <stdatomic.h>
+
 typedef struct conv2d_plan {
     int64_t images, groups, in_channels, out_channels; /* of one group */
     int64_t kernel[2], out[2];                         /* out: the convolution's plane, before a pool */
@@ -18,7 +20,7 @@ typedef struct conv2d_plan {
     bool fits;                                         /* the padded copy is no larger than it may be */
     fa_conv_padding padding;
     int64_t depth;
-    size_t runs_at, weights_at, padded_at, bytes;
+    size_t runs_at, taps_at, weights_at, padded_at, bytes;
 } conv2d_plan;
 
 static conv2d_plan make_plan(const fa_kernel_args *args)
@@ -48,6 +50,7 @@ static conv2d_plan make_plan(const fa_kernel_args *args)
     p.merged = p.groups == 1 && ints->dilation[1] == 1;
     p.depth = p.kernel[0] * p.kernel[1] * p.in_channels;
     p.runs_at = fa_carve(&p.bytes, p.kernel[0] * p.kernel[1], sizeof(int64_t));
+    p.taps_at = fa_carve(&p.bytes, 2 * p.kernel[0] * p.kernel[1], sizeof(int64_t));
     p.weights_at = fa_carve(&p.bytes, fa_conv_packed_size(p.groups, p.depth, p.out_channels), sizeof(float));
     if (!p.direct && p.fits)
         p.padded_at = fa_carve(
@@ -75,12 +78,13 @@ typedef struct pack_context {
     const conv2d_plan *plan;
     const float *weight; /* [groups * out_channels, in_channels, kh, kw] */
     float *packed;
+    _Atomic int not_finite;
 } pack_context;
 
 /* One vector of output channels: rows of [c, a, b] are turned in small blocks, then each vector goes to its place. */
 static void pack_task(void *context, int64_t index)
 {
-    const pack_context *c = context;
+    pack_context *c = context;
     const conv2d_plan *p = c->plan;
     const int64_t blocks = fa_blocks(p->out_channels, FV_LANES), group = index / blocks;
     const int64_t o = index % blocks * FV_LANES, rows = fa_min64(FV_LANES, p->out_channels - o);
@@ -93,17 +97,44 @@ static void pack_task(void *context, int64_t index)
     enum { BLOCK = 8 * FV_LANES };
     _Alignas(64) float turned[BLOCK * FV_LANES];
     int64_t channel = 0, tap = 0;
+    fv bad = fv_zero();
     for (int64_t e = 0; e < p->depth; e += BLOCK) {
         const int64_t count = fa_min64(BLOCK, p->depth - e);
         fa_transposed_copy(turned, FV_LANES, from + e, p->depth, rows, count);
         for (int64_t i = 0; i < count; i++) {
-            fv_store(to + (tap * p->in_channels + channel) * columns, fv_load(turned + i * FV_LANES));
+            const fv w = fv_load(turned + i * FV_LANES);
+            bad += w - w;
+            fv_store(to + (tap * p->in_channels + channel) * columns, w);
             if (++tap == taps) {
                 tap = 0;
                 channel++;
             }
         }
     }
+    if (fm_any(fv_isnan(bad)))
+        atomic_store_explicit(&c->not_finite, 1, memory_order_relaxed);
+}
+
+/* A weight that is not finite has been multiplied by padding. */
+static void redo_border(const fa_kernel_args *args, const conv2d_plan *p, const fa_conv_job *job)
+{
+    const fa_conv2d_ints *ints = (const fa_conv2d_ints *)(const void *)args->ints;
+    const int64_t count = p->kernel[0] * p->kernel[1];
+    int64_t *row = (int64_t *)(void *)((char *)args->scratch + p->taps_at), *column = row + count;
+    for (int64_t t = 0; t < count; t++) {
+        row[t] = t / p->kernel[1] * ints->dilation[0] - ints->padding_before[0];
+        column[t] = t % p->kernel[1] * ints->dilation[1] - ints->padding_before[1];
+    }
+    const fa_conv_taps taps = {.x = args->in[0],
+                               .height = p->padding.height,
+                               .width = p->padding.width,
+                               .channels = p->padding.channels,
+                               .count = count,
+                               .row_step = ints->stride[0],
+                               .column_step = ints->stride[1],
+                               .row = row,
+                               .column = column};
+    FA_ISA(fa_conv_redo_border)(job, &taps);
 }
 
 static void conv2d_run(const fa_kernel_args *args)
@@ -151,6 +182,8 @@ static void conv2d_run(const fa_kernel_args *args)
                              .bias = args->in[2],
                              .relu = (args->fuse & FA_FUSE_RELU) != 0};
     FA_ISA(fa_conv_run)(&job);
+    if (!p.direct && atomic_load_explicit(&pack.not_finite, memory_order_relaxed))
+        redo_border(args, &p, &job);
 }
 
 /* ---- Winograd ---------------------------------------------------------------------------------------------------- */

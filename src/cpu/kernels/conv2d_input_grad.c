@@ -9,12 +9,14 @@
 #include "cpu/kernels/tile.h"
 #include "cpu/kernels/winograd.h"
 
+#include <stdatomic.h>
+
 typedef struct input_grad_plan {
     int64_t groups, in_channels, out_channels; /* of one group */
     int64_t kernel[2], taps, input[2], phases[2];
     fa_conv_padding padding; /* of g */
     bool direct, fits;
-    size_t runs_at, weights_at, padded_at, bytes;
+    size_t runs_at, taps_at, weights_at, padded_at, bytes;
 } input_grad_plan;
 
 static int64_t floor_div(int64_t a, int64_t b)
@@ -61,6 +63,7 @@ static input_grad_plan make_plan(const fa_kernel_args *args)
         p.padding.padded_width = g->shape[3];
     }
     p.runs_at = fa_carve(&p.bytes, p.taps, sizeof(int64_t));
+    p.taps_at = fa_carve(&p.bytes, 2 * p.taps, sizeof(int64_t));
     p.weights_at =
         fa_carve(&p.bytes, fa_conv_packed_size(p.groups, p.taps * p.out_channels, p.in_channels), sizeof(float));
     if (!p.direct && p.fits)
@@ -89,6 +92,7 @@ typedef struct pack_context {
     const float *weight; /* [groups * out_channels, in_channels, kh, kw] */
     float *packed;
     int64_t phase[2], phase_taps;
+    _Atomic int not_finite;
 } pack_context;
 
 enum { OUT_BLOCK = 32 };
@@ -96,7 +100,7 @@ enum { OUT_BLOCK = 32 };
 /* One vector of channels c, for a block of o. Taps go from the last to the first, so that they read g forwards. */
 static void pack_task(void *context, int64_t index)
 {
-    const pack_context *k = context;
+    pack_context *k = context;
     const input_grad_plan *p = k->plan;
     const int64_t vectors = fa_blocks(p->in_channels, FV_LANES), out_blocks = fa_blocks(p->out_channels, OUT_BLOCK);
     const int64_t o_begin = index % out_blocks * OUT_BLOCK;
@@ -108,6 +112,7 @@ static void pack_task(void *context, int64_t index)
     float *to = k->packed + fa_conv_packed_size(group, depth, p->in_channels) + depth * panel_first + (c - panel_first);
     enum { BLOCK = 8 * FV_LANES };
     _Alignas(64) float turned[BLOCK * FV_LANES];
+    fv bad = fv_zero();
     for (int64_t o = o_begin; o < o_end; o++) {
         const float *from = k->weight + ((group * p->out_channels + o) * p->in_channels + c) * p->taps;
         int64_t place = k->phase_taps;
@@ -120,10 +125,14 @@ static void pack_task(void *context, int64_t index)
                 if (!tap_shift(k->ints, 0, k->phase[0], a, &shift) || !tap_shift(k->ints, 1, k->phase[1], b, &shift))
                     continue;
                 place--;
-                fv_store(to + (place * p->out_channels + o) * columns, fv_load(turned + i * FV_LANES));
+                const fv w = fv_load(turned + i * FV_LANES);
+                bad += w - w;
+                fv_store(to + (place * p->out_channels + o) * columns, w);
             }
         }
     }
+    if (fm_any(fv_isnan(bad)))
+        atomic_store_explicit(&k->not_finite, 1, memory_order_relaxed);
 }
 
 /* Offsets of the taps of a phase, last tap first; the number of them. */
@@ -144,6 +153,28 @@ static int64_t phase_offsets(const input_grad_plan *p, const fa_conv2d_ints *int
         *row_taps = count - before;
     }
     return count;
+}
+
+/* A weight that is not finite has been multiplied by padding. */
+static void redo_border(const fa_kernel_args *args, const input_grad_plan *p, const pack_context *pack,
+                        const fa_conv_job *job)
+{
+    int64_t *row = (int64_t *)(void *)((char *)args->scratch + p->taps_at), *column = row + p->taps, count = 0;
+    for (int64_t a = p->kernel[0] - 1; a >= 0; a--)
+        for (int64_t b = p->kernel[1] - 1; b >= 0; b--)
+            if (tap_shift(pack->ints, 0, pack->phase[0], a, &row[count]) &&
+                tap_shift(pack->ints, 1, pack->phase[1], b, &column[count]))
+                count++;
+    const fa_conv_taps taps = {.x = args->in[0],
+                               .height = p->padding.height,
+                               .width = p->padding.width,
+                               .channels = p->padding.channels,
+                               .count = count,
+                               .row_step = 1,
+                               .column_step = 1,
+                               .row = row,
+                               .column = column};
+    FA_ISA(fa_conv_redo_border)(job, &taps);
 }
 
 static void run_phase(const fa_kernel_args *args, const input_grad_plan *p, pack_context *pack)
@@ -185,6 +216,8 @@ static void run_phase(const fa_kernel_args *args, const input_grad_plan *p, pack
         .out_channels = p->in_channels,
     };
     FA_ISA(fa_conv_run)(&job);
+    if (!p->direct && atomic_load_explicit(&pack->not_finite, memory_order_relaxed))
+        redo_border(args, p, pack, &job);
 }
 
 static void input_grad_run(const fa_kernel_args *args)
