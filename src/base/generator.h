@@ -45,6 +45,10 @@ void fa_generator_release(fa_generator *generator);
 fa_mt *fa_generator_lock(fa_generator *generator);
 void fa_generator_unlock(fa_generator *generator);
 
+/* Whether draws from the default generator are an error on the calling thread: on workers, where nobody can say in
+ * which order they would happen. They then come from an engine of no meaning. */
+void fa_generator_refuse_default(bool refuse);
+
 /* Set by tensor/: draws what constructors have recorded and not drawn yet. Called before the default generator is
  * drawn from, seeded, saved or restored; it draws through fa_generator_lock_raw. */
 void fa_generator_set_init_hook(void (*hook)(void));

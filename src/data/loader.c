@@ -2,12 +2,15 @@
  *
  * Batch k of a loop lies in slot k % slot_count. The looping thread takes indices from the sampler (so all draws happen
  * on it, in the order that a loader without workers has) and queues slots; workers take queued slots in order and fill
- * them; the looping thread waits for its next one.
+ * them; the looping thread waits for its next one. Fields that depend on random numbers of the default generator are
+ * left open by workers: once their batch is asked for, the looping thread draws for all items in order, and it and the
+ * workers finish the fields in parts.
  *
  * Invariants, numbers of batches within one loop:
  *   delivered <= taken <= queued <= delivered + slot_count
  *   slots [delivered, taken) are a worker's until `ready`, [taken, queued) wait, all others are the looping thread's;
- *   taken, queued, ready, busy, stop are read and written under `mutex`. */
+ *   late is the slot being finished, or NULL: parts of it from late_next on are free, late_busy are being done;
+ *   taken, queued, ready, busy, stop and late... are read and written under `mutex`. */
 #include "base/pool.h"
 #include "data/sampler.h"
 #include "tensor/thread.h"
@@ -16,7 +19,7 @@
 #include <signal.h>
 #include <string.h>
 
-enum { MAX_WORKERS = 256, MAX_PREFETCH = 1024 };
+enum { MAX_WORKERS = 256, MAX_PREFETCH = 1024, LATE_PART = 4 /* fields finished at a time */ };
 
 typedef struct slot {
     fa_collate batch;
@@ -53,6 +56,9 @@ typedef struct loader_body {
     pthread_cond_t work, done;
     int64_t taken, queued;
     int busy;
+    slot *late;
+    int64_t late_next;
+    int late_busy;
     bool stop;
     atomic_bool cancel;
 } loader_body;
@@ -63,30 +69,85 @@ struct fa_loader {
 
 /* ---- Filling a slot ---------------------------------------------------------------------------------------------- */
 
-/* On the looping thread or a worker, which has no error set. */
-static void fill(loader_body *loader, slot *s)
+/* On the looping thread, or ahead of it on a worker, which has no error set. */
+static void fill(loader_body *loader, slot *s, bool ahead)
 {
     fa_collate_begin(&s->batch, s->n, loader->where, &loader->cancel);
+    s->batch.ahead = ahead;
     s->fine = fa_dataset_fetch(loader->dataset->object.body, s->indices, s->n, &s->batch);
     if (!s->fine)
         fa_error_take(&s->error);
+}
+
+static bool has_late_part(const loader_body *loader)
+{
+    return loader->late != NULL && loader->late_next < loader->late->batch.late_count;
+}
+
+/* Finishes a few late fields; under the mutex, which is released meanwhile. */
+static void finish_part(loader_body *loader)
+{
+    slot *s = loader->late;
+    int64_t begin = loader->late_next, left = s->batch.late_count - begin;
+    int64_t end = begin + (left < LATE_PART ? left : LATE_PART);
+    loader->late_next = end;
+    loader->late_busy++;
+    pthread_mutex_unlock(&loader->mutex);
+    fa_error_record error;
+    bool fine = fa_collate_finish(&s->batch, begin, end);
+    if (!fine)
+        fa_error_take(&error);
+    pthread_mutex_lock(&loader->mutex);
+    loader->late_busy--;
+    if (!fine && s->fine) {
+        s->fine = false;
+        s->error = error;
+    }
+}
+
+/* Draws for the batch that is asked for, and has its late fields finished. */
+static void finish(loader_body *loader, slot *s)
+{
+    if (!s->fine || s->batch.late_count == 0)
+        return;
+    if (!fa_collate_draw(&s->batch)) {
+        s->fine = false;
+        fa_error_take(&s->error);
+        return;
+    }
+    pthread_mutex_lock(&loader->mutex);
+    loader->late = s;
+    loader->late_next = 0;
+    pthread_cond_broadcast(&loader->work);
+    while (has_late_part(loader))
+        finish_part(loader);
+    while (loader->late_busy > 0)
+        pthread_cond_wait(&loader->done, &loader->mutex);
+    loader->late = NULL;
+    pthread_mutex_unlock(&loader->mutex);
 }
 
 static void *worker(void *argument)
 {
     loader_body *loader = argument;
     fa_thread_name("fa-loader");
+    fa_generator_refuse_default(true);
     pthread_mutex_lock(&loader->mutex);
     for (;;) {
-        while (!loader->stop && loader->taken == loader->queued)
+        while (!loader->stop && loader->taken == loader->queued && !has_late_part(loader))
             pthread_cond_wait(&loader->work, &loader->mutex);
         if (loader->stop)
             break;
+        if (has_late_part(loader)) {
+            finish_part(loader);
+            pthread_cond_signal(&loader->done);
+            continue;
+        }
         slot *s = &loader->slots[loader->taken++ % loader->slot_count];
         loader->busy++;
         pthread_mutex_unlock(&loader->mutex);
         fa_budget_enter();
-        fill(loader, s);
+        fill(loader, s, true);
         fa_budget_leave();
         pthread_mutex_lock(&loader->mutex);
         s->ready = true;
@@ -201,13 +262,14 @@ static slot *next_slot(loader_body *loader)
         fa_order_run_dry(&loader->order);
     if (loader->thread_count == 0) {
         loader->taken++;
-        fill(loader, s);
+        fill(loader, s, false);
         return s;
     }
     pthread_mutex_lock(&loader->mutex);
     while (!s->ready)
         pthread_cond_wait(&loader->done, &loader->mutex);
     pthread_mutex_unlock(&loader->mutex);
+    finish(loader, s);
     return s;
 }
 
