@@ -25,7 +25,8 @@ extern "C" {
              : fa_scheduler_free, fa_ema *                                                                             \
              : fa_ema_free, fa_dataset *                                                                               \
              : fa_dataset_free, fa_loader *                                                                            \
-             : fa_loader_free, fa_sampler *                                                                            \
+             : fa_loader_free, fa_batch_sampler *                                                                      \
+             : fa_batch_sampler_free, fa_sampler *                                                                     \
              : fa_sampler_free, fa_transform *                                                                         \
              : fa_transform_free, fa_generator *                                                                       \
              : fa_generator_free)(x)

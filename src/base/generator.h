@@ -35,6 +35,15 @@ void fa_mt_exponential_f64(fa_mt *mt, double *out, int64_t n, double lambda);
 void fa_mt_trunc_normal_f32(fa_mt *mt, float *out, int64_t n, double mean, double std, double a, double b,
                             float *scratch);
 
+/* k choices among n categories, in proportion to weights that are finite, not negative, and have a positive sum;
+ * without replacement at least k of them are positive. `single`: as for float32 weights. `scratch`: n. */
+typedef struct fa_choice {
+    double key;
+    int64_t index;
+} fa_choice;
+void fa_mt_multinomial(fa_mt *mt, int64_t *out, int64_t k, const double *weights, int64_t n, bool single,
+                       bool replacement, fa_choice *scratch);
+
 /* A generator object: an engine behind a lock, counted. */
 struct fa_generator;
 fa_generator *fa_generator_default(void);

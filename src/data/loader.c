@@ -30,9 +30,10 @@ typedef struct slot {
 } slot;
 
 typedef struct loader_body {
-    fa_dataset *dataset;  /* held */
-    fa_sampler *sampler;  /* held; NULL: `rule` says the order */
-    fa_sampler_body rule; /* sequential or permuted, without a sampler */
+    fa_dataset *dataset;             /* held */
+    fa_sampler *sampler;             /* held; NULL: `rule` says the order */
+    fa_batch_sampler *batch_sampler; /* held; its sampler or rule, batch_size and drop_last are the loader's */
+    fa_sampler_body rule;            /* sequential or permuted, without a sampler */
     fa_generator *generator;
     int64_t batch_size;
     bool drop_last;
@@ -206,6 +207,10 @@ static bool prepare_slots(loader_body *loader)
 
 static const fa_sampler_body *rule_of(const loader_body *loader)
 {
+    if (loader->batch_sampler != NULL) {
+        const fa_batch_sampler_body *batches = loader->batch_sampler->object.body;
+        return batches->sampler != NULL ? batches->sampler->object.body : &batches->rule;
+    }
     return loader->sampler != NULL ? loader->sampler->object.body : &loader->rule;
 }
 
@@ -425,6 +430,7 @@ static void destroy_loader(void *body)
     if (loader->generator != NULL)
         fa_generator_release(loader->generator);
     fa_object_drop((fa_object *)loader->sampler);
+    fa_object_drop((fa_object *)loader->batch_sampler);
     fa_object_drop((fa_object *)loader->dataset);
     fa_mfree(loader);
 }
@@ -448,6 +454,15 @@ static bool check_args(const fa_data_loader_args *args, int64_t length)
     if (args->sampler != NULL && args->shuffle)
         return fa_fail(FA_VALUE_ERROR, args->where_, call,
                        "got a sampler and shuffle, needs one of them. Hint: the sampler says the order.");
+    if (args->batch_sampler != NULL &&
+        (args->sampler != NULL || args->shuffle || args->drop_last || args->batch_size != 1))
+        return fa_fail(
+            FA_VALUE_ERROR, args->where_, call,
+            "got a batch_sampler and %s, needs one of them. Hint: the batch sampler says what makes a batch.",
+            args->sampler != NULL ? "a sampler"
+            : args->shuffle       ? "shuffle"
+            : args->drop_last     ? "drop_last"
+                                  : "batch_size");
     if (args->shuffle && length <= 0)
         return fa_fail(
             FA_VALUE_ERROR, args->where_, call,
@@ -458,11 +473,13 @@ static bool check_args(const fa_data_loader_args *args, int64_t length)
 
 fa_loader *fa_data_loader_at(const fa_data_loader_args *args)
 {
-    fa_object *given[2] = {(fa_object *)args->dataset, (fa_object *)args->sampler};
+    fa_object *given[3] = {(fa_object *)args->dataset, (fa_object *)args->sampler, (fa_object *)args->batch_sampler};
     fa_dataset_body *set = fa_dataset_use(args->dataset, "fa_data_loader", args->where_);
     bool fine =
         set != NULL &&
         (args->sampler == NULL || fa_object_check(given[1], &fa_sampler_class, "fa_data_loader", args->where_)) &&
+        (args->batch_sampler == NULL ||
+         fa_object_check(given[2], &fa_batch_sampler_class, "fa_data_loader", args->where_)) &&
         check_args(args, set->kind->length(set->data));
     loader_body *loader = fine ? fa_calloc(1, sizeof *loader) : NULL;
     fa_object *object = loader != NULL ? fa_object_new(&fa_loader_class, loader) : NULL;
@@ -474,14 +491,17 @@ fa_loader *fa_data_loader_at(const fa_data_loader_args *args)
     }
     fa_object_hold(given[0]);
     fa_object_hold(given[1]);
+    fa_object_hold(given[2]);
     loader->dataset = args->dataset;
     loader->sampler = args->sampler;
+    loader->batch_sampler = args->batch_sampler;
     loader->generator = args->generator != NULL ? fa_generator_retain(args->generator) : NULL;
     loader->rule = (fa_sampler_body){.kind = args->shuffle ? FA_SAMPLE_PERMUTED : FA_SAMPLE_SEQUENTIAL,
                                      .num_samples = INT64_MIN,
                                      .generator = args->generator};
-    loader->batch_size = args->batch_size;
-    loader->drop_last = args->drop_last;
+    const fa_batch_sampler_body *batches = given[2] != NULL ? given[2]->body : NULL;
+    loader->batch_size = batches != NULL ? batches->batch_size : args->batch_size;
+    loader->drop_last = batches != NULL ? batches->drop_last : args->drop_last;
     loader->num_workers = set->draws ? 0 : args->num_workers;
     loader->prefetch_factor = args->prefetch_factor;
     pthread_mutex_init(&loader->mutex, NULL);
@@ -497,6 +517,8 @@ int64_t fa_loader_length_at(fa_loader *loader, fa_where where)
     const loader_body *body = loader->object.body;
     const fa_sampler_body *rule = rule_of(body);
     int64_t total = fa_sampler_total(rule, fa_sampler_items(rule, body->dataset));
+    if (rule->kind == FA_SAMPLE_OWN_BATCH)
+        return total;
     return body->drop_last ? total / body->batch_size : total / body->batch_size + (total % body->batch_size != 0);
 }
 
