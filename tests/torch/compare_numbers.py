@@ -22,7 +22,7 @@ except ImportError as missing:
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "golden"))
 import make_numbers  # noqa: E402
 
-STATE = 5056
+STATE, LARGE = 5056, 214748364
 
 
 def close(got, want):
@@ -39,6 +39,27 @@ def continues(data):
     drawn = torch.randn(3, generator=generator).numpy().tobytes() + torch.rand(700, generator=generator).numpy().tobytes()
     drawn += generator.get_state().numpy().tobytes()
     return data[STATE:STATE + len(drawn)] == drawn
+
+
+def compare_permutations(program, seed):
+    """Around the length where the algorithm changes; both sides need its memory at once. The number of failures."""
+    free = next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemAvailable")) * 1024
+    if free < 10 * LARGE * 8 // 3:
+        print(f"permutations of {LARGE} numbers need more memory than the {free >> 30} GiB that are free")
+        return 0
+    failures = 0
+    for n in (LARGE - 1, LARGE):
+        out = subprocess.run([program, "permutation", str(seed), str(n)], capture_output=True, text=True, check=True).stdout
+        torch.manual_seed(seed)
+        p = torch.randperm(n).numpy()
+        want = [*p[:100].tolist(), *p[-100:].tolist()]
+        p *= numpy.arange(n)
+        want += [int(p.sum(dtype=numpy.uint64)), torch.randint(0, 2**63 - 1, (1,)).item()]
+        if [int(x) for x in out.split()] != want:
+            failures += 1
+            print(f"FAILED seed {seed}: a permutation of {n} numbers")
+    print(f"permutations of {LARGE - 1} and {LARGE} numbers compared")
+    return failures
 
 
 def main():
@@ -77,6 +98,7 @@ def main():
                 print(f"FAILED seed {seed}: PyTorch's side lacks {', '.join(ours[seed])}")
     print(f"{checked} comparisons, {failures} failures; largest differences "
           + ", ".join(f"{name} {d:.1e}" for name, d in worst.items() if d))
+    failures += compare_permutations(program, seeds[0])
     return failures > 0
 
 
