@@ -54,7 +54,8 @@ typedef struct fa_sample fa_sample;
  *     fa_dataset *set = fa_dataset_new(data, .length = my_length, .item = my_item);
  *
  * With num_workers > 0, `item` is called on several threads at once: it may read what is shared, and may call no fa_
- * function but fa_raise and the fa_sample_ ones (no tensors). */
+ * function but fa_raise and the fa_sample_ ones (no tensors). A draw from the default generator there is an error: see
+ * .draws. Transforms that draw may be given to fa_sample_image without it: they wait until their batch is asked for. */
 typedef struct fa_dataset_args {
     char begin_;
     void *user; /* passed to the callbacks */

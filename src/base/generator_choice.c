@@ -1,9 +1,9 @@
 /* Choices among weighted categories, as torch.multinomial makes them on the CPU.
  *
- * With replacement, several: the cumulative sums c[i] of the weights, each divided by the last, the last set to 1; for
- * each choice a float64 uniform u, and the first i with c[i] >= u.
- * Without replacement, or one alone: q[i] exponential, and the categories of the largest w[i] / q[i], largest first.
- * Sums, q and quotients are rounded to the weights' type. */
+ * With replacement, several: the cumulative sums c[i] of the weights, each divided by the last; for each choice a
+ * float64 uniform u, and the first i with c[i] >= u, or the last one. Without replacement, or one alone: q[i]
+ * exponential, and the categories of the largest w[i] / q[i], largest first. Sums, q and quotients are rounded to the
+ * weights' type. */
 #include "base/generator.h"
 
 #include <stdlib.h>
@@ -23,7 +23,6 @@ static void choose_again(fa_mt *mt, int64_t *out, int64_t k, const double *weigh
     }
     for (int64_t i = 0; i < n; i++)
         scratch[i].key = single ? (double)((float)scratch[i].key / (float)sum) : scratch[i].key / sum;
-    scratch[n - 1].key = 1;
     for (int64_t c = 0; c < k; c++) {
         double u;
         fa_mt_uniform_f64(mt, &u, 1, 0, 1);

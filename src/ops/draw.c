@@ -270,8 +270,9 @@ static bool read_weights(const fa_multinomial_args *args, const fa_node *x, cons
                                                     : ((const double *)data)[row * n + i];
         if (!(weights[i] >= 0) || isinf(weights[i]))
             return fa_refuse(FA_VALUE_ERROR, "multinomial",
-                             "got weight %g in place %lld of row %lld, needs finite numbers of 0 or more.", weights[i],
-                             (long long)i, (long long)row);
+                             "got weight %g in place %lld of row %lld, needs finite numbers of 0 or more. Hint: fa_exp "
+                             "or fa_softmax makes such of scores.",
+                             weights[i], (long long)i, (long long)row);
         positive += weights[i] > 0;
     }
     const int64_t least = args->replacement ? 1 : args->num_samples;
@@ -292,7 +293,8 @@ fa_tensor *fa_multinomial_at(const fa_multinomial_args *args)
     const int64_t k = args->num_samples;
     if (!fa_is_float(x->meta.dtype) || x->meta.ndim < 1 || x->meta.ndim > 2 || k < 1) {
         fa_refuse(FA_VALUE_ERROR, "multinomial",
-                  "got %s %s and num_samples %lld, needs float32 or float64 weights, [n] or [rows, n], and 1 or more.",
+                  "got %s %s and num_samples %lld, needs float32 or float64 weights, [n] or [rows, n], and 1 or more. "
+                  "Hint: fa_multinomial(weights, 4)",
                   fa_dtype_name(x->meta.dtype), fa_shape_text(&x->meta), (long long)k);
         return NULL;
     }

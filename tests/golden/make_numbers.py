@@ -310,6 +310,10 @@ def states(r):
         r.give(torch.randn(3, generator=other))
         r.give(torch.rand(700, generator=other))
         r.give(other.get_state())
+        torch.rand(r.pick(20 + i, 1, 900))
+        state = torch.get_rng_state()
+        r.give(state)
+        torch.set_rng_state(state)
         r.give(torch.randn(r.pick(i, 1, 16)))
         r.give(torch.rand(r.pick(10 + i, 1, 900)))
 

@@ -489,7 +489,7 @@ static void states(run *r)
 {
     uint8_t state[FA_GENERATOR_STATE_SIZE];
     for (int i = 0; i < 3; i++) {
-        fa_generator_get_state(NULL, state);
+        fa_get_rng_state(state);
         give(r, state, sizeof state);
         fa_generator *other = fa_generator_new();
         assert_true(fa_generator_set_state(other, state));
@@ -498,6 +498,10 @@ static void states(run *r)
         fa_generator_get_state(other, state);
         give(r, state, sizeof state);
         fa_generator_free(other);
+        fa_rand(pick(r, 20 + (uint64_t)i, 1, 900));
+        fa_generator_get_state(NULL, state);
+        give(r, state, sizeof state);
+        assert_true(fa_set_rng_state(state));
         give_tensor(r, fa_randn(pick(r, (uint64_t)i, 1, 16)));
         give_tensor(r, fa_rand(pick(r, 10 + (uint64_t)i, 1, 900)));
     }
