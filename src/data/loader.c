@@ -94,7 +94,7 @@ static void finish_part(loader_body *loader)
     loader->late_next = end;
     loader->late_busy++;
     pthread_mutex_unlock(&loader->mutex);
-    fa_error_record error;
+    fa_error_record error = {.kind = FA_NO_ERROR};
     bool fine = fa_collate_finish(&s->batch, begin, end);
     if (!fine)
         fa_error_take(&error);
