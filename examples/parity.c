@@ -13,9 +13,8 @@ static fa_dataset *first_64(void)
 int main(int argc, char **argv)
 {
     fa_manual_seed(0);
-    fa_module *model =
-        fa_nn_sequential(fa_nn_conv2d(1, 4, 3, .stride = 2, .padding = 1), fa_nn_relu(), fa_nn_max_pool2d(2),
-                         fa_nn_flatten(), fa_nn_linear(196, 10));
+    fa_module *model = fa_nn_sequential(fa_nn_conv2d(1, 4, 3, .stride = 2, .padding = 1), fa_nn_relu(),
+                                        fa_nn_max_pool2d(2), fa_nn_flatten(), fa_nn_linear(196, 10));
     fa_module *criterion = fa_nn_cross_entropy_loss();
     fa_optim *optim = fa_sgd(fa_parameters(model), 0.05, .momentum = 0.9, .weight_decay = 5e-4);
     fa_loader *loader = fa_data_loader(first_64(), .batch_size = 4, .shuffle = true);
