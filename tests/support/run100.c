@@ -113,3 +113,101 @@ fa_dataset *run100_augmented(void)
     assert_non_null(p->pixels);
     return fa_dataset_new(p, .length = pictures_length, .item = pictures_item, .destroy = pictures_destroy);
 }
+
+/* ---- A whole run ---- */
+
+static const cJSON *fact(const run100 *run, const char *key)
+{
+    const cJSON *value = cJSON_GetObjectItem(run->facts, key);
+    assert_non_null(value);
+    return value;
+}
+
+static void check_weights(const run100 *run, fa_module *model)
+{
+    uint32_t crc = 0;
+    fa_tensor_list parameters = fa_parameters(model);
+    for (int64_t i = 0; i < parameters.count; i++)
+        crc = run100_crc32(crc, fa_data(parameters.tensor[i]), (size_t)fa_numel(parameters.tensor[i]) * 4);
+    assert_true(crc == (uint32_t)fact(run, "weights_crc32")->valuedouble);
+}
+
+static void check_batch(const run100 *run, const fa_batch *b)
+{
+    if (b->index >= 3)
+        return;
+    const cJSON *order = cJSON_GetArrayItem(fact(run, "order"), (int)b->index);
+    const int64_t *numbers = fa_data(b->item[2]);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(numbers[i], cJSON_GetArrayItem(order, i)->valueint);
+    double crc = cJSON_GetArrayItem(fact(run, "batches_crc32"), (int)b->index)->valuedouble;
+    assert_true(run100_crc32(0, fa_data(b->images), sizeof(float[RUN100_BATCH][784])) == (uint32_t)crc);
+}
+
+static void check_end(const run100 *run, uint32_t order)
+{
+    assert_true(order == (uint32_t)fact(run, "order_crc32")->valuedouble);
+    fa_scope {
+        const float *then = fa_data(fa_rand(2));
+        for (int i = 0; i < 2; i++)
+            assert_true(then[i] == (float)cJSON_GetArrayItem(fact(run, "then_rand"), i)->valuedouble);
+    }
+}
+
+void run100_train(const run100 *run, double *losses)
+{
+    const bool everything = cJSON_IsTrue(fact(run, "everything"));
+    const char *words = fact(run, "optimizer")->valuestring;
+    char optimizer[16] = "";
+    strncat(optimizer, words, strcspn(words, "("));
+    if (run->threads)
+        fa_set_num_threads(run->threads);
+    fa_manual_seed(0);
+    fa_module *model = run100_net(&run100_mnist, cJSON_IsTrue(fact(run, "batch_norm")), everything);
+    check_weights(run, model);
+    assert_non_null(fa_module_to_dtype(model, run->dtype));
+    fa_loader *loader = fa_data_loader(everything ? run100_augmented() : run100_items(), .batch_size = RUN100_BATCH,
+                                       .shuffle = true, .num_workers = run->workers);
+    fa_optim *optim = run100_optim(optimizer, fa_parameters(model));
+    fa_scheduler *schedule = everything ? fa_step_lr(optim, 30, .gamma = 0.5) : NULL;
+    const int64_t steps = run->steps ? run->steps : RUN100_STEPS;
+    uint32_t order = 0;
+    int64_t done = 0;
+    fa_for_each_batch (b, loader) {
+        check_batch(run, &b);
+        order = run100_crc32(order, fa_data(b.item[2]), sizeof(int64_t[RUN100_BATCH]));
+        fa_tensor *loss = fa_cross_entropy(fa_forward(model, fa_to_dtype(b.images, run->dtype)), b.labels);
+        fa_zero_grad(optim);
+        fa_backward(loss);
+        fa_step(optim);
+        if (schedule)
+            fa_step(schedule);
+        losses[done] = fa_item(loss);
+        if (++done == steps)
+            break;
+    }
+    assert_string_equal(fa_error(), "");
+    assert_int_equal(done, steps);
+    if (steps == RUN100_STEPS)
+        check_end(run, order);
+    fa_free(schedule);
+    fa_free(optim);
+    fa_free(model);
+    fa_free(loader);
+}
+
+int run100_tests(const golden_file *file, const char *group, CMUnitTestFunction test)
+{
+    struct CMUnitTest tests[16];
+    size_t count = 0;
+    const char *only = getenv("FA_RUN");
+    const cJSON *entry;
+    cJSON_ArrayForEach(entry, cJSON_GetObjectItem(file->index, "runs"))
+    {
+        const char *name = cJSON_GetObjectItem(entry, "name")->valuestring;
+        if (count < 16 && (!only || strcmp(only, name) == 0))
+            tests[count++] =
+                (struct CMUnitTest){.name = name, .test_func = test, .initial_state = (void *)(uintptr_t)entry};
+    }
+    return _cmocka_run_group_tests(group, tests, count, NULL, NULL);
+}

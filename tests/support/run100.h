@@ -3,6 +3,8 @@
 #define FA_TESTS_RUN100_H
 
 #include "facula.h"
+#include "support/facula_test.h"
+#include "support/golden.h"
 
 enum { RUN100_ITEMS = 6400, RUN100_BATCH = 64, RUN100_STEPS = 100 };
 
@@ -20,6 +22,20 @@ fa_optim *run100_optim(const char *name, fa_tensor_list parameters);
 fa_dataset *run100_items(void);
 /* The same with RandomCrop(28, padding=2), RandomHorizontalFlip and ToTensor. */
 fa_dataset *run100_augmented(void);
+/* One of the runs of golden/train100.json. */
+typedef struct run100 {
+    const cJSON *facts;
+    fa_dtype dtype;
+    int threads, workers; /* threads 0: as many as there are */
+    int64_t steps;        /* the loop is left after so many; 0: all of them */
+} run100;
+/* Trains, checks what must be exact (initial weights, order of items, the first batches, the generator at the end), and
+ * returns each loss. */
+void run100_train(const run100 *run, double *losses);
+/* A cmocka test of each run of the file, whose state is the run's facts. FA_RUN in the environment names one of them.
+ * Returns how many failed. */
+int run100_tests(const golden_file *file, const char *group, CMUnitTestFunction test);
+
 /* CRC-32 as zlib's, of more bytes. */
 uint32_t run100_crc32(uint32_t crc, const void *data, size_t size);
 
