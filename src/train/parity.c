@@ -8,7 +8,7 @@
 #include <string.h>
 
 static const char what[] = "fa_parity";
-static const double EXACT = 1e-6, FLOAT_STEP = 2.4e-7, NOISE = 1e-6, LEAST_GRADIENT = 1e-2;
+static const double EXACT = 1e-6, FLOAT_STEP = 2.4e-7, NOISE = 1e-5, LEAST_SHARE = 0.1, SCALED = 10, LOOSE = 100;
 enum { EARLY_STEPS = 10 };
 
 /* One comparison a thread: passes are seen by one observer. */
@@ -26,6 +26,12 @@ double fa_parity_largest(const fa_recorded *tensor, const fa_recorded *other)
         most = isfinite(v) && v > most ? v : most;
     }
     return most;
+}
+
+/* Once Adam has moved weights by rounding, what follows is another run in the small. */
+static double tolerance_now(const fa_parity *p)
+{
+    return p->tolerance * (p->noisy ? LOOSE : 1);
 }
 
 static bool same_shape(const fa_shape *a, const fa_shape *b)
@@ -193,7 +199,7 @@ static void compare_output(fa_parity *p, fa_module_impl *module, fa_tensor *outp
     const void *got = NULL;
     if (same_shape(&shape, &want->shape) && !(got = fa_data_at(output, fa_forward_where())))
         return;
-    const double allowed = p->tolerance * fa_parity_largest(want, NULL);
+    const double allowed = tolerance_now(p) * fa_parity_largest(want, NULL);
     if (!fa_parity_measure_tensor(&m, want, fa_dtype_of(output), got, shape, allowed, NULL) &&
         note(p, FA_PARITY_OUTPUT, name, &m))
         fa_parity_cause_output(p, number, want, fa_dtype_of(output), got);
@@ -245,7 +251,8 @@ static void compare_loss(fa_parity *p, double loss)
     const int64_t k = p->step + 1;
     const double want = fa_json_number(&p->recording->run, p->recording->step[k - 1], "loss", NAN);
     p->loss[k - 1] = loss;
-    double allowed = p->tolerance * fmax(1, fabs(want)) * (k > EARLY_STEPS ? 100 : 1), off = fabs(loss - want);
+    const double share = k > EARLY_STEPS ? LOOSE * p->tolerance : tolerance_now(p);
+    const double allowed = share * fmax(1, fabs(want)), off = fabs(loss - want);
     if (found_before(p, FA_PARITY_LOSS) || off <= allowed || (isnan(loss) && isnan(want)))
         return;
     fa_parity_measure m = {
@@ -269,12 +276,19 @@ static double largest_gradient(const fa_parity *p)
     return most;
 }
 
+/* The other kinds divide each gradient by its own size, and so does its error. */
+static bool is_sgd(const fa_parity *p)
+{
+    const fa_json *run = &p->recording->run;
+    return strcmp(fa_json_text(run, fa_json_get(run, &run->value[0], "optimizer"), "name", ""), "SGD") == 0;
+}
+
 /* Marks elements whose gradient is rounding alone. False without memory. */
 static bool mark_noise(fa_parity *p, int64_t i, const fa_recorded *want, fa_dtype dtype, const void *got, double most)
 {
     for (int64_t e = 0; e < want->numel; e++) {
-        double w = fabs(fa_recorded_element(want->dtype, want->data, e)), g = fabs(fa_recorded_element(dtype, got, e));
-        if (w == g || !(w <= NOISE * most) || !(g <= NOISE * most))
+        const double w = fa_recorded_element(want->dtype, want->data, e), g = fa_recorded_element(dtype, got, e);
+        if (w == g || !(fabs(w) <= NOISE * most) || !(fabs(g) <= NOISE * most))
             continue;
         if (!p->noise[i] && !(p->noise[i] = fa_calloc((size_t)want->numel, 1)))
             return fa_fail_memory(fa_current_where(), (size_t)want->numel);
@@ -287,8 +301,6 @@ static bool mark_noise(fa_parity *p, int64_t i, const fa_recorded *want, fa_dtyp
 static bool compare_gradients(fa_parity *p, fa_where where)
 {
     const double most = largest_gradient(p);
-    const char *optimizer = fa_json_text(
-        &p->recording->run, fa_json_get(&p->recording->run, &p->recording->run.value[0], "optimizer"), "name", "");
     int64_t i = -1;
     fa_parity_measure last = {0}, m;
     const fa_recorded *last_want = NULL;
@@ -308,16 +320,16 @@ static bool compare_gradients(fa_parity *p, fa_where where)
         if (!fa_ok())
             return false;
         m = (fa_parity_measure){.missing = true, .want_shape = want->shape};
-        const double scale = fmax(fa_parity_largest(want, NULL), LEAST_GRADIENT * most);
+        const double scale = fmax(fa_parity_largest(want, NULL), LEAST_SHARE * most);
         bool same = got && fa_parity_measure_tensor(&m, want, fa_dtype_of(grad), got, fa_shape_of(grad),
-                                                    p->tolerance * scale, NULL);
+                                                    tolerance_now(p) * scale, NULL);
         if (!same) {
             last = m;
             last_want = want;
             last_got = got;
             last_name = name;
             last_dtype = grad ? fa_dtype_of(grad) : FA_FLOAT32;
-        } else if (strcmp(optimizer, "SGD") != 0 && !mark_noise(p, i, want, fa_dtype_of(grad), got, most)) {
+        } else if (!is_sgd(p) && !mark_noise(p, i, want, fa_dtype_of(grad), got, most)) {
             return false;
         }
     }
@@ -326,26 +338,50 @@ static bool compare_gradients(fa_parity *p, fa_where where)
     return true;
 }
 
+/* The recorded value of a tensor before step k; NULL: none. */
+static const fa_recorded *before_step(const fa_parity *p, int k, const char *name)
+{
+    return k == 1 ? fa_recording_find(p->recording, "start/%s", name)
+                  : fa_recording_find(p->recording, "%d/after/%s", k - 1, name);
+}
+
+/* The largest change that a recorded step makes in any parameter. */
+static double largest_update(const fa_parity *p, int k)
+{
+    double most = 0;
+    FA_PARITY_EACH_STATE(p, v)
+    {
+        const char *name = v->kind == FA_JSON_TEXT ? v->text : "";
+        const fa_recorded *want = fa_recording_find(p->recording, "%d/after/%s", k, name);
+        const fa_recorded *before = before_step(p, k, name);
+        if (want && before && want->numel == before->numel && fa_recording_find(p->recording, "%d/grad/%s", k, name))
+            most = fmax(most, fa_parity_largest(want, before));
+    }
+    return most;
+}
+
 static bool compare_weights(fa_parity *p, bool noisy_before, fa_where where)
 {
     const int k = (int)p->step + 1;
+    const double most = largest_update(p, k);
     int64_t i = -1;
     FA_PARITY_EACH_STATE(p, v)
     {
         i++;
         const char *name = v->kind == FA_JSON_TEXT ? v->text : "";
         const fa_recorded *want = fa_recording_find(p->recording, "%d/after/%s", k, name);
-        const fa_recorded *before = k == 1 ? fa_recording_find(p->recording, "start/%s", name)
-                                           : fa_recording_find(p->recording, "%d/after/%s", k - 1, name);
+        const fa_recorded *before = before_step(p, k, name);
         fa_tensor *tensor = want && before && want->numel == before->numel ? state_tensor(p, name, where) : NULL;
-        if (!tensor || (noisy_before && !fa_recording_find(p->recording, "%d/grad/%s", k, name)))
+        const bool buffer = !fa_recording_find(p->recording, "%d/grad/%s", k, name);
+        if (!tensor || (noisy_before && buffer))
             continue;
         const void *got = fa_data_at(tensor, where);
         if (!got)
             return false;
         /* An update is small beside its weight, so it is the update that must agree, up to rounding of the weight. */
-        double allowed =
-            k * (p->tolerance * fa_parity_largest(want, before) + FLOAT_STEP * fa_parity_largest(want, NULL));
+        const double scale = fmax(fa_parity_largest(want, before), buffer ? 0 : LEAST_SHARE * most);
+        const double share = tolerance_now(p) * (buffer || is_sgd(p) ? 1 : SCALED);
+        const double allowed = k * (share * scale + FLOAT_STEP * fa_parity_largest(want, NULL));
         fa_parity_measure m;
         if (!fa_parity_measure_tensor(&m, want, fa_dtype_of(tensor), got, fa_shape_of(tensor), allowed, p->noise[i]) &&
             note(p, FA_PARITY_WEIGHT, name, &m))
