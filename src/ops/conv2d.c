@@ -333,12 +333,13 @@ static inline run overlap(int64_t begin, int64_t end, int64_t stride, int64_t of
         for (int64_t c = 0; c < s->C_group; c++)                                                                       \
             for (int64_t a = 0; a < s->A; a++) {                                                                       \
                 const int64_t row = source(s, 0, i, a, s->H);                                                          \
-                const T *line = x + (c * s->H + row) * s->W, *tap = w + (c * s->A + a) * s->B;                         \
+                const int64_t line = (c * s->H + row) * s->W;                                                          \
+                const T *tap = w + (c * s->A + a) * s->B;                                                              \
                 for (int64_t b = 0; row >= 0 && b < s->B; b++) {                                                       \
                     const int64_t offset = b * s->dilation[1] - s->before[1];                                          \
                     const run r = overlap(j, end, s->stride[1], offset, s->W);                                         \
                     if (r.count > 0)                                                                                   \
-                        add_tap_##T(sum + r.k - j, 1, line + r.k * s->stride[1] + offset, s->stride[1],                \
+                        add_tap_##T(sum + (r.k - j), 1, x + (line + r.k * s->stride[1] + offset), s->stride[1],        \
                                     (double)tap[b], r.count);                                                          \
                 }                                                                                                      \
             }                                                                                                          \
@@ -376,7 +377,7 @@ static inline run overlap(int64_t begin, int64_t end, int64_t stride, int64_t of
                 const int64_t offset = b * s->dilation[1] - s->before[1];                                              \
                 const run r = overlap(0, s->J, step, offset - column, end - column);                                   \
                 for (int64_t o = first; r.count > 0 && o < first + s->O_group; o++)                                    \
-                    add_tap_##T(sum + r.k * step + offset - column, step,                                              \
+                    add_tap_##T(sum + (r.k * step + offset - column), step,                                            \
                                 g + ((n * s->O + o) * s->I + i) * s->J + r.k, 1,                                       \
                                 (double)w[((o * s->C_group + in_group) * s->A + a) * s->B + b], r.count);              \
             }                                                                                                          \
@@ -399,31 +400,44 @@ static inline run overlap(int64_t begin, int64_t end, int64_t stride, int64_t of
                     }                                                                                                  \
     }
 
+/* Weights of up to LANES output channels are summed side by side, each over n, i, j in this order. */
+enum { LANES = 4 };
+
 #define DEFINE_WEIGHT_GRAD(T)                                                                                          \
+    /* Tap (a, b) of channel c in its group, of output channels o to o + count. */                                     \
+    static void weight_grad_tap_##T(double sum[LANES], const sizes *s, const T *g, const T *x, int64_t o,              \
+                                    int64_t count, int64_t c, int64_t a, int64_t b)                                    \
+    {                                                                                                                  \
+        const int64_t offset = b * s->dilation[1] - s->before[1], plane = s->I * s->J;                                 \
+        const run r = overlap(0, s->J, s->stride[1], offset, s->W);                                                    \
+        for (int64_t n = 0; n < s->N; n++)                                                                             \
+            for (int64_t i = 0; i < s->I; i++) {                                                                       \
+                const int64_t row = source(s, 0, i, a, s->H);                                                          \
+                const int64_t line = ((n * s->C + o / s->O_group * s->C_group + c) * s->H + row) * s->W + offset;      \
+                const T *g_row[LANES];                                                                                 \
+                for (int64_t k = 0; k < LANES; k++)                                                                    \
+                    g_row[k] = g + (n * s->O + o + (k < count ? k : 0)) * plane + i * s->J;                            \
+                for (int64_t j = r.k; row >= 0 && j < r.k + r.count; j++)                                              \
+                    for (int64_t k = 0; k < LANES; k++)                                                                \
+                        sum[k] += (double)g_row[k][j] * (double)x[line + j * s->stride[1]];                            \
+            }                                                                                                          \
+    }                                                                                                                  \
     static void weight_grad_##T(const fa_kernel_args *args)                                                            \
     {                                                                                                                  \
         const sizes s = sizes_of(args->in_meta[1], args->in_meta[0], args->out_meta[0], (const void *)args->ints);     \
-        const T *g = args->in[0], *x = args->in[1];                                                                    \
         T *dw = args->out[0];                                                                                          \
-        for (int64_t o = 0; o < s.O; o++)                                                                              \
+        for (int64_t o = 0, count; o < s.O; o += count) {                                                              \
+            const int64_t left = s.O_group - o % s.O_group;                                                            \
+            count = left < LANES ? left : LANES;                                                                       \
             for (int64_t c = 0; c < s.C_group; c++)                                                                    \
                 for (int64_t a = 0; a < s.A; a++)                                                                      \
                     for (int64_t b = 0; b < s.B; b++) {                                                                \
-                        double sum = 0;                                                                                \
-                        for (int64_t n = 0; n < s.N; n++) {                                                            \
-                            const T *plane = x + (n * s.C + o / s.O_group * s.C_group + c) * s.H * s.W;                \
-                            for (int64_t i = 0; i < s.I; i++) {                                                        \
-                                const int64_t row = source(&s, 0, i, a, s.H);                                          \
-                                const T *g_row = g + ((n * s.O + o) * s.I + i) * s.J;                                  \
-                                for (int64_t j = 0; row >= 0 && j < s.J; j++) {                                        \
-                                    const int64_t column = source(&s, 1, j, b, s.W);                                   \
-                                    if (column >= 0)                                                                   \
-                                        sum += (double)g_row[j] * (double)plane[row * s.W + column];                   \
-                                }                                                                                      \
-                            }                                                                                          \
-                        }                                                                                              \
-                        *dw++ = (T)sum;                                                                                \
+                        double sum[LANES] = {0};                                                                       \
+                        weight_grad_tap_##T(sum, &s, args->in[0], args->in[1], o, count, c, a, b);                     \
+                        for (int64_t k = 0; k < count; k++)                                                            \
+                            dw[(((o + k) * s.C_group + c) * s.A + a) * s.B + b] = (T)sum[k];                           \
                     }                                                                                                  \
+        }                                                                                                              \
     }
 
 #define DEFINE_BIAS_GRAD(T)                                                                                            \
