@@ -36,7 +36,7 @@ static int32_t add(reader *r)
 {
     fa_json *json = r->json;
     if (json->count == json->capacity) {
-        int32_t capacity = json->capacity < INT32_MAX / 2 ? 2 * json->capacity + 64 : -1;
+        int32_t capacity = json->capacity < INT32_MAX / 4 ? 2 * json->capacity + 64 : -1;
         fa_json_value *value = capacity > 0 ? fa_realloc(json->value, (size_t)capacity * sizeof *value) : NULL;
         if (!value) {
             r->no_memory = true;

@@ -159,9 +159,16 @@ static bool make_optimizer(replay *r)
 /* ---- The steps ----------------------------------------------------------------------------------------------------
  */
 
-/* The recorded initial weights into the model; the comparison that sees them differ was made before. */
+/* The recorded initial weights into the model; the comparison that sees them differ was made before. A run in float64
+ * (model.double()) is run in float64. */
 static bool load_start(const replay *r)
 {
+    for (int64_t i = 0; i < r->recording->value_count; i++)
+        if (strncmp(r->recording->values[i].name, "start/", 6) == 0 && r->recording->values[i].dtype == FA_FLOAT64) {
+            if (!fa_module_to_dtype_at(r->model, FA_FLOAT64, r->where))
+                return false;
+            break;
+        }
     const fa_tensor_list state = fa_state_dict_at(r->model, r->where);
     for (int64_t i = 0; i < state.count; i++) {
         const fa_recorded *value = fa_recording_find(r->recording, "start/%s", state.name[i]);

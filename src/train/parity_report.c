@@ -126,10 +126,13 @@ bool fa_parity_report(const fa_parity *p, FILE *file)
         fprintf(file, "\nThey agree in all that was recorded of %lld step%s.\n", (long long)p->step,
                 p->step == 1 ? "" : "s");
         if (p->noisy)
-            fprintf(file, "Left out: weights whose gradient is rounding alone, which %s moves by whole steps.\n",
-                    fa_json_text(&p->recording->run,
-                                 fa_json_get(&p->recording->run, &p->recording->run.value[0], "optimizer"), "name",
-                                 "the optimizer"));
+            fprintf(
+                file,
+                "Left out: weights whose gradient is rounding alone, which %s moves by whole steps. What comes after "
+                "them was compared loosely.\n",
+                fa_json_text(&p->recording->run,
+                             fa_json_get(&p->recording->run, &p->recording->run.value[0], "optimizer"), "name",
+                             "the optimizer"));
     } else {
         fprintf(file, "\nNo step was compared.\n");
     }

@@ -94,14 +94,16 @@ def record(seed, path):
     layers, shape = random_model(r)
     torch.manual_seed(seed)
     model = rebuilt(layers)
+    dtype = torch.float64 if r.random() < 0.2 else torch.float32
+    model = model.to(dtype)
     criterion = r.choice([nn.CrossEntropyLoss(), nn.MSELoss(),
                           nn.CrossEntropyLoss(label_smoothing=0.1, reduction="sum")])
     optimizer = random_optimizer(r, list(model.parameters()))
     scheduler = optim.lr_scheduler.StepLR(optimizer, 2, 0.5) if r.random() < 0.4 else None
     recorder = Recorder(path, model, optimizer, criterion, scheduler, steps=5, details=3)
     for _ in range(5):
-        x = torch.randn(shape)
-        y = torch.randn(shape[0], 5) if isinstance(criterion, nn.MSELoss) else torch.randint(0, 5, (shape[0],))
+        x = torch.randn(shape, dtype=dtype)
+        y = torch.randn(shape[0], 5, dtype=dtype) if isinstance(criterion, nn.MSELoss) else torch.randint(0, 5, (shape[0],))
         optimizer.zero_grad()
         loss = criterion(model(x), y)
         loss.backward()
