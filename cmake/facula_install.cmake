@@ -8,6 +8,7 @@ install(TARGETS facula EXPORT facula-targets)
 install(TARGETS facula_static EXPORT facula-static-targets)
 install(FILES ${facula_headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/facula)
 install(FILES ${facula_umbrella} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES ${PROJECT_SOURCE_DIR}/python/facula_recorder.py DESTINATION ${CMAKE_INSTALL_DATADIR}/facula)
 install(EXPORT facula-targets NAMESPACE facula:: DESTINATION ${facula_cmake_dir})
 install(EXPORT facula-static-targets NAMESPACE facula:: DESTINATION ${facula_cmake_dir})
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/facula-config.cmake.in facula-config.cmake

@@ -9,6 +9,7 @@
 #include "facula/functional.h"
 #include "facula/nn.h"
 #include "facula/optim.h"
+#include "facula/parity.h"
 #include "facula/tensor.h"
 #include "facula/vision.h"
 
@@ -23,9 +24,11 @@ extern "C" {
              : fa_module_free, fa_optim *                                                                              \
              : fa_optim_free, fa_scheduler *                                                                           \
              : fa_scheduler_free, fa_ema *                                                                             \
-             : fa_ema_free, fa_dataset *                                                                               \
+             : fa_ema_free, fa_parity *                                                                                \
+             : fa_parity_free, fa_dataset *                                                                            \
              : fa_dataset_free, fa_loader *                                                                            \
-             : fa_loader_free, fa_sampler *                                                                            \
+             : fa_loader_free, fa_batch_sampler *                                                                      \
+             : fa_batch_sampler_free, fa_sampler *                                                                     \
              : fa_sampler_free, fa_transform *                                                                         \
              : fa_transform_free, fa_generator *                                                                       \
              : fa_generator_free)(x)

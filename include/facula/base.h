@@ -130,6 +130,9 @@ enum { FA_GENERATOR_STATE_SIZE = 5056 };
 FA_API void fa_generator_get_state(fa_generator *generator, uint8_t state[FA_GENERATOR_STATE_SIZE]);
 FA_API bool fa_generator_set_state(fa_generator *generator,
                                    const uint8_t state[FA_GENERATOR_STATE_SIZE]) FA_WARN_UNUSED;
+/* torch.get_rng_state(), torch.set_rng_state(state): of the default generator. */
+#define fa_get_rng_state(state) fa_generator_get_state(NULL, (state))
+#define fa_set_rng_state(state) fa_generator_set_state(NULL, (state))
 
 #ifdef __cplusplus
 }

@@ -35,6 +35,7 @@ extern "C" {
 
 typedef struct fa_dataset fa_dataset;
 typedef struct fa_sampler fa_sampler;
+typedef struct fa_batch_sampler fa_batch_sampler;
 typedef struct fa_loader fa_loader;
 typedef struct fa_sample fa_sample;
 
@@ -53,7 +54,8 @@ typedef struct fa_sample fa_sample;
  *     fa_dataset *set = fa_dataset_new(data, .length = my_length, .item = my_item);
  *
  * With num_workers > 0, `item` is called on several threads at once: it may read what is shared, and may call no fa_
- * function but fa_raise and the fa_sample_ ones (no tensors). */
+ * function but fa_raise and the fa_sample_ ones (no tensors). A draw from the default generator there is an error: see
+ * .draws. Transforms that draw may be given to fa_sample_image without it: they wait until their batch is asked for. */
 typedef struct fa_dataset_args {
     char begin_;
     void *user; /* passed to the callbacks */
@@ -152,8 +154,81 @@ FA_API fa_sampler *fa_subset_random_sampler_at(const int64_t *indices, int64_t n
 #define fa_subset_random_sampler(indices, n, generator)                                                                \
     fa_subset_random_sampler_at((indices), (n), (generator), FA_HERE)
 
+typedef struct fa_weighted_random_sampler_args {
+    char begin_;
+    const double *weights; /* [n], copied */
+    int64_t n;
+    int64_t num_samples;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    bool replacement;
+    fa_generator *generator;
+} fa_weighted_random_sampler_args;
+/* WeightedRandomSampler(weights, num_samples, replacement=True): items in proportion to their weights, drawn as
+ * torch.multinomial draws, from `generator` or the default one, when the first batch is asked for. Weights need not add
+ * up to 1. Without replacement there must be num_samples weights above 0. */
+FA_API fa_sampler *fa_weighted_random_sampler_at(const fa_weighted_random_sampler_args *args) FA_WARN_UNUSED;
+#define fa_weighted_random_sampler(...)                                                                                \
+    FA_CALL_(fa_weighted_random_sampler_at, fa_weighted_random_sampler_args, .replacement = true, .begin_ = 0,         \
+             __VA_ARGS__)
+
+/* The given indices (copied) as they are, in each pass: `sampler=[3, 1, 2]`. */
+FA_API fa_sampler *fa_list_sampler_at(const int64_t *indices, int64_t n, fa_where where) FA_WARN_UNUSED;
+#define fa_list_sampler(indices, n) fa_list_sampler_at((indices), (n), FA_HERE)
+
+/* A sampler of one's own: `length` says how many indices make a pass (PyTorch's __len__), `order` writes them
+ * (__iter__). It is called once a pass, on the looping thread, when the first batch is asked for, and may draw; it
+ * returns true, or raises an error (fa_raise) and returns false.
+ *
+ *     static int64_t my_length(void *user) { return ((my_order *)user)->n; }
+ *     static bool my_order(void *user, int64_t *indices, int64_t n)
+ *     {
+ *         for (int64_t i = 0; i < n; i++)
+ *             indices[i] = n - 1 - i;
+ *         return true;
+ *     }
+ *     fa_sampler *sampler = fa_sampler_new(user, .length = my_length, .order = my_order); */
+typedef struct fa_sampler_new_args {
+    char begin_;
+    void *user; /* passed to the callbacks */
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    int64_t (*length)(void *user);
+    bool (*order)(void *user, int64_t *indices, int64_t n);
+    void (*destroy)(void *user); /* called once, when the sampler ends, or could not be made; may be left out */
+} fa_sampler_new_args;
+FA_API fa_sampler *fa_sampler_new_at(const fa_sampler_new_args *args) FA_WARN_UNUSED;
+#define fa_sampler_new(...) FA_CALL_(fa_sampler_new_at, fa_sampler_new_args, .begin_ = 0, __VA_ARGS__)
+
 FA_API fa_sampler *fa_sampler_retain(fa_sampler *sampler);
 FA_API void fa_sampler_free(fa_sampler *sampler); /* fa_free */
+
+/* BatchSampler(sampler, batch_size, drop_last): the sampler's indices in groups, for the loader's .batch_sampler. */
+FA_API fa_batch_sampler *fa_batch_sampler_at(fa_sampler *sampler, int64_t batch_size, bool drop_last,
+                                             fa_where where) FA_WARN_UNUSED;
+#define fa_batch_sampler(sampler, batch_size, drop_last)                                                               \
+    fa_batch_sampler_at((sampler), (batch_size), (drop_last), FA_HERE)
+
+/* A batch sampler of one's own: `length` says how many batches make a pass, `batch` writes the indices of batch k into
+ * an array of batch_size and returns how many they are, at least 1, or raises an error. Batch 0 begins a pass. Called
+ * on the looping thread in order; ahead of the program by as many batches as the workers prefetch, unless .draws says
+ * that it draws random numbers: then when the batch is asked for. */
+typedef struct fa_batch_sampler_args {
+    char begin_;
+    void *user;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    int64_t batch_size; /* the most indices of a batch */
+    int64_t (*length)(void *user);
+    int64_t (*batch)(void *user, int64_t k, int64_t *indices);
+    void (*destroy)(void *user);
+    bool draws;
+} fa_batch_sampler_args;
+FA_API fa_batch_sampler *fa_batch_sampler_new_at(const fa_batch_sampler_args *args) FA_WARN_UNUSED;
+#define fa_batch_sampler_new(...) FA_CALL_(fa_batch_sampler_new_at, fa_batch_sampler_args, .begin_ = 0, __VA_ARGS__)
+
+FA_API fa_batch_sampler *fa_batch_sampler_retain(fa_batch_sampler *sampler);
+FA_API void fa_batch_sampler_free(fa_batch_sampler *sampler); /* fa_free */
 
 /* ---- The loader -------------------------------------------------------------------------------------------------- */
 
@@ -169,6 +244,7 @@ typedef struct fa_data_loader_args {
     int prefetch_factor;     /* batches fetched ahead by each worker */
     fa_generator *generator; /* NULL: the default generator */
     fa_sampler *sampler;     /* an order of one's own, instead of shuffle */
+    fa_batch_sampler *batch_sampler; /* batches of one's own, instead of batch_size, shuffle, sampler and drop_last */
 } fa_data_loader_args;
 #define FA_DATA_LOADER_DEFAULTS .batch_size = 1, .prefetch_factor = 2
 /* DataLoader. Making one draws nothing. Each loop draws what PyTorch's does: 2 words for the base seed, always; with

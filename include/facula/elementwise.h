@@ -210,7 +210,8 @@ FA_API fa_tensor *fa_relu_inplace_at(fa_tensor *a, fa_where where);
 #define fa_copy_(a, source) fa_copy_inplace_at((a), (source), FA_HERE)
 #define fa_relu_(a) fa_relu_inplace_at((a), FA_HERE)
 
-/* Draws, in the order of memory, made when the call is: of float32 and float64 tensors (bernoulli_: of any). */
+/* Draws, in the order of memory (of a transposed view: of the tensor's own memory), made when the call is: of float32
+ * and float64 tensors (bernoulli_: of any). */
 typedef struct fa_uniform_args {
     char begin_;
     fa_tensor *x;
@@ -237,15 +238,41 @@ typedef struct fa_bernoulli_args {
 } fa_bernoulli_args;
 FA_API fa_tensor *fa_uniform_inplace_at(const fa_uniform_args *args);
 FA_API fa_tensor *fa_normal_inplace_at(const fa_normal_args *args);
+typedef struct fa_exponential_args {
+    char begin_;
+    fa_tensor *x;
+    double lambda;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    fa_generator *generator;
+} fa_exponential_args;
 FA_API fa_tensor *fa_bernoulli_inplace_at(const fa_bernoulli_args *args);
-/* fa_uniform_(x): [0, 1); fa_uniform_(x, -1, 1); fa_normal_(x): mean 0, std 1; fa_bernoulli_(x, 0.3): 1 with p, else 0
- */
+FA_API fa_tensor *fa_exponential_inplace_at(const fa_exponential_args *args);
+/* fa_uniform_(x): [0, 1); fa_uniform_(x, -1, 1); fa_normal_(x): mean 0, std 1; fa_bernoulli_(x, 0.3): 1 with p, else 0;
+ * fa_exponential_(x, 2): -log(1 - u) / 2. */
 #define fa_uniform_(...) FA_CALL_(fa_uniform_inplace_at, fa_uniform_args, .from = 0, .to = 1, .begin_ = 0, __VA_ARGS__)
 #define fa_normal_(...) FA_CALL_(fa_normal_inplace_at, fa_normal_args, .mean = 0, .std = 1, .begin_ = 0, __VA_ARGS__)
 #define fa_bernoulli_(...) FA_CALL_(fa_bernoulli_inplace_at, fa_bernoulli_args, .p = 0.5, .begin_ = 0, __VA_ARGS__)
+#define fa_exponential_(...)                                                                                           \
+    FA_CALL_(fa_exponential_inplace_at, fa_exponential_args, .lambda = 1, .begin_ = 0, __VA_ARGS__)
 /* 1 with the probability that stands in p, else 0; of p's type. Reads p, and has no history. */
 FA_API fa_tensor *fa_bernoulli_at(fa_tensor *p, fa_generator *generator, fa_where where);
 #define fa_bernoulli(p) fa_bernoulli_at((p), NULL, FA_HERE)
+
+typedef struct fa_multinomial_args {
+    char begin_;
+    fa_tensor *x;
+    int64_t num_samples;
+    bool replacement;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    fa_generator *generator;
+} fa_multinomial_args;
+/* torch.multinomial(x, num_samples, replacement=False): numbers of categories, int64 [num_samples] or [rows,
+ * num_samples], drawn in proportion to the weights x [n] or [rows, n], which need not add up to 1. Reads x, and has no
+ * history. Without replacement each row needs num_samples weights above 0. */
+FA_API fa_tensor *fa_multinomial_at(const fa_multinomial_args *args);
+#define fa_multinomial(...) FA_CALL_(fa_multinomial_at, fa_multinomial_args, .begin_ = 0, __VA_ARGS__)
 
 #ifdef __cplusplus
 }

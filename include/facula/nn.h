@@ -209,6 +209,12 @@ FA_API fa_tensor *fa_tensor_to_at(fa_tensor *tensor, fa_device device, fa_where 
 #define fa_to(x, device)                                                                                               \
     _Generic((x), fa_tensor * : fa_tensor_to_at, fa_module * : fa_module_to_at)((x), (device), FA_HERE)
 
+/* model.double(), model.float(): parameters and floating buffers become FA_FLOAT64 or FA_FLOAT32, in place; gradients
+ * are dropped. Before an optimizer is made, whose state would keep the old type. Inputs must be of the same type.
+ * Returns the module; NULL after an error, and then nothing has changed. */
+FA_API fa_module *fa_module_to_dtype_at(fa_module *module, fa_dtype dtype, fa_where where);
+#define fa_module_to_dtype(module, dtype) fa_module_to_dtype_at((module), (dtype), FA_HERE)
+
 /* Drops the gradients of every parameter in a module (fa_zero_grad in optim.h is the word for both). */
 FA_API bool fa_module_zero_grad_at(fa_module *module, fa_where where);
 

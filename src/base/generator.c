@@ -256,6 +256,8 @@ struct fa_generator {
 static fa_generator default_generator = {.lock = PTHREAD_MUTEX_INITIALIZER, .refs = 1};
 static pthread_once_t default_once = PTHREAD_ONCE_INIT;
 static _Atomic(void (*)(void)) init_hook;
+static _Thread_local bool default_refused;
+static fa_mt refused_engine; /* under the default generator's lock */
 
 static void seed_default(void)
 {
@@ -263,6 +265,7 @@ static void seed_default(void)
     if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != sizeof seed)
         seed = (uint64_t)time(NULL);
     fa_mt_seed(&default_generator.mt, seed);
+    fa_mt_seed(&refused_engine, NEW_GENERATOR_SEED);
 }
 
 fa_generator *fa_generator_default(void)
@@ -328,9 +331,23 @@ void fa_generator_run_init_hook(void)
 fa_mt *fa_generator_lock(fa_generator *generator)
 {
     generator = fa_generator_or_default(generator);
-    if (generator == &default_generator)
+    if (generator == &default_generator) {
+        if (default_refused) {
+            fa_fail(FA_STATE_ERROR, (fa_where){"", 0}, "random numbers",
+                    "got a draw from the default generator on a loader's worker thread, needs one on the thread of the "
+                    "loop, in the order of items. Hint: .draws = true in fa_dataset_new, or a generator seeded by the "
+                    "item's number.");
+            fa_generator_lock_raw(generator);
+            return &refused_engine;
+        }
         fa_generator_run_init_hook();
+    }
     return fa_generator_lock_raw(generator);
+}
+
+void fa_generator_refuse_default(bool refuse)
+{
+    default_refused = refuse;
 }
 
 void fa_generator_unlock(fa_generator *generator)

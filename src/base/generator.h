@@ -35,6 +35,15 @@ void fa_mt_exponential_f64(fa_mt *mt, double *out, int64_t n, double lambda);
 void fa_mt_trunc_normal_f32(fa_mt *mt, float *out, int64_t n, double mean, double std, double a, double b,
                             float *scratch);
 
+/* k choices among n categories, in proportion to weights that are finite, not negative, and have a positive sum;
+ * without replacement at least k of them are positive. `single`: as for float32 weights. `scratch`: n. */
+typedef struct fa_choice {
+    double key;
+    int64_t index;
+} fa_choice;
+void fa_mt_multinomial(fa_mt *mt, int64_t *out, int64_t k, const double *weights, int64_t n, bool single,
+                       bool replacement, fa_choice *scratch);
+
 /* A generator object: an engine behind a lock, counted. */
 struct fa_generator;
 fa_generator *fa_generator_default(void);
@@ -44,6 +53,10 @@ void fa_generator_release(fa_generator *generator);
 /* Locks the engine for a draw. With the default generator, initial weights that wait are drawn first (fa_init_hook). */
 fa_mt *fa_generator_lock(fa_generator *generator);
 void fa_generator_unlock(fa_generator *generator);
+
+/* Whether draws from the default generator are an error on the calling thread: on workers, where nobody can say in
+ * which order they would happen. They then come from an engine of no meaning. */
+void fa_generator_refuse_default(bool refuse);
 
 /* Set by tensor/: draws what constructors have recorded and not drawn yet. Called before the default generator is
  * drawn from, seeded, saved or restored; it draws through fa_generator_lock_raw. */

@@ -30,9 +30,12 @@ typedef struct network {
     fa_module *(*make)(void);
 } network;
 const network *find_network(const char *name);
+/* The network whose model prints as `text`; NULL if none does. */
+const network *network_that_prints(const char *text);
 
 int command_train(int argc, char **argv);
 int command_bench(int argc, char **argv);
+int command_parity(int argc, char **argv);
 
 /* "facula: error: ..." with the library's message on stderr; returns 1. */
 int fail_with_error(void);

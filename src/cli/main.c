@@ -23,6 +23,7 @@ static const struct {
 } commands[] = {
     {"train", command_train, "train an image classifier on a data set: facula train data/mnist"},
     {"bench", command_bench, "measure training or inference of a known network: facula bench --network mnist"},
+    {"parity", command_parity, "compare with a recorded PyTorch run: facula parity RUN.json"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

@@ -2,6 +2,7 @@
  * resnet18, which is torchvision's with 10 classes. */
 #include "cli.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static fa_module *conv3x3(int64_t in, int64_t out)
@@ -116,6 +117,22 @@ static const network networks[] = {
     {"mnist", 1, 28, 64, make_mnist},    {"cifar", 3, 32, 32, make_cifar},   {"fake64", 3, 64, 32, make_fake64},
     {"img224", 3, 224, 32, make_img224}, {"vgg_bn", 3, 32, 64, make_vgg_bn}, {"resnet18", 3, 32, 64, make_resnet18},
 };
+
+const network *network_that_prints(const char *text)
+{
+    enum { NETWORKS = sizeof networks / sizeof *networks, LONGEST = 8192 };
+    const size_t length = strlen(text);
+    char *form = length < LONGEST ? malloc(LONGEST) : NULL;
+    const network *found = NULL;
+    for (int i = 0; form != NULL && i < NETWORKS && found == NULL; i++) {
+        fa_module *model = networks[i].make();
+        if (model != NULL && fa_module_format(model, form, LONGEST) == (int64_t)length && strcmp(form, text) == 0)
+            found = &networks[i];
+        fa_free(model);
+    }
+    free(form);
+    return found;
+}
 
 const network *find_network(const char *name)
 {

@@ -13,6 +13,11 @@ void fa_collate_begin(fa_collate *batch, int64_t size, fa_where where, const ato
     batch->filled = 0;
     batch->first_index = 0;
     batch->cancel = cancel;
+    batch->ahead = false;
+    batch->late = NULL;
+    batch->late_count = batch->late_capacity = 0;
+    batch->draws = NULL;
+    batch->draw_count = 0;
     for (int f = 0; f < FA_MAX_FIELDS; f++)
         batch->field[f].buffer = NULL;
 }
@@ -25,6 +30,13 @@ void fa_collate_release(fa_collate *batch)
     }
     batch->n = 0;
     batch->filled = 0;
+    for (int64_t i = 0; i < batch->late_count; i++)
+        batch->late[i].kind->destroy(batch->late[i].work);
+    fa_mfree(batch->late);
+    fa_mfree(batch->draws);
+    batch->late = NULL;
+    batch->draws = NULL;
+    batch->late_count = batch->late_capacity = batch->draw_count = 0;
 }
 
 static bool same_meta(const fa_meta *a, const fa_meta *b)
@@ -120,6 +132,50 @@ bool fa_collate_tensors(fa_collate *batch, bool batched, fa_batch *out)
     }
     out->n = batch->n;
     out->size = batch->filled;
+    return true;
+}
+
+/* ---- Fields that wait for random numbers ------------------------------------------------------------------------- */
+
+bool fa_collate_defer(fa_collate *batch, const fa_late_kind *kind, void *work, int draws, void *out)
+{
+    if (batch->late_count == batch->late_capacity) {
+        int64_t capacity = batch->late_capacity > 0 ? 2 * batch->late_capacity : batch->size;
+        size_t bytes;
+        fa_late *late = fa_mul_size((size_t)capacity, sizeof *late, &bytes) ? fa_realloc(batch->late, bytes) : NULL;
+        if (late == NULL) {
+            kind->destroy(work);
+            return fa_fail_memory(batch->where, (size_t)capacity * sizeof *late);
+        }
+        batch->late = late;
+        batch->late_capacity = capacity;
+    }
+    batch->late[batch->late_count++] = (fa_late){kind, work, out, batch->draw_count};
+    batch->draw_count += draws;
+    return true;
+}
+
+bool fa_collate_draw(fa_collate *batch)
+{
+    size_t bytes;
+    batch->draws = fa_mul_size((size_t)batch->draw_count, sizeof(int64_t), &bytes) ? fa_malloc(bytes) : NULL;
+    if (batch->draws == NULL)
+        return fa_fail_memory(batch->where, (size_t)batch->draw_count * sizeof(int64_t));
+    fa_generator *generator = fa_generator_default();
+    fa_mt *mt = fa_generator_lock(generator);
+    for (int64_t i = 0; i < batch->late_count; i++)
+        batch->late[i].kind->draw(batch->late[i].work, mt, batch->draws + batch->late[i].first_draw);
+    fa_generator_unlock(generator);
+    return true;
+}
+
+bool fa_collate_finish(fa_collate *batch, int64_t begin, int64_t end)
+{
+    for (int64_t i = begin; i < end; i++) {
+        const fa_late *late = &batch->late[i];
+        if (!late->kind->finish(late->work, batch->draws + late->first_draw, late->out))
+            return false;
+    }
     return true;
 }
 

@@ -22,6 +22,24 @@ typedef struct fa_field {
     fa_buffer *buffer; /* size * bytes */
 } fa_field;
 
+/* A field whose value waits for random numbers. Batches are fetched ahead of the program, numbers are drawn when a
+ * batch is asked for: so a batch that is fetched ahead keeps, for each field that depends on a draw, the work that
+ * remains. */
+typedef struct fa_late_kind {
+    /* Writes the numbers that the work asked for; on the looping thread, one after the other in the order of items. */
+    void (*draw)(const void *work, fa_mt *mt, int64_t *draws);
+    /* Writes the field of one item; on any thread, several at once. False after an error. */
+    bool (*finish)(const void *work, const int64_t *draws, void *out);
+    void (*destroy)(void *work);
+} fa_late_kind;
+
+typedef struct fa_late {
+    const fa_late_kind *kind;
+    void *work; /* owned */
+    void *out;
+    int64_t first_draw; /* its numbers begin there */
+} fa_late;
+
 /* A batch in the making. The first item fixes number, types and shapes of the fields. Filled by one thread. */
 typedef struct fa_collate {
     fa_where where;
@@ -31,6 +49,12 @@ typedef struct fa_collate {
     int64_t first_index; /* number of the first item, for messages */
     fa_field field[FA_MAX_FIELDS];
     const atomic_bool *cancel; /* set: stop early, the batch is not wanted any more; may be NULL */
+
+    bool ahead; /* nobody has asked for the batch yet: numbers are drawn later. Set after fa_collate_begin */
+    fa_late *late;
+    int64_t late_count, late_capacity;
+    int64_t *draws; /* [draw_count], made by fa_collate_draw */
+    int64_t draw_count;
 } fa_collate;
 
 struct fa_sample {
@@ -50,6 +74,13 @@ static inline bool fa_collate_cancelled(const fa_collate *batch)
 void *fa_collate_rows(fa_collate *batch, int f, const fa_meta *meta, int64_t index, fa_where where);
 /* Counts `count` items with `n` fields each as filled in. */
 bool fa_collate_advance(fa_collate *batch, int64_t count, int n, int64_t index, fa_where where);
+/* Leaves the rest of a field to fa_collate_finish, with `draws` numbers drawn before it. Takes the work over, after an
+ * error too. */
+bool fa_collate_defer(fa_collate *batch, const fa_late_kind *kind, void *work, int draws, void *out);
+/* Draws for all late fields, in their order, from the default generator. */
+bool fa_collate_draw(fa_collate *batch);
+/* Finishes late fields begin ... end - 1. */
+bool fa_collate_finish(fa_collate *batch, int64_t begin, int64_t end);
 /* The fields as tensors of the current scope, with a batch dimension or, for one item, without. Empties the batch. */
 bool fa_collate_tensors(fa_collate *batch, bool batched, fa_batch *out);
 

@@ -2,12 +2,15 @@
  *
  * Batch k of a loop lies in slot k % slot_count. The looping thread takes indices from the sampler (so all draws happen
  * on it, in the order that a loader without workers has) and queues slots; workers take queued slots in order and fill
- * them; the looping thread waits for its next one.
+ * them; the looping thread waits for its next one. Fields that depend on random numbers of the default generator are
+ * left open by workers: once their batch is asked for, the looping thread draws for all items in order, and it and the
+ * workers finish the fields in parts.
  *
  * Invariants, numbers of batches within one loop:
  *   delivered <= taken <= queued <= delivered + slot_count
  *   slots [delivered, taken) are a worker's until `ready`, [taken, queued) wait, all others are the looping thread's;
- *   taken, queued, ready, busy, stop are read and written under `mutex`. */
+ *   late is the slot being finished, or NULL: parts of it from late_next on are free, late_busy are being done;
+ *   taken, queued, ready, busy, stop and late... are read and written under `mutex`. */
 #include "base/pool.h"
 #include "data/sampler.h"
 #include "tensor/thread.h"
@@ -16,7 +19,7 @@
 #include <signal.h>
 #include <string.h>
 
-enum { MAX_WORKERS = 256, MAX_PREFETCH = 1024 };
+enum { MAX_WORKERS = 256, MAX_PREFETCH = 1024, LATE_PART = 4 /* fields finished at a time */ };
 
 typedef struct slot {
     fa_collate batch;
@@ -27,9 +30,10 @@ typedef struct slot {
 } slot;
 
 typedef struct loader_body {
-    fa_dataset *dataset;  /* held */
-    fa_sampler *sampler;  /* held; NULL: `rule` says the order */
-    fa_sampler_body rule; /* sequential or permuted, without a sampler */
+    fa_dataset *dataset;             /* held */
+    fa_sampler *sampler;             /* held; NULL: `rule` says the order */
+    fa_batch_sampler *batch_sampler; /* held; its sampler or rule, batch_size and drop_last are the loader's */
+    fa_sampler_body rule;            /* sequential or permuted, without a sampler */
     fa_generator *generator;
     int64_t batch_size;
     bool drop_last;
@@ -53,6 +57,9 @@ typedef struct loader_body {
     pthread_cond_t work, done;
     int64_t taken, queued;
     int busy;
+    slot *late;
+    int64_t late_next;
+    int late_busy;
     bool stop;
     atomic_bool cancel;
 } loader_body;
@@ -63,30 +70,85 @@ struct fa_loader {
 
 /* ---- Filling a slot ---------------------------------------------------------------------------------------------- */
 
-/* On the looping thread or a worker, which has no error set. */
-static void fill(loader_body *loader, slot *s)
+/* On the looping thread, or ahead of it on a worker, which has no error set. */
+static void fill(loader_body *loader, slot *s, bool ahead)
 {
     fa_collate_begin(&s->batch, s->n, loader->where, &loader->cancel);
+    s->batch.ahead = ahead;
     s->fine = fa_dataset_fetch(loader->dataset->object.body, s->indices, s->n, &s->batch);
     if (!s->fine)
         fa_error_take(&s->error);
+}
+
+static bool has_late_part(const loader_body *loader)
+{
+    return loader->late != NULL && loader->late_next < loader->late->batch.late_count;
+}
+
+/* Finishes a few late fields; under the mutex, which is released meanwhile. */
+static void finish_part(loader_body *loader)
+{
+    slot *s = loader->late;
+    int64_t begin = loader->late_next, left = s->batch.late_count - begin;
+    int64_t end = begin + (left < LATE_PART ? left : LATE_PART);
+    loader->late_next = end;
+    loader->late_busy++;
+    pthread_mutex_unlock(&loader->mutex);
+    fa_error_record error = {.kind = FA_NO_ERROR};
+    bool fine = fa_collate_finish(&s->batch, begin, end);
+    if (!fine)
+        fa_error_take(&error);
+    pthread_mutex_lock(&loader->mutex);
+    loader->late_busy--;
+    if (!fine && s->fine) {
+        s->fine = false;
+        s->error = error;
+    }
+}
+
+/* Draws for the batch that is asked for, and has its late fields finished. */
+static void finish(loader_body *loader, slot *s)
+{
+    if (!s->fine || s->batch.late_count == 0)
+        return;
+    if (!fa_collate_draw(&s->batch)) {
+        s->fine = false;
+        fa_error_take(&s->error);
+        return;
+    }
+    pthread_mutex_lock(&loader->mutex);
+    loader->late = s;
+    loader->late_next = 0;
+    pthread_cond_broadcast(&loader->work);
+    while (has_late_part(loader))
+        finish_part(loader);
+    while (loader->late_busy > 0)
+        pthread_cond_wait(&loader->done, &loader->mutex);
+    loader->late = NULL;
+    pthread_mutex_unlock(&loader->mutex);
 }
 
 static void *worker(void *argument)
 {
     loader_body *loader = argument;
     fa_thread_name("fa-loader");
+    fa_generator_refuse_default(true);
     pthread_mutex_lock(&loader->mutex);
     for (;;) {
-        while (!loader->stop && loader->taken == loader->queued)
+        while (!loader->stop && loader->taken == loader->queued && !has_late_part(loader))
             pthread_cond_wait(&loader->work, &loader->mutex);
         if (loader->stop)
             break;
+        if (has_late_part(loader)) {
+            finish_part(loader);
+            pthread_cond_signal(&loader->done);
+            continue;
+        }
         slot *s = &loader->slots[loader->taken++ % loader->slot_count];
         loader->busy++;
         pthread_mutex_unlock(&loader->mutex);
         fa_budget_enter();
-        fill(loader, s);
+        fill(loader, s, true);
         fa_budget_leave();
         pthread_mutex_lock(&loader->mutex);
         s->ready = true;
@@ -145,6 +207,10 @@ static bool prepare_slots(loader_body *loader)
 
 static const fa_sampler_body *rule_of(const loader_body *loader)
 {
+    if (loader->batch_sampler != NULL) {
+        const fa_batch_sampler_body *batches = loader->batch_sampler->object.body;
+        return batches->sampler != NULL ? batches->sampler->object.body : &batches->rule;
+    }
     return loader->sampler != NULL ? loader->sampler->object.body : &loader->rule;
 }
 
@@ -201,13 +267,14 @@ static slot *next_slot(loader_body *loader)
         fa_order_run_dry(&loader->order);
     if (loader->thread_count == 0) {
         loader->taken++;
-        fill(loader, s);
+        fill(loader, s, false);
         return s;
     }
     pthread_mutex_lock(&loader->mutex);
     while (!s->ready)
         pthread_cond_wait(&loader->done, &loader->mutex);
     pthread_mutex_unlock(&loader->mutex);
+    finish(loader, s);
     return s;
 }
 
@@ -363,6 +430,7 @@ static void destroy_loader(void *body)
     if (loader->generator != NULL)
         fa_generator_release(loader->generator);
     fa_object_drop((fa_object *)loader->sampler);
+    fa_object_drop((fa_object *)loader->batch_sampler);
     fa_object_drop((fa_object *)loader->dataset);
     fa_mfree(loader);
 }
@@ -386,6 +454,15 @@ static bool check_args(const fa_data_loader_args *args, int64_t length)
     if (args->sampler != NULL && args->shuffle)
         return fa_fail(FA_VALUE_ERROR, args->where_, call,
                        "got a sampler and shuffle, needs one of them. Hint: the sampler says the order.");
+    if (args->batch_sampler != NULL &&
+        (args->sampler != NULL || args->shuffle || args->drop_last || args->batch_size != 1))
+        return fa_fail(
+            FA_VALUE_ERROR, args->where_, call,
+            "got a batch_sampler and %s, needs one of them. Hint: the batch sampler says what makes a batch.",
+            args->sampler != NULL ? "a sampler"
+            : args->shuffle       ? "shuffle"
+            : args->drop_last     ? "drop_last"
+                                  : "batch_size");
     if (args->shuffle && length <= 0)
         return fa_fail(
             FA_VALUE_ERROR, args->where_, call,
@@ -396,11 +473,13 @@ static bool check_args(const fa_data_loader_args *args, int64_t length)
 
 fa_loader *fa_data_loader_at(const fa_data_loader_args *args)
 {
-    fa_object *given[2] = {(fa_object *)args->dataset, (fa_object *)args->sampler};
+    fa_object *given[3] = {(fa_object *)args->dataset, (fa_object *)args->sampler, (fa_object *)args->batch_sampler};
     fa_dataset_body *set = fa_dataset_use(args->dataset, "fa_data_loader", args->where_);
     bool fine =
         set != NULL &&
         (args->sampler == NULL || fa_object_check(given[1], &fa_sampler_class, "fa_data_loader", args->where_)) &&
+        (args->batch_sampler == NULL ||
+         fa_object_check(given[2], &fa_batch_sampler_class, "fa_data_loader", args->where_)) &&
         check_args(args, set->kind->length(set->data));
     loader_body *loader = fine ? fa_calloc(1, sizeof *loader) : NULL;
     fa_object *object = loader != NULL ? fa_object_new(&fa_loader_class, loader) : NULL;
@@ -412,14 +491,17 @@ fa_loader *fa_data_loader_at(const fa_data_loader_args *args)
     }
     fa_object_hold(given[0]);
     fa_object_hold(given[1]);
+    fa_object_hold(given[2]);
     loader->dataset = args->dataset;
     loader->sampler = args->sampler;
+    loader->batch_sampler = args->batch_sampler;
     loader->generator = args->generator != NULL ? fa_generator_retain(args->generator) : NULL;
     loader->rule = (fa_sampler_body){.kind = args->shuffle ? FA_SAMPLE_PERMUTED : FA_SAMPLE_SEQUENTIAL,
                                      .num_samples = INT64_MIN,
                                      .generator = args->generator};
-    loader->batch_size = args->batch_size;
-    loader->drop_last = args->drop_last;
+    const fa_batch_sampler_body *batches = given[2] != NULL ? given[2]->body : NULL;
+    loader->batch_size = batches != NULL ? batches->batch_size : args->batch_size;
+    loader->drop_last = batches != NULL ? batches->drop_last : args->drop_last;
     loader->num_workers = set->draws ? 0 : args->num_workers;
     loader->prefetch_factor = args->prefetch_factor;
     pthread_mutex_init(&loader->mutex, NULL);
@@ -435,6 +517,8 @@ int64_t fa_loader_length_at(fa_loader *loader, fa_where where)
     const loader_body *body = loader->object.body;
     const fa_sampler_body *rule = rule_of(body);
     int64_t total = fa_sampler_total(rule, fa_sampler_items(rule, body->dataset));
+    if (rule->kind == FA_SAMPLE_OWN_BATCH)
+        return total;
     return body->drop_last ? total / body->batch_size : total / body->batch_size + (total % body->batch_size != 0);
 }
 

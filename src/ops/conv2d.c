@@ -10,6 +10,8 @@
 #include "ops/rules.h"
 #include "ops/window.h"
 
+#include <string.h>
+
 /* ---- The call ---- */
 
 static bool check_dtypes(const fa_node *x, const fa_node *weight, const fa_node *bias)
@@ -310,83 +312,148 @@ static inline int64_t target(const sizes *s, int axis, int64_t at, int64_t a, in
     return t >= 0 && t % s->stride[axis] == 0 && t / s->stride[axis] < size ? t / s->stride[axis] : -1;
 }
 
+/* The sums of one row are kept side by side, and each tap of the kernel is added to all of them in turn: per element
+ * the terms and their order are those of the formula. */
+enum { ROW_PART = 64 };
+
+typedef struct run {
+    int64_t k, count;
+} run;
+
+/* The k in [begin, end) with 0 <= k * stride + offset < size. */
+static inline run overlap(int64_t begin, int64_t end, int64_t stride, int64_t offset, int64_t size)
+{
+    int64_t first = offset < 0 ? (-offset + stride - 1) / stride : 0;
+    int64_t last = offset < size ? (size - 1 - offset) / stride + 1 : 0;
+    first = first > begin ? first : begin;
+    last = last < end ? last : end;
+    return (run){first, last > first ? last - first : 0};
+}
+
+/* sum[k * sum_step] += w * x[k * x_step] */
+#define DEFINE_ADD_TAP(T)                                                                                              \
+    static inline void add_tap_##T(double *sum, int64_t sum_step, const T *x, int64_t x_step, double w, int64_t count) \
+    {                                                                                                                  \
+        if (sum_step == 1 && x_step == 1)                                                                              \
+            for (int64_t k = 0; k < count; k++)                                                                        \
+                sum[k] += w * (double)x[k];                                                                            \
+        else                                                                                                           \
+            for (int64_t k = 0; k < count; k++)                                                                        \
+                sum[k * sum_step] += w * (double)x[k * x_step];                                                        \
+    }
+
 #define DEFINE_CONV2D(T)                                                                                               \
+    /* Columns j to end of row i of an output plane; w: its channels' weights, x: the first of their planes. */        \
+    static void conv2d_row_##T(double *sum, const sizes *s, const T *x, const T *w, int64_t i, int64_t j, int64_t end) \
+    {                                                                                                                  \
+        for (int64_t c = 0; c < s->C_group; c++)                                                                       \
+            for (int64_t a = 0; a < s->A; a++) {                                                                       \
+                const int64_t row = source(s, 0, i, a, s->H);                                                          \
+                const int64_t line = (c * s->H + row) * s->W;                                                          \
+                const T *tap = w + (c * s->A + a) * s->B;                                                              \
+                for (int64_t b = 0; row >= 0 && b < s->B; b++) {                                                       \
+                    const int64_t offset = b * s->dilation[1] - s->before[1];                                          \
+                    const run r = overlap(j, end, s->stride[1], offset, s->W);                                         \
+                    if (r.count > 0)                                                                                   \
+                        add_tap_##T(sum + (r.k - j), 1, x + (line + r.k * s->stride[1] + offset), s->stride[1],        \
+                                    (double)tap[b], r.count);                                                          \
+                }                                                                                                      \
+            }                                                                                                          \
+    }                                                                                                                  \
     static void conv2d_##T(const fa_kernel_args *args)                                                                 \
     {                                                                                                                  \
         const sizes s = sizes_of(args->in_meta[0], args->out_meta[0], args->in_meta[1], (const void *)args->ints);     \
         const T *x = args->in[0], *w = args->in[1], *bias = args->in[2];                                               \
         T *y = args->out[0];                                                                                           \
+        double sum[ROW_PART];                                                                                          \
         for (int64_t n = 0; n < s.N; n++)                                                                              \
             for (int64_t o = 0; o < s.O; o++)                                                                          \
                 for (int64_t i = 0; i < s.I; i++)                                                                      \
-                    for (int64_t j = 0; j < s.J; j++) {                                                                \
-                        double sum = bias ? (double)bias[o] : 0;                                                       \
-                        for (int64_t c = 0; c < s.C_group; c++) {                                                      \
-                            const T *plane = x + (n * s.C + o / s.O_group * s.C_group + c) * s.H * s.W;                \
-                            for (int64_t a = 0; a < s.A; a++) {                                                        \
-                                const int64_t row = source(&s, 0, i, a, s.H);                                          \
-                                const T *tap = w + ((o * s.C_group + c) * s.A + a) * s.B;                              \
-                                for (int64_t b = 0; row >= 0 && b < s.B; b++) {                                        \
-                                    const int64_t column = source(&s, 1, j, b, s.W);                                   \
-                                    if (column >= 0)                                                                   \
-                                        sum += (double)tap[b] * (double)plane[row * s.W + column];                     \
-                                }                                                                                      \
-                            }                                                                                          \
-                        }                                                                                              \
-                        *y++ = (T)sum;                                                                                 \
+                    for (int64_t j = 0; j < s.J; j += ROW_PART) {                                                      \
+                        const int64_t end = j + ROW_PART < s.J ? j + ROW_PART : s.J;                                   \
+                        for (int64_t k = j; k < end; k++)                                                              \
+                            sum[k - j] = bias ? (double)bias[o] : 0;                                                   \
+                        conv2d_row_##T(sum, &s, x + (n * s.C + o / s.O_group * s.C_group) * s.H * s.W,                 \
+                                       w + o * s.C_group * s.A * s.B, i, j, end);                                      \
+                        for (int64_t k = j; k < end; k++)                                                              \
+                            *y++ = (T)sum[k - j];                                                                      \
                     }                                                                                                  \
     }
 
 #define DEFINE_INPUT_GRAD(T)                                                                                           \
+    /* Columns `column` to end of a row of plane (n, c). */                                                            \
+    static void input_grad_row_##T(double *sum, const sizes *s, const T *g, const T *w, int64_t n, int64_t c,          \
+                                   int64_t row, int64_t column, int64_t end)                                           \
+    {                                                                                                                  \
+        const int64_t first = c / s->C_group * s->O_group, in_group = c % s->C_group, step = s->stride[1];             \
+        for (int64_t a = 0; a < s->A; a++) {                                                                           \
+            const int64_t i = target(s, 0, row, a, s->I);                                                              \
+            for (int64_t b = 0; i >= 0 && b < s->B; b++) {                                                             \
+                /* Column j * step + offset of x is read by column j of y. */                                          \
+                const int64_t offset = b * s->dilation[1] - s->before[1];                                              \
+                const run r = overlap(0, s->J, step, offset - column, end - column);                                   \
+                for (int64_t o = first; r.count > 0 && o < first + s->O_group; o++)                                    \
+                    add_tap_##T(sum + (r.k * step + offset - column), step,                                            \
+                                g + ((n * s->O + o) * s->I + i) * s->J + r.k, 1,                                       \
+                                (double)w[((o * s->C_group + in_group) * s->A + a) * s->B + b], r.count);              \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
     static void input_grad_##T(const fa_kernel_args *args)                                                             \
     {                                                                                                                  \
         const sizes s = sizes_of(args->out_meta[0], args->in_meta[0], args->in_meta[1], (const void *)args->ints);     \
-        const T *g = args->in[0], *w = args->in[1];                                                                    \
         T *dx = args->out[0];                                                                                          \
+        double sum[ROW_PART];                                                                                          \
         for (int64_t n = 0; n < s.N; n++)                                                                              \
             for (int64_t c = 0; c < s.C; c++)                                                                          \
                 for (int64_t row = 0; row < s.H; row++)                                                                \
-                    for (int64_t column = 0; column < s.W; column++) {                                                 \
-                        const int64_t first = c / s.C_group * s.O_group, in_group = c % s.C_group;                     \
-                        double sum = 0;                                                                                \
-                        for (int64_t a = 0; a < s.A; a++) {                                                            \
-                            const int64_t i = target(&s, 0, row, a, s.I);                                              \
-                            for (int64_t b = 0; i >= 0 && b < s.B; b++) {                                              \
-                                const int64_t j = target(&s, 1, column, b, s.J);                                       \
-                                for (int64_t o = first; j >= 0 && o < first + s.O_group; o++)                          \
-                                    sum += (double)w[((o * s.C_group + in_group) * s.A + a) * s.B + b] *               \
-                                           (double)g[((n * s.O + o) * s.I + i) * s.J + j];                             \
-                            }                                                                                          \
-                        }                                                                                              \
-                        *dx++ = (T)sum;                                                                                \
+                    for (int64_t column = 0; column < s.W; column += ROW_PART) {                                       \
+                        const int64_t end = column + ROW_PART < s.W ? column + ROW_PART : s.W;                         \
+                        memset(sum, 0, sizeof sum);                                                                    \
+                        input_grad_row_##T(sum, &s, args->in[0], args->in[1], n, c, row, column, end);                 \
+                        for (int64_t k = column; k < end; k++)                                                         \
+                            *dx++ = (T)sum[k - column];                                                                \
                     }                                                                                                  \
     }
 
+/* Weights of up to LANES output channels are summed side by side, each over n, i, j in this order. */
+enum { LANES = 4 };
+
 #define DEFINE_WEIGHT_GRAD(T)                                                                                          \
+    /* Tap (a, b) of channel c in its group, of output channels o to o + count. */                                     \
+    static void weight_grad_tap_##T(double sum[LANES], const sizes *s, const T *g, const T *x, int64_t o,              \
+                                    int64_t count, int64_t c, int64_t a, int64_t b)                                    \
+    {                                                                                                                  \
+        const int64_t offset = b * s->dilation[1] - s->before[1], plane = s->I * s->J;                                 \
+        const run r = overlap(0, s->J, s->stride[1], offset, s->W);                                                    \
+        for (int64_t n = 0; n < s->N; n++)                                                                             \
+            for (int64_t i = 0; i < s->I; i++) {                                                                       \
+                const int64_t row = source(s, 0, i, a, s->H);                                                          \
+                const int64_t line = ((n * s->C + o / s->O_group * s->C_group + c) * s->H + row) * s->W + offset;      \
+                const T *g_row[LANES];                                                                                 \
+                for (int64_t k = 0; k < LANES; k++)                                                                    \
+                    g_row[k] = g + (n * s->O + o + (k < count ? k : 0)) * plane + i * s->J;                            \
+                for (int64_t j = r.k; row >= 0 && j < r.k + r.count; j++)                                              \
+                    for (int64_t k = 0; k < LANES; k++)                                                                \
+                        sum[k] += (double)g_row[k][j] * (double)x[line + j * s->stride[1]];                            \
+            }                                                                                                          \
+    }                                                                                                                  \
     static void weight_grad_##T(const fa_kernel_args *args)                                                            \
     {                                                                                                                  \
         const sizes s = sizes_of(args->in_meta[1], args->in_meta[0], args->out_meta[0], (const void *)args->ints);     \
-        const T *g = args->in[0], *x = args->in[1];                                                                    \
         T *dw = args->out[0];                                                                                          \
-        for (int64_t o = 0; o < s.O; o++)                                                                              \
+        for (int64_t o = 0, count; o < s.O; o += count) {                                                              \
+            const int64_t left = s.O_group - o % s.O_group;                                                            \
+            count = left < LANES ? left : LANES;                                                                       \
             for (int64_t c = 0; c < s.C_group; c++)                                                                    \
                 for (int64_t a = 0; a < s.A; a++)                                                                      \
                     for (int64_t b = 0; b < s.B; b++) {                                                                \
-                        double sum = 0;                                                                                \
-                        for (int64_t n = 0; n < s.N; n++) {                                                            \
-                            const T *plane = x + (n * s.C + o / s.O_group * s.C_group + c) * s.H * s.W;                \
-                            for (int64_t i = 0; i < s.I; i++) {                                                        \
-                                const int64_t row = source(&s, 0, i, a, s.H);                                          \
-                                const T *g_row = g + ((n * s.O + o) * s.I + i) * s.J;                                  \
-                                for (int64_t j = 0; row >= 0 && j < s.J; j++) {                                        \
-                                    const int64_t column = source(&s, 1, j, b, s.W);                                   \
-                                    if (column >= 0)                                                                   \
-                                        sum += (double)g_row[j] * (double)plane[row * s.W + column];                   \
-                                }                                                                                      \
-                            }                                                                                          \
-                        }                                                                                              \
-                        *dw++ = (T)sum;                                                                                \
+                        double sum[LANES] = {0};                                                                       \
+                        weight_grad_tap_##T(sum, &s, args->in[0], args->in[1], o, count, c, a, b);                     \
+                        for (int64_t k = 0; k < count; k++)                                                            \
+                            dw[(((o + k) * s.C_group + c) * s.A + a) * s.B + b] = (T)sum[k];                           \
                     }                                                                                                  \
+        }                                                                                                              \
     }
 
 #define DEFINE_BIAS_GRAD(T)                                                                                            \
@@ -404,6 +471,8 @@ static inline int64_t target(const sizes *s, int axis, int64_t at, int64_t a, in
         }                                                                                                              \
     }
 
+DEFINE_ADD_TAP(float)
+DEFINE_ADD_TAP(double)
 DEFINE_CONV2D(float)
 DEFINE_CONV2D(double)
 DEFINE_INPUT_GRAD(float)

@@ -1,12 +1,18 @@
-/* Random numbers drawn into tensors: uniform_, normal_, bernoulli_ and bernoulli.
+/* Random numbers drawn into tensors: uniform_, normal_, exponential_, bernoulli_, bernoulli and multinomial.
  *
- * Numbers are drawn when the call is made, in the order of memory, so that the draws of a program keep their order
- * however late values are computed; the tensor gets them as it would get the result of any op in place. */
+ * Numbers are drawn when the call is made, so that the draws of a program keep their order however late values are
+ * computed; the tensor gets them as it would get the result of any op in place. They are drawn in the order of memory:
+ * for a view whose elements do not lie in order, PyTorch's strides say which comes first, and normals are drawn one by
+ * one whatever their number. */
+#include "base/error.h"
 #include "base/generator.h"
+#include "base/memory.h"
 #include "ops/kernel_types.h"
 #include "ops/rules.h"
 
 #include <float.h>
+#include <math.h>
+#include <string.h>
 
 /* A draw in progress: the generator is locked, and goes back to where it was if the draw comes to nothing. */
 typedef struct draw {
@@ -29,12 +35,58 @@ static bool draw_begin(draw *d, const fa_node *x, int dtype, fa_generator *gener
     return true;
 }
 
-static fa_node *draw_end(draw *d)
+/* Moves elements from the order of their memory to row-major order. */
+static bool to_row_major(const draw *d, const fa_node *x)
+{
+    const fa_meta *meta = &x->meta;
+    const size_t bytes = (size_t)fa_dtype_size(d->leaf->meta.dtype);
+    const int64_t n = fa_meta_numel(meta);
+    int64_t stride[FA_MAX_DIMS], place[FA_MAX_DIMS] = {0}, index[FA_MAX_DIMS] = {0};
+    int dim[FA_MAX_DIMS];
+    fa_node_strides(x, stride);
+    for (int k = 0; k < meta->ndim; k++) { /* dimensions by their strides, the largest first */
+        int at = k;
+        for (; at > 0 && stride[dim[at - 1]] < stride[k]; at--)
+            dim[at] = dim[at - 1];
+        dim[at] = k;
+    }
+    int64_t step = 1;
+    for (int k = meta->ndim - 1; k >= 0; step *= meta->shape[k--])
+        place[k] = step;
+    char *to = d->leaf->buffer->data, *from = fa_malloc((size_t)n * bytes);
+    if (!from)
+        return fa_fail_memory((fa_where){"", 0}, (size_t)n * bytes);
+    memcpy(from, to, (size_t)n * bytes);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t at = 0;
+        for (int k = 0; k < meta->ndim; k++)
+            at += index[k] * place[dim[k]];
+        memcpy(to + (size_t)at * bytes, from + (size_t)i * bytes, bytes);
+        for (int k = meta->ndim - 1; k >= 0 && ++index[k] == meta->shape[dim[k]]; k--)
+            index[k] = 0;
+    }
+    fa_mfree(from);
+    return true;
+}
+
+/* Numbers that were drawn for x; NULL after an error. */
+static fa_node *draw_end(draw *d, const fa_node *x)
 {
     fa_generator_unlock(d->generator);
+    if (x->noncontiguous && !to_row_major(d, x)) {
+        fa_leaf_release(d->leaf);
+        return NULL;
+    }
     fa_node *node = fa_leaf_node(d->leaf);
     fa_leaf_release(d->leaf);
     return node;
+}
+
+static fa_tensor *handle_of(fa_leaf *leaf)
+{
+    fa_node *node = fa_leaf_node(leaf);
+    fa_leaf_release(leaf);
+    return fa_handle(node);
 }
 
 static void draw_undo(const draw *d)
@@ -54,19 +106,12 @@ static fa_node *use_target(const fa_tensor *handle, const char *what, bool float
                   fa_dtype_name(x->meta.dtype));
         return NULL;
     }
-    if (x->noncontiguous) {
-        fa_refuse(
-            FA_VALUE_ERROR, what,
-            "got a view whose elements do not lie in order, needs one whose do: numbers are drawn in the order of "
-            "memory. Hint: draw into the tensor that it is a view of, or into a new one and fa_copy_ that");
-        return NULL;
-    }
     return x;
 }
 
 static fa_tensor *hand_over(fa_tensor *handle, const fa_node *x, fa_node *value, const draw *d, const char *what)
 {
-    fa_tensor *result = fa_finish_inplace(handle, x, value, what);
+    fa_tensor *result = value ? fa_finish_inplace(handle, x, value, what) : NULL;
     if (!result)
         draw_undo(d);
     return result;
@@ -93,7 +138,7 @@ fa_tensor *fa_uniform_inplace_at(const fa_uniform_args *args)
         fa_mt_uniform_f32(d.mt, d.leaf->buffer->data, n, args->from, args->to);
     else
         fa_mt_uniform_f64(d.mt, d.leaf->buffer->data, n, args->from, args->to);
-    return hand_over(args->x, x, draw_end(&d), &d, "uniform_");
+    return hand_over(args->x, x, draw_end(&d, x), &d, "uniform_");
 }
 
 fa_tensor *fa_normal_inplace_at(const fa_normal_args *args)
@@ -110,12 +155,39 @@ fa_tensor *fa_normal_inplace_at(const fa_normal_args *args)
     draw d;
     if (!draw_begin(&d, x, x->meta.dtype, args->generator))
         return NULL;
-    const int64_t n = fa_meta_numel(&x->meta);
-    if (x->meta.dtype == FA_DT_FLOAT32)
-        fa_mt_normal_f32(d.mt, d.leaf->buffer->data, n, args->mean, args->std);
-    else
-        fa_mt_normal_f64(d.mt, d.leaf->buffer->data, n, args->mean, args->std);
-    return hand_over(args->x, x, draw_end(&d), &d, "normal_");
+    const int64_t n = fa_meta_numel(&x->meta), each = x->noncontiguous ? 1 : n;
+    for (int64_t i = 0; i < n; i += each) {
+        if (x->meta.dtype == FA_DT_FLOAT32)
+            fa_mt_normal_f32(d.mt, (float *)d.leaf->buffer->data + i, each, args->mean, args->std);
+        else
+            fa_mt_normal_f64(d.mt, (double *)d.leaf->buffer->data + i, each, args->mean, args->std);
+    }
+    return hand_over(args->x, x, draw_end(&d, x), &d, "normal_");
+}
+
+fa_tensor *fa_exponential_inplace_at(const fa_exponential_args *args)
+{
+    fa_begin(args->where_);
+    fa_node *x = use_target(args->x, "exponential_", true);
+    if (!x)
+        return NULL;
+    if (!(args->lambda > 0)) {
+        fa_refuse(FA_VALUE_ERROR, "exponential_",
+                  "got lambda = %g, needs a number above 0. Hint: the mean of the draws is 1 / lambda", args->lambda);
+        return NULL;
+    }
+    draw d;
+    if (!draw_begin(&d, x, x->meta.dtype, args->generator))
+        return NULL;
+    for (int64_t i = 0; i < fa_meta_numel(&x->meta); i++) {
+        double drawn;
+        fa_mt_exponential_f64(d.mt, &drawn, 1, args->lambda);
+        if (x->meta.dtype == FA_DT_FLOAT32)
+            ((float *)d.leaf->buffer->data)[i] = (float)drawn;
+        else
+            ((double *)d.leaf->buffer->data)[i] = drawn;
+    }
+    return hand_over(args->x, x, draw_end(&d, x), &d, "exponential_");
 }
 
 fa_tensor *fa_bernoulli_inplace_at(const fa_bernoulli_args *args)
@@ -133,7 +205,8 @@ fa_tensor *fa_bernoulli_inplace_at(const fa_bernoulli_args *args)
     if (!draw_begin(&d, x, FA_DT_UINT8, args->generator))
         return NULL;
     fa_mt_bernoulli(d.mt, d.leaf->buffer->data, fa_meta_numel(&x->meta), args->p);
-    return hand_over(args->x, x, fa_record_cast(draw_end(&d), x->meta.dtype), &d, "bernoulli_");
+    fa_node *kept = draw_end(&d, x);
+    return hand_over(args->x, x, kept ? fa_record_cast(kept, x->meta.dtype) : NULL, &d, "bernoulli_");
 }
 
 /* out holds uniform numbers and becomes 1 where they are below p. */
@@ -181,5 +254,78 @@ fa_tensor *fa_bernoulli_at(fa_tensor *p, fa_generator *generator, fa_where where
     else
         fa_mt_uniform_f64(d.mt, d.leaf->buffer->data, n, 0, 1);
     FA_FOR_FLOATS(x->meta.dtype, DECIDE);
-    return fa_handle(draw_end(&d));
+    fa_generator_unlock(d.generator);
+    return handle_of(d.leaf);
+}
+
+/* ---- multinomial ------------------------------------------------------------------------------------------------- */
+
+/* One row of weights as doubles; false after an error. */
+static bool read_weights(const fa_multinomial_args *args, const fa_node *x, const void *data, int64_t row, int64_t n,
+                         double *weights)
+{
+    int64_t positive = 0;
+    for (int64_t i = 0; i < n; i++) {
+        weights[i] = x->meta.dtype == FA_DT_FLOAT32 ? (double)((const float *)data)[row * n + i]
+                                                    : ((const double *)data)[row * n + i];
+        if (!(weights[i] >= 0) || isinf(weights[i]))
+            return fa_refuse(FA_VALUE_ERROR, "multinomial",
+                             "got weight %g in place %lld of row %lld, needs finite numbers of 0 or more. Hint: fa_exp "
+                             "or fa_softmax makes such of scores.",
+                             weights[i], (long long)i, (long long)row);
+        positive += weights[i] > 0;
+    }
+    const int64_t least = args->replacement ? 1 : args->num_samples;
+    if (positive < least)
+        return fa_refuse(FA_VALUE_ERROR, "multinomial",
+                         "got %lld weights above 0 in row %lld, needs at least %lld. Hint: .replacement = true draws a "
+                         "category more than once.",
+                         (long long)positive, (long long)row, (long long)least);
+    return true;
+}
+
+fa_tensor *fa_multinomial_at(const fa_multinomial_args *args)
+{
+    fa_begin(args->where_);
+    fa_node *x = fa_use(args->x, "multinomial", "x");
+    if (!x)
+        return NULL;
+    const int64_t k = args->num_samples;
+    if (!fa_is_float(x->meta.dtype) || x->meta.ndim < 1 || x->meta.ndim > 2 || k < 1) {
+        fa_refuse(FA_VALUE_ERROR, "multinomial",
+                  "got %s %s and num_samples %lld, needs float32 or float64 weights, [n] or [rows, n], and 1 or more. "
+                  "Hint: fa_multinomial(weights, 4)",
+                  fa_dtype_name(x->meta.dtype), fa_shape_text(&x->meta), (long long)k);
+        return NULL;
+    }
+    const int64_t rows = x->meta.ndim == 2 ? x->meta.shape[0] : 1, n = x->meta.shape[x->meta.ndim - 1];
+    const void *data = fa_evaluate(x) ? fa_node_bytes(x) : NULL;
+    if (!data)
+        return NULL;
+    const fa_meta meta =
+        x->meta.ndim == 2 ? fa_meta_of(FA_DT_INT64, 2, (int64_t[]){rows, k}) : fa_meta_of(FA_DT_INT64, 1, &k);
+    size_t bytes;
+    double *weights =
+        fa_mul_size((size_t)n, rows > 0 ? (size_t)rows * sizeof *weights : 1, &bytes) ? fa_malloc(bytes) : NULL;
+    fa_choice *scratch = fa_mul_size((size_t)n, sizeof *scratch, &bytes) ? fa_malloc(bytes) : NULL;
+    fa_leaf *leaf = weights && scratch ? fa_leaf_new(&meta) : NULL;
+    bool fine = leaf != NULL;
+    if (!weights || !scratch)
+        fa_fail_memory(args->where_, bytes);
+    for (int64_t row = 0; fine && row < rows; row++)
+        fine = read_weights(args, x, data, row, n, weights + row * n);
+    if (fine) {
+        fa_generator *generator = fa_generator_or_default(args->generator);
+        fa_mt *mt = fa_generator_lock(generator);
+        for (int64_t row = 0; row < rows; row++)
+            fa_mt_multinomial(mt, (int64_t *)leaf->buffer->data + row * k, k, weights + row * n, n,
+                              x->meta.dtype == FA_DT_FLOAT32, args->replacement, scratch);
+        fa_generator_unlock(generator);
+    }
+    fa_mfree(weights);
+    fa_mfree(scratch);
+    if (fine)
+        return handle_of(leaf);
+    fa_leaf_release(leaf);
+    return NULL;
 }

@@ -14,29 +14,30 @@ static bool form_bytes(const fa_image_form *form, size_t *bytes)
            fa_mul_size(*bytes, form->floats ? sizeof(float) : 1, bytes);
 }
 
-/* Whether each output element is a function of the byte at its place alone. */
-static bool is_pointwise(const fa_chain *chain)
+/* Where the steps begin that make floats of bytes and then change each float by itself; n when the last ones do not. */
+static int find_table(const fa_chain *chain)
 {
-    if (chain->n == 0 || chain->form[0].floats)
-        return false;
-    for (int i = 0; i < chain->n; i++)
-        if (chain->step[i]->kind->pixel == NULL || !chain->form[i + 1].floats)
-            return false;
-    return true;
+    int from = chain->n;
+    while (from > 0 && chain->step[from - 1]->kind->pixel != NULL && chain->form[from].floats)
+        from--;
+    while (from < chain->n && chain->form[from].floats)
+        from++;
+    return from;
 }
 
-/* Pointwise chains start with the step from bytes to floats; those after it that leave floats alone are skipped. */
+/* The first step of the table goes from bytes to floats; those after it that leave floats alone are skipped. */
 static bool make_table(fa_chain *chain, fa_where where)
 {
-    size_t count = (size_t)chain->form[0].channels * FA_PIXEL_VALUES;
+    const int from = chain->table_from;
+    size_t count = (size_t)chain->form[from].channels * FA_PIXEL_VALUES;
     chain->table = fa_malloc(count * sizeof *chain->table);
     if (chain->table == NULL)
         return fa_fail_memory(where, count * sizeof *chain->table);
     for (size_t k = 0; k < count; k++) {
         float x = (float)(k % FA_PIXEL_VALUES);
         int64_t c = (int64_t)(k / FA_PIXEL_VALUES);
-        for (int i = 0; i < chain->n; i++)
-            if (i == 0 || chain->step[i]->kind != chain->step[0]->kind)
+        for (int i = from; i < chain->n; i++)
+            if (i == from || chain->step[i]->kind != chain->step[from]->kind)
                 x = chain->step[i]->kind->pixel(chain->step[i], c, x);
         chain->table[k] = x;
     }
@@ -71,6 +72,8 @@ bool fa_chain_begin(fa_chain *chain, const fa_transform *transform, const fa_ima
             return false;
         if (!form_bytes(&chain->form[i + 1], &bytes))
             return fa_fail_memory(where, SIZE_MAX);
+        if (chain->draws == 0)
+            chain->first_draw = i;
         chain->draws += chain->step[i]->kind->draws;
         if (i + 1 < chain->n && bytes > chain->between_bytes)
             chain->between_bytes = bytes;
@@ -79,7 +82,10 @@ bool fa_chain_begin(fa_chain *chain, const fa_transform *transform, const fa_ima
     if (chain->draws > FA_MAX_DRAWS)
         return fa_fail(FA_VALUE_ERROR, where, "fa_compose", "got transforms that draw %d numbers, needs at most %d.",
                        chain->draws, FA_MAX_DRAWS);
-    return !is_pointwise(chain) || make_table(chain, where);
+    if (chain->draws == 0)
+        chain->first_draw = chain->n;
+    chain->table_from = find_table(chain);
+    return chain->table_from == chain->n || make_table(chain, where);
 }
 
 void fa_chain_end(fa_chain *chain)
@@ -116,7 +122,8 @@ static inline __attribute__((always_inline)) void look_up_channel(const float *t
 
 static void look_up(const fa_chain *chain, const uint8_t *in, float *out)
 {
-    int64_t channels = chain->form[0].channels, area = chain->form[0].height * chain->form[0].width;
+    const fa_image_form *form = &chain->form[chain->table_from];
+    int64_t channels = form->channels, area = form->height * form->width;
     if (channels == 1)
         look_up_channel(chain->table, in, 1, area, out);
     else
@@ -124,20 +131,166 @@ static void look_up(const fa_chain *chain, const uint8_t *in, float *out)
             look_up_channel(chain->table + c * FA_PIXEL_VALUES, in + c, channels, area, out + c * area);
 }
 
-void fa_chain_apply(const fa_chain *chain, const void *in, const int64_t *draws, void *between, void *out)
+void fa_chain_apply(const fa_chain *chain, int begin, int end, const void *in, const int64_t *draws, void *between,
+                    void *out)
 {
-    if (chain->table != NULL) {
-        look_up(chain, in, out);
-        return;
-    }
-    if (chain->n == 0)
+    for (int i = 0; i < begin; i++)
+        draws += chain->step[i]->kind->draws;
+    if (begin == end)
         memcpy(out, in, chain->in_bytes);
-    for (int i = 0; i < chain->n; i++) {
-        void *to = i + 1 == chain->n ? out : (char *)between + (size_t)(i % 2) * chain->between_bytes;
+    for (int i = begin; i < end; i++) {
+        if (chain->table != NULL && i == chain->table_from) {
+            look_up(chain, in, out);
+            return;
+        }
+        void *to = i + 1 == end ? out : (char *)between + (size_t)(i % 2) * chain->between_bytes;
         chain->step[i]->kind->apply(chain->step[i], &chain->form[i], in, draws, to);
         draws += chain->step[i]->kind->draws;
         in = to;
     }
+}
+
+/* Steps from `begin` on. False after an error. */
+static bool apply_from(const fa_chain *chain, int begin, const void *in, const int64_t *draws, void *out,
+                       fa_where where)
+{
+    fa_buffer *between = NULL;
+    if (chain->n - begin > 1 && chain->table_from != begin &&
+        (between = fa_buffer_new(2 * chain->between_bytes)) == NULL)
+        return fa_fail_memory(where, 2 * chain->between_bytes);
+    fa_chain_apply(chain, begin, chain->n, in, draws, between != NULL ? between->data : NULL, out);
+    fa_buffer_release(between);
+    return true;
+}
+
+static void draw_now(const fa_chain *chain, int64_t draws[FA_MAX_DRAWS])
+{
+    if (chain->draws == 0)
+        return;
+    fa_generator *generator = fa_generator_default();
+    fa_chain_draw(chain, fa_generator_lock(generator), draws);
+    fa_generator_unlock(generator);
+}
+
+/* Draws, if the chain does, and makes `out` of an image. False after an error. */
+static bool run_once(const fa_chain *chain, const void *in, void *out, fa_where where)
+{
+    int64_t draws[FA_MAX_DRAWS];
+    draw_now(chain, draws);
+    return apply_from(chain, 0, in, draws, out, where);
+}
+
+/* ---- In a batch -------------------------------------------------------------------------------------------------- */
+
+/* An image whose first steps are done and whose others wait for their draws. */
+typedef struct late_image {
+    const fa_chain *chain;
+    const void *in;    /* after the first steps */
+    fa_buffer *staged; /* what `in` points into, unless it is the data set's */
+    fa_where where;
+    fa_chain *own; /* `chain`, when it is this image's own, */
+    fa_transform *transform;
+} late_image;
+
+static void late_draw(const void *work, fa_mt *mt, int64_t *draws)
+{
+    fa_chain_draw(((const late_image *)work)->chain, mt, draws);
+}
+
+/* Bytes [H, W, C] as [C, H, W]. */
+static void to_planes(const fa_image_form *form, const uint8_t *in, uint8_t *out)
+{
+    int64_t area = form->height * form->width;
+    for (int64_t c = 0; c < form->channels; c++)
+        for (int64_t i = 0; i < area; i++)
+            out[c * area + i] = in[i * form->channels + c];
+}
+
+/* What a batch holds of an image: steps from `begin` on, channels in planes. */
+static bool put_from(const fa_chain *chain, int begin, const void *in, const int64_t *draws, void *out, fa_where where)
+{
+    const fa_image_form *form = fa_chain_result(chain);
+    if (form->floats || form->channels == 1)
+        return apply_from(chain, begin, in, draws, out, where);
+    fa_buffer *made = fa_buffer_new(chain->out_bytes);
+    if (made == NULL)
+        return fa_fail_memory(where, chain->out_bytes);
+    bool fine = apply_from(chain, begin, in, draws, made->data, where);
+    if (fine)
+        to_planes(form, made->data, out);
+    fa_buffer_release(made);
+    return fine;
+}
+
+static bool late_finish(const void *work, const int64_t *draws, void *out)
+{
+    const late_image *image = work;
+    return put_from(image->chain, image->chain->first_draw, image->in, draws, out, image->where);
+}
+
+static void late_destroy(void *work)
+{
+    late_image *image = work;
+    fa_buffer_release(image->staged);
+    if (image->own != NULL)
+        fa_chain_end(image->own);
+    fa_mfree(image->own);
+    fa_object_drop((fa_object *)image->transform);
+    fa_mfree(image);
+}
+
+/* Does the steps before the first draw, or copies the image if it is asked to. False after an error. */
+static bool stage(late_image *image, const void *in, bool copy)
+{
+    const fa_chain *chain = image->chain;
+    image->in = in;
+    if (chain->first_draw == 0 && !copy)
+        return true;
+    size_t bytes = 0;
+    if (form_bytes(&chain->form[chain->first_draw], &bytes))
+        image->staged = fa_buffer_new(bytes);
+    fa_buffer *between = chain->first_draw > 1 ? fa_buffer_new(2 * chain->between_bytes) : NULL;
+    bool fine = image->staged != NULL && (chain->first_draw <= 1 || between != NULL);
+    if (fine) {
+        fa_chain_apply(chain, 0, chain->first_draw, in, NULL, between != NULL ? between->data : NULL,
+                       image->staged->data);
+        image->in = image->staged->data;
+    }
+    fa_buffer_release(between);
+    return fine || fa_fail_memory(image->where, bytes + 2 * chain->between_bytes);
+}
+
+static bool draw_and_put(const fa_chain *chain, const void *in, void *out, fa_where where)
+{
+    int64_t draws[FA_MAX_DRAWS];
+    draw_now(chain, draws);
+    return put_from(chain, 0, in, draws, out, where);
+}
+
+static bool defer(late_image description, const void *in, bool copy, void *out, fa_collate *batch)
+{
+    static const fa_late_kind kind = {late_draw, late_finish, late_destroy};
+    late_image *image = fa_malloc(sizeof *image);
+    if (image == NULL) {
+        if (description.own != NULL)
+            fa_chain_end(description.own);
+        fa_mfree(description.own);
+        return fa_fail_memory(batch->where, sizeof *image);
+    }
+    *image = description;
+    fa_object_borrow((fa_object *)image->transform);
+    if (!stage(image, in, copy)) {
+        late_destroy(image);
+        return false;
+    }
+    return fa_collate_defer(batch, &kind, image, image->chain->draws, out);
+}
+
+bool fa_chain_put(const fa_chain *chain, const void *in, void *out, fa_collate *batch)
+{
+    if (!batch->ahead || chain->draws == 0)
+        return draw_and_put(chain, in, out, batch->where);
+    return defer((late_image){.chain = chain, .where = batch->where}, in, false, out, batch);
 }
 
 /* ---- Of a tensor, and in an item callback ------------------------------------------------------------------------ */
@@ -153,23 +306,6 @@ static bool form_of(const fa_meta *meta, fa_image_form *form)
         return fa_refuse(FA_SHAPE_ERROR, "transform",
                          "got %s %s, needs an image: uint8 [H, W, C] or [H, W], or float32 [C, H, W].",
                          fa_dtype_name(meta->dtype), fa_shape_text(meta));
-    return true;
-}
-
-/* Draws, if the chain does, and applies it once. False after an error. */
-static bool apply_once(const fa_chain *chain, const void *in, void *out, fa_where where)
-{
-    int64_t draws[FA_MAX_DRAWS];
-    if (chain->draws > 0) {
-        fa_generator *generator = fa_generator_default();
-        fa_chain_draw(chain, fa_generator_lock(generator), draws);
-        fa_generator_unlock(generator);
-    }
-    fa_buffer *between = NULL;
-    if (chain->table == NULL && chain->n > 1 && (between = fa_buffer_new(2 * chain->between_bytes)) == NULL)
-        return fa_fail_memory(where, 2 * chain->between_bytes);
-    fa_chain_apply(chain, in, draws, between != NULL ? between->data : NULL, out);
-    fa_buffer_release(between);
     return true;
 }
 
@@ -193,27 +329,23 @@ fa_tensor *fa_transform_apply_at(fa_transform *transform, fa_tensor *image, fa_w
     fa_leaf *leaf = fa_leaf_new(&meta);
     const void *in = fa_node_bytes(node);
     fa_tensor *made = NULL;
-    if (leaf != NULL && in != NULL && apply_once(&chain, in, leaf->buffer->data, where))
+    if (leaf != NULL && in != NULL && run_once(&chain, in, leaf->buffer->data, where))
         made = fa_handle(fa_leaf_node(leaf));
     fa_leaf_release(leaf);
     fa_chain_end(&chain);
     return made;
 }
 
-/* Bytes [H, W, C] as the item's [C, H, W]. */
-static bool apply_to_bytes(const fa_chain *chain, const uint8_t *pixels, uint8_t *out, fa_where where)
+/* A chain of this image's own, with a copy of the pixels, kept until the batch is asked for. */
+static bool defer_own(const fa_chain *chain, fa_transform *transform, const uint8_t *pixels, void *out,
+                      fa_collate *batch, fa_where where)
 {
-    fa_buffer *made = fa_buffer_new(chain->out_bytes);
-    if (made == NULL)
-        return fa_fail_memory(where, chain->out_bytes);
-    bool fine = apply_once(chain, pixels, made->data, where);
-    const fa_image_form *form = fa_chain_result(chain);
-    int64_t area = form->height * form->width;
-    for (int64_t c = 0; fine && c < form->channels; c++)
-        for (int64_t i = 0; i < area; i++)
-            out[c * area + i] = ((const uint8_t *)made->data)[i * form->channels + c];
-    fa_buffer_release(made);
-    return fine;
+    fa_chain *own = fa_malloc(sizeof *own);
+    if (own == NULL)
+        return fa_fail_memory(where, sizeof *own);
+    *own = *chain;
+    return defer((late_image){.chain = own, .own = own, .transform = transform, .where = where}, pixels, true, out,
+                 batch);
 }
 
 bool fa_sample_image_at(fa_sample *sample, const uint8_t *pixels, int64_t height, int64_t width, int64_t channels,
@@ -227,14 +359,16 @@ bool fa_sample_image_at(fa_sample *sample, const uint8_t *pixels, int64_t height
     if (transform != NULL && !fa_object_check((fa_object *)transform, &fa_transform_class, "fa_sample_image", where))
         return false;
     fa_image_form form = {false, channels, height, width};
-    fa_chain chain;
+    fa_chain chain = {.table = NULL};
+    fa_collate *batch = sample->batch;
     bool fine = fa_chain_begin(&chain, transform, &form, where);
     const fa_image_form *result = fine ? fa_chain_result(&chain) : &form;
     void *out = fine ? fa_sample_room_at(sample, result->floats ? FA_FLOAT32 : FA_UINT8,
                                          FA_SHAPE(result->channels, result->height, result->width), where)
                      : NULL;
-    if (out != NULL)
-        fine = result->floats ? apply_once(&chain, pixels, out, where) : apply_to_bytes(&chain, pixels, out, where);
+    if (out != NULL && batch->ahead && chain.draws > 0)
+        return defer_own(&chain, transform, pixels, out, batch, where);
+    fine = out != NULL && draw_and_put(&chain, pixels, out, where);
     fa_chain_end(&chain);
-    return fine && out != NULL;
+    return fine;
 }

@@ -25,25 +25,14 @@ static int64_t mnist_length(void *data)
     return ((mnist *)data)->images.size[0];
 }
 
-/* One image after the other, with the draws of each before it. Draws happen on the looping thread alone. */
 static bool make_images(const mnist *set, const int64_t *indices, int64_t n, char *rows, fa_collate *batch)
 {
     const fa_chain *chain = &set->chain;
     const uint8_t *pixels = set->images.buffer->data;
-    fa_buffer *between = NULL;
-    if (chain->table == NULL && chain->n > 1 && (between = fa_buffer_new(2 * chain->between_bytes)) == NULL)
-        return fa_fail_memory(batch->where, 2 * chain->between_bytes);
-    for (int64_t i = 0; i < n && !fa_collate_cancelled(batch); i++) {
-        int64_t draws[FA_MAX_DRAWS];
-        if (chain->draws > 0) {
-            fa_generator *generator = fa_generator_default();
-            fa_chain_draw(chain, fa_generator_lock(generator), draws);
-            fa_generator_unlock(generator);
-        }
-        fa_chain_apply(chain, pixels + (size_t)indices[i] * chain->in_bytes, draws,
-                       between != NULL ? between->data : NULL, rows + (size_t)i * chain->out_bytes);
-    }
-    fa_buffer_release(between);
+    for (int64_t i = 0; i < n && !fa_collate_cancelled(batch); i++)
+        if (!fa_chain_put(chain, pixels + (size_t)indices[i] * chain->in_bytes, rows + (size_t)i * chain->out_bytes,
+                          batch))
+            return false;
     return !fa_collate_cancelled(batch);
 }
 
@@ -162,7 +151,7 @@ fa_dataset *fa_mnist_at(const fa_mnist_args *args)
     }
     set->transform = args->transform;
     fa_object_hold((fa_object *)set->transform);
-    return fa_dataset_make(&mnist_kind, set, set->chain.draws > 0, where);
+    return fa_dataset_make(&mnist_kind, set, false, where);
 }
 
 /* ---- dataset.data, dataset.targets ------------------------------------------------------------------------------- */

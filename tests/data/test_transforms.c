@@ -82,10 +82,10 @@ static void test_table_is_the_steps(void **state)
     for (int i = 0; i < 70; i++)
         pixels[i] = (uint8_t)test_random(&seed);
     float fast[70], plain[70], between[140];
-    fa_chain_apply(&chain, pixels, NULL, NULL, fast);
+    fa_chain_apply(&chain, 0, chain.n, pixels, NULL, NULL, fast);
     float *table = chain.table;
     chain.table = NULL;
-    fa_chain_apply(&chain, pixels, NULL, between, plain);
+    fa_chain_apply(&chain, 0, chain.n, pixels, NULL, between, plain);
     chain.table = table;
     assert_same_bytes(fast, plain, sizeof fast);
     fa_chain_end(&chain);

@@ -5,9 +5,11 @@
 train.json: four short runs on the first 2,000 training images with every loss, and the counts on the first 1,000 test
 images after each epoch. train.safetensors: the weights that they start from, RUN.NAME.
 
-train100.json: the network `mnist` for 100 steps on the first 6,400 images. losses_float64 is the curve to hold on to;
-worst_mean_11_100 says how far PyTorch's own float32 modes (1 thread, 2 threads, without oneDNN) stray from it. crc32 is
-of the bytes of the initial float32 weights in order, and of the first three batches of images.
+train100.json: the network `mnist` for 100 steps on the first 6,400 images, plain, with batch norm, and (_all) also with
+dropout, RandomCrop, RandomHorizontalFlip and a schedule that steps with each batch. losses_float64 is the curve to hold on
+to; worst_mean_11_100 says how far PyTorch's own float32 modes (1 thread, 2 threads, without oneDNN) stray from it. crc32 is
+of the bytes of the initial float32 weights in order, and of the first three batches of images; order has the whole order of
+items as the crc32 of its int64 numbers, and the first 8 of the first three batches.
 
 Order of events in all of them: manual_seed(0), model built, loaders built, epochs.
 """
@@ -21,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn, optim
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 HERE = pathlib.Path(__file__).resolve().parent
 DATA = HERE.parent.parent / "data" / "mnist"
@@ -50,10 +52,29 @@ def norm_net():
                          nn.Dropout(0.25), nn.Linear(144, 32), nn.ReLU(), nn.Linear(32, 10))
 
 
-def mnist_net(norm):
+def mnist_net(norm, drop=False):
     def block(i, o):
         return [nn.Conv2d(i, o, 3, padding=1, bias=not norm)] + [nn.BatchNorm2d(o)] * norm + [nn.ReLU(), nn.MaxPool2d(2)]
-    return nn.Sequential(*block(1, 32), *block(32, 64), nn.Flatten(), nn.Linear(3136, 128), nn.ReLU(), nn.Linear(128, 10))
+    return nn.Sequential(*block(1, 32), *block(32, 64), nn.Flatten(), nn.Linear(3136, 128), nn.ReLU(),
+                         *[nn.Dropout(0.25)] * drop, nn.Linear(128, 10))
+
+
+class Augmented(Dataset):
+    """Pictures as torchvision has them, cropped and flipped at random."""
+
+    def __init__(self, count):
+        from PIL import Image
+        from torchvision import transforms as T
+        images, labels = mnist("train", count)
+        self.images = [Image.fromarray(i[0].mul(255).round().byte().numpy()) for i in images]
+        self.labels = labels.tolist()
+        self.transform = T.Compose([T.RandomCrop(28, padding=2), T.RandomHorizontalFlip(), T.ToTensor()])
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, i):
+        return self.transform(self.images[i]), self.labels[i], i
 
 
 def short(v):
@@ -102,11 +123,11 @@ def train():
     (HERE / "train.safetensors").chmod(0o644)
 
 
-def run100(data, norm, make, dtype=torch.float32, threads=1, onednn=True):
+def run100(data, norm, everything, make, dtype=torch.float32, threads=1, onednn=True):
     torch.set_num_threads(threads)
     torch.backends.mkldnn.set_flags(onednn)
     torch.manual_seed(0)
-    model = mnist_net(norm)
+    model = mnist_net(norm, everything)
     crc = 0
     for p in model.parameters():
         crc = zlib.crc32(p.detach().numpy().tobytes(), crc)
@@ -114,8 +135,10 @@ def run100(data, norm, make, dtype=torch.float32, threads=1, onednn=True):
     loader = DataLoader(data, 64, shuffle=True)
     model = model.to(dtype)
     optimizer = make(model.parameters())
-    losses = []
+    schedule = optim.lr_scheduler.StepLR(optimizer, 30, 0.5) if everything else None
+    losses, order = [], 0
     for x, y, i in loader:
+        order = zlib.crc32(i.numpy().tobytes(), order)
         if len(facts["order"]) < 3:
             facts["order"].append(i[:8].tolist())
             facts["batches_crc32"].append(zlib.crc32(x.numpy().tobytes()))
@@ -123,7 +146,10 @@ def run100(data, norm, make, dtype=torch.float32, threads=1, onednn=True):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if schedule:
+            schedule.step()
         losses.append(loss.item())
+    facts["order_crc32"] = order
     facts["then_rand"] = torch.rand(2).tolist()
     torch.set_num_threads(1)
     torch.backends.mkldnn.set_flags(True)
@@ -131,19 +157,22 @@ def run100(data, norm, make, dtype=torch.float32, threads=1, onednn=True):
 
 
 def train100():
-    data = TensorDataset(*mnist("train", 6400), torch.arange(6400))
-    sgd, adam = lambda p: optim.SGD(p, lr=0.05, momentum=0.9), lambda p: optim.Adam(p, lr=0.001)
+    plain, augmented = TensorDataset(*mnist("train", 6400), torch.arange(6400)), Augmented(6400)
+    kinds = [("sgd", "SGD(lr=0.05, momentum=0.9)", lambda p: optim.SGD(p, lr=0.05, momentum=0.9)),
+             ("adam", "Adam(lr=0.001)", lambda p: optim.Adam(p, lr=0.001)),
+             ("adamw", "AdamW(lr=0.001)", lambda p: optim.AdamW(p, lr=0.001))]
     runs = []
-    for name, words, make, norm in (("sgd", "SGD(lr=0.05, momentum=0.9)", sgd, False),
-                                    ("sgd_bn", "SGD(lr=0.05, momentum=0.9)", sgd, True),
-                                    ("adam", "Adam(lr=0.001)", adam, False), ("adam_bn", "Adam(lr=0.001)", adam, True)):
-        exact, facts = run100(data, norm, make, torch.float64)
+    for name, words, make, norm, everything in (
+            [(n + "_bn" * norm, w, m, norm, False) for n, w, m in kinds for norm in (False, True)] +
+            [("adam_bn_all", kinds[1][1] + ", StepLR(30, 0.5) per step", kinds[1][2], True, True)]):
+        data = augmented if everything else plain
+        exact, facts = run100(data, norm, everything, make, torch.float64)
         means = []
         for mode in ({}, {"threads": 2}, {"onednn": False}):
-            rounded, again = run100(data, norm, make, **mode)
+            rounded, again = run100(data, norm, everything, make, **mode)
             assert again == facts
             means.append(sum(abs(a - b) for a, b in zip(rounded[10:], exact[10:])) / 90)
-        runs.append({"name": name, "optimizer": words, "batch_norm": norm, **facts, "worst_mean_11_100": short(max(means)),
+        runs.append({"name": name, "optimizer": words, "batch_norm": norm, "everything": everything, **facts, "worst_mean_11_100": short(max(means)),
                      "losses_float64": exact})
         print(name, exact[0], exact[-1], means, flush=True)
     dump("train100", runs)

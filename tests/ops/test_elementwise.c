@@ -147,13 +147,17 @@ static void leaves_and_views_change_in_place(void **state)
         fa_clamp_(fa_sub_(n, 1), -3, 3);
         assert_tensor(n, FA_INT64, FA_SHAPE(2), 3, -3);
 
-        /* A row is drawn into as a tensor of its own would be; columns do not lie in the order of memory. */
+        /* A row is drawn into as a tensor of its own would be; columns in the order of memory. */
         fa_manual_seed(5);
         fa_tensor *alone = fa_normal_(fa_empty(3), 1, 2);
         fa_manual_seed(5);
         fa_normal_(fa_select(square, 0, 1), 1, 2);
         assert_same_bytes((const float *)fa_data(x) + 3, fa_data(alone), 12);
-        assert_refused(fa_normal_(fa_transpose(square, 0, 1)), "do not lie in order");
+        fa_manual_seed(5);
+        alone = fa_normal_(fa_empty(6), 1, 2);
+        fa_manual_seed(5);
+        fa_normal_(fa_transpose(square, 0, 1), 1, 2);
+        assert_same_bytes(fa_data(x), fa_data(alone), 24);
     }
 }
 
@@ -170,6 +174,14 @@ static void a_draw_that_is_refused_draws_nothing(void **state)
         assert_refused(fa_uniform_(leaf), "fa_no_grad");
         assert_refused(fa_normal_(leaf), "fa_no_grad");
         assert_refused(fa_bernoulli_(leaf), "fa_no_grad");
+        assert_refused(fa_exponential_(leaf), "fa_no_grad");
+        assert_refused(fa_exponential_(fa_empty(3), 0), "got lambda = 0");
+        assert_refused(fa_multinomial(fa_tensor_of(FA_SHAPE(3), 1, -1, 1), 1), "got weight -1 in place 1 of row 0");
+        assert_refused(fa_multinomial(fa_tensor_of(FA_SHAPE(2, 2), 1, 1, 0, 1), 2), "got 1 weights above 0 in row 1");
+        assert_refused(fa_multinomial(fa_zeros(3), 1, .replacement = true), "needs at least 1");
+        assert_refused(fa_multinomial(fa_ones(3), 0), "num_samples 0");
+        assert_refused(fa_multinomial(fa_full(FA_SHAPE(3), 1, .dtype = FA_INT64), 1), "got int64 [3]");
+        assert_refused(fa_multinomial(fa_ones(1, 1, 3), 1), "[n] or [rows, n]");
         fa_uniform_(fa_empty(9), .generator = own);
         fa_generator_get_state(NULL, after);
         assert_memory_equal(before, after, sizeof before);
