@@ -179,23 +179,39 @@ FA_API fa_module *fa_apply_at(fa_module *module, void (*function)(fa_module *mod
  *
  *     before forward    look at the input; what is not NULL replaces it            (register_forward_pre_hook)
  *     after forward     look at input and output; what is not NULL replaces the output    (register_forward_hook)
- *     in backward       look at the gradient of the output; what is not NULL replaces it
- * (register_full_backward_pre_hook)
+ *     before backward   look at the gradient of the output; what is not NULL replaces it
+ *                                                                                  (register_full_backward_pre_hook)
+ *     after backward    look at the gradients of input and output; what is not NULL replaces that of the input
+ *                                                                                      (register_full_backward_hook)
  *
- * `other` is the output after forward, NULL otherwise. A hook returns NULL to leave things as they are. Registering
- * returns an id, 0 after an error; fa_remove_hook ends it (false: there is none of that id). A hook of backward runs if
- * the module lives then; gradients are handles of the scope in which backward runs. */
+ * `tensor` is the input before and after forward, the gradient of the output before backward, and that of the input
+ * after it: NULL where the input requires none. `other` is the output after forward, the gradient of the output after
+ * backward, else NULL. A hook returns NULL to leave things as they are. Of a loss, the input is the first argument.
+ *
+ * Registering returns an id, 0 after an error; fa_remove_hook(module or tensor, id) ends it (false: there is none of
+ * that id). Hooks of backward are those of the moment of backward, but the module needs one when it is run; they run if
+ * the module lives then. Gradients are tensors of the scope in which backward runs, as of fa_register_hook (tensor.h).
+ * A module with a hook after backward may not change its input in place. */
 typedef fa_tensor *(*fa_hook_function)(fa_module *module, fa_tensor *tensor, fa_tensor *other, void *context);
-typedef enum fa_hook_time { FA_HOOK_BEFORE_FORWARD, FA_HOOK_AFTER_FORWARD, FA_HOOK_BACKWARD } fa_hook_time;
-FA_API int64_t fa_register_hook_at(fa_module *module, fa_hook_time time, fa_hook_function function, void *context,
-                                   fa_where where);
+typedef enum fa_hook_time {
+    FA_HOOK_BEFORE_FORWARD,
+    FA_HOOK_AFTER_FORWARD,
+    FA_HOOK_BEFORE_BACKWARD,
+    FA_HOOK_AFTER_BACKWARD
+} fa_hook_time;
+FA_API int64_t fa_register_module_hook_at(fa_module *module, fa_hook_time time, fa_hook_function function,
+                                          void *context, fa_where where);
 #define fa_register_forward_pre_hook(module, function, context)                                                        \
-    fa_register_hook_at((module), FA_HOOK_BEFORE_FORWARD, (function), (context), FA_HERE)
+    fa_register_module_hook_at((module), FA_HOOK_BEFORE_FORWARD, (function), (context), FA_HERE)
 #define fa_register_forward_hook(module, function, context)                                                            \
-    fa_register_hook_at((module), FA_HOOK_AFTER_FORWARD, (function), (context), FA_HERE)
-#define fa_register_backward_hook(module, function, context)                                                           \
-    fa_register_hook_at((module), FA_HOOK_BACKWARD, (function), (context), FA_HERE)
-FA_API bool fa_remove_hook(fa_module *module, int64_t id);
+    fa_register_module_hook_at((module), FA_HOOK_AFTER_FORWARD, (function), (context), FA_HERE)
+#define fa_register_full_backward_pre_hook(module, function, context)                                                  \
+    fa_register_module_hook_at((module), FA_HOOK_BEFORE_BACKWARD, (function), (context), FA_HERE)
+#define fa_register_full_backward_hook(module, function, context)                                                      \
+    fa_register_module_hook_at((module), FA_HOOK_AFTER_BACKWARD, (function), (context), FA_HERE)
+FA_API bool fa_remove_module_hook(fa_module *module, int64_t id);
+#define fa_remove_hook(x, id)                                                                                          \
+    _Generic((x), fa_tensor * : fa_remove_tensor_hook, fa_module * : fa_remove_module_hook)((x), (id))
 
 /* Freezing: fa_requires_grad_(net->features, false), of every parameter in a module or of one tensor. Returns it. */
 FA_API fa_module *fa_module_requires_grad_at(fa_module *module, bool on, fa_where where);

@@ -522,9 +522,22 @@ FA_API bool fa_backward_at(const fa_backward_args *args);
 /* The gradient of a leaf, or of a computed tensor after fa_retain_grad; NULL, without an error, when it has none. */
 FA_API fa_tensor *fa_grad_at(fa_tensor *tensor, fa_where where);
 #define fa_grad(tensor) fa_grad_at((tensor), FA_HERE)
-/* Keeps the gradient of a computed tensor, as a leaf's is kept. Returns the tensor. */
+/* Keeps the gradient of a computed tensor, as a leaf's is kept, from backward and fa_autograd_grad. Returns the tensor.
+ */
 FA_API fa_tensor *fa_retain_grad_at(fa_tensor *tensor, fa_where where);
 #define fa_retain_grad(tensor) fa_retain_grad_at((tensor), FA_HERE)
+/* Tensor.register_hook: during backward (and fa_autograd_grad) the function is called with the gradient of the tensor,
+ * the sum of all that reaches it; of a leaf before it is added to the leaf's gradient. What it returns takes its place,
+ * of the same shape and type; NULL changes nothing. It runs under fa_no_grad unless there is create_graph. The gradient
+ * is a tensor of the scope in which backward runs: it can be read, kept and computed with, but no other backward can be
+ * started inside. Several hooks are called in the order in which they were registered, each with what the one before
+ * made of it, and a gradient that is retained is the last one. The hooks of a computed tensor belong to its value at
+ * this moment, and end with its scope. Returns the hook's number, 0 after an error. */
+typedef fa_tensor *(*fa_gradient_function)(fa_tensor *gradient, void *context);
+FA_API int64_t fa_register_hook_at(fa_tensor *tensor, fa_gradient_function function, void *context, fa_where where);
+#define fa_register_hook(tensor, function, context) fa_register_hook_at((tensor), (function), (context), FA_HERE)
+/* Ends a hook; false: the tensor has none of that number. nn.h: fa_remove_hook, of tensors and modules. */
+FA_API bool fa_remove_tensor_hook(fa_tensor *tensor, int64_t id);
 /* Switches a leaf's gradient on or off. */
 FA_API fa_tensor *fa_set_requires_grad_at(fa_tensor *leaf, bool requires_grad, fa_where where);
 
@@ -539,14 +552,13 @@ typedef struct fa_autograd_grad_args {
     bool create_graph;           /* the results have history: they can be differentiated again */
     bool allow_unused;           /* NULL for an input that the outputs do not depend on, instead of an error */
 } fa_autograd_grad_args;
-/* torch.autograd.grad: grads[i] = d (sum of outputs) / d inputs[i], without touching any tensor's own gradient. Inputs
+/* torch.autograd.grad: grads[i] = d (sum of outputs) / d inputs[i], without touching any leaf's own gradient. Inputs
  * are leaves or computed tensors. False after an error, and then all results are NULL.
  *
  *     fa_tensor *slope[1];
  *     fa_autograd_grad(FA_TENSORS(y), FA_TENSORS(x), slope, .create_graph = true);
  *
- * With create_graph an op whose gradient has no gradient itself (batch norm, custom ops) is named by the error that
- * differentiating the result raises. */
+ * With create_graph a custom op without a rule is named by the error that differentiating the result raises. */
 FA_API bool fa_autograd_grad_at(const fa_autograd_grad_args *args);
 #define fa_autograd_grad(...) FA_CALL_(fa_autograd_grad_at, fa_autograd_grad_args, .begin_ = 0, __VA_ARGS__)
 
@@ -589,13 +601,26 @@ typedef struct fa_custom_call {
     void *context;
 } fa_custom_call;
 
+/* What a rule sees: tensors, from which it makes the gradients of the inputs with fa_ functions. It returns false after
+ * an error; a gradient that it leaves NULL is zero. */
+typedef struct fa_custom_rule {
+    int inputs;
+    fa_tensor *input[8], *output, *output_grad;
+    bool wanted[8];           /* whether input_grad[i] is needed */
+    fa_tensor *input_grad[8]; /* to be set: of the shape and type of the input */
+    const double *numbers;
+    void *context;
+} fa_custom_rule;
+
 typedef struct fa_custom_op {
     const char *name;
     /* Sets output_shape and output_dtype from the inputs' (preset: those of input 0); false and fa_raise on misuse. */
     bool (*shape)(fa_custom_call *call);
     void (*forward)(fa_custom_call *call);
-    void (*backward)(fa_custom_call *call); /* NULL: not differentiable */
+    void (*backward)(fa_custom_call *call); /* NULL: not differentiable, unless there is a rule */
     void *context;
+    /* The gradient in terms of ops, for gradients of gradients (create_graph), and for backward where that is NULL. */
+    bool (*rule)(fa_custom_rule *call);
 } fa_custom_op;
 
 typedef struct fa_custom_args {

@@ -8,7 +8,7 @@
  * one group of channels of one image, and weight and bias hold a number a channel. instance_norm is group_norm with
  * groups of one channel. Weight and bias may be absent. */
 #include "ops/kernel_types.h"
-#include "ops/rules.h"
+#include "ops/norm_slope.h"
 
 #include <math.h>
 #include <string.h>
@@ -43,15 +43,26 @@ static fa_node *gather_grad(const fa_node *node, fa_node *grad, const fa_node *v
     return fa_record_reshape_as(fa_record_sum_to(grad, &spread), &value->meta);
 }
 
+/* norm_input_grad, or where it will be differentiated the same in simple ops. */
+static fa_node *input_slope(const fa_node *node, fa_node *inner, fa_node *x)
+{
+    const norm_ints *ints = (const norm_ints *)node->ints;
+    if (!inner || !fa_rules_differentiable())
+        return inner ? fa_record(FA_OP_norm_input_grad, 2, (fa_node *[]){inner, x}, ints, sizeof *ints, node->floats, 1)
+                     : NULL;
+    const int64_t n = fa_meta_numel(&x->meta), shape[2] = {ints->length > 0 ? n / ints->length : 0, ints->length};
+    fa_node *rows = fa_record_reshape(x, 2, shape, FA_VIEW);
+    inner = fa_record_reshape(inner, 2, shape, FA_VIEW);
+    return fa_record_reshape_as(fa_record_norm_slope(inner, rows, 1 << 1, node->floats[0]), &x->meta);
+}
+
 static void gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
 {
     const norm_ints *ints = (const norm_ints *)node->ints;
     fa_node *x = node->in[0], *weight = node->in[1], *bias = node->in[2];
     if (fa_wants_grad(node, 0)) {
         fa_node *inner = weight ? fa_record_binary(FA_OP_mul, grad, spread_shape(node, weight)) : grad;
-        if (inner)
-            grad_in[0] =
-                fa_record(FA_OP_norm_input_grad, 2, (fa_node *[]){inner, x}, ints, sizeof *ints, node->floats, 1);
+        grad_in[0] = input_slope(node, inner, x);
     }
     if (fa_wants_grad(node, 1)) {
         fa_node *xhat =

@@ -21,6 +21,29 @@ static void gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
         grad_in[1] = fa_record_like(FA_OP_prelu_weight_grad, node, 2, (fa_node *[]){grad, x});
 }
 
+/* Both gradients are linear in g, and the first one in the weight too. */
+static void grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    fa_node *g = node->in[0], *x = node->in[1], *weight = node->in[2];
+    if (fa_wants_grad(node, 0))
+        grad_in[0] = fa_record_like(FA_OP_prelu_grad, node, 3, (fa_node *[]){grad, x, weight});
+    if (!fa_wants_grad(node, 2))
+        return;
+    fa_node *zero = fa_record_number(x->meta.dtype, 0), *passes = fa_record2(FA_OP_gt, x, zero);
+    grad_in[2] = fa_record_where(passes, zero, fa_record2(FA_OP_mul, grad, g));
+}
+
+static void weight_grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    fa_node *g = node->in[0], *x = node->in[1];
+    if (fa_wants_grad(node, 0))
+        grad_in[0] = fa_record_like(FA_OP_prelu_weight_grad, node, 2, (fa_node *[]){grad, x});
+    if (!fa_wants_grad(node, 1))
+        return;
+    fa_node *zero = fa_record_number(x->meta.dtype, 0), *passes = fa_record2(FA_OP_gt, x, zero);
+    grad_in[1] = fa_record_where(passes, zero, fa_record2(FA_OP_mul, grad, g));
+}
+
 /* inputs: x, weight of x's shape */
 const fa_op_def fa_op_prelu = {
     .name = "prelu",
@@ -36,6 +59,7 @@ const fa_op_def fa_op_prelu_grad = {
     .name = "prelu_grad",
     .layout = FA_LAYOUT_ELEMENTWISE,
     .infer = fa_infer_same,
+    .gradient = grad_gradient,
     .reference = grad_reference,
 };
 
@@ -44,6 +68,7 @@ const fa_op_def fa_op_prelu_weight_grad = {
     .name = "prelu_weight_grad",
     .layout = FA_LAYOUT_ELEMENTWISE,
     .infer = fa_infer_same,
+    .gradient = weight_grad_gradient,
     .reference = weight_grad_reference,
 };
 

@@ -472,12 +472,12 @@ static void test_backward_hooks(void **state)
     fa_init_ones_(weight);
     seen s = {0};
     int doubled = 0;
-    int64_t id = fa_register_backward_hook(layer, look, &s);
+    int64_t id = fa_register_full_backward_pre_hook(layer, look, &s);
     for (int round = 0; round < 3; round++)
         fa_scope {
             fa_module_zero_grad_at(model, FA_HERE);
             if (round == 1)
-                fa_register_backward_hook(layer, twice, &doubled);
+                fa_register_full_backward_pre_hook(layer, twice, &doubled);
             if (round == 2)
                 assert_true(fa_remove_hook(layer, id));
             fa_tensor *loss = fa_mul(fa_sum(fa_forward(model, fa_full(FA_SHAPE(1, 1), 5))), 3);
@@ -493,7 +493,7 @@ static void test_backward_hooks(void **state)
             fa_data(fa_forward(model, fa_ones(1, 1)));
         assert_int_equal(doubled, 2);
     }
-    fa_register_backward_hook(layer, wrong_shape, NULL);
+    fa_register_full_backward_pre_hook(layer, wrong_shape, NULL);
     fa_scope {
         assert_false(fa_backward(fa_sum(fa_forward(model, fa_ones(1, 1)))));
         assert_contains(fa_error(), "backward hook");
@@ -503,7 +503,7 @@ static void test_backward_hooks(void **state)
     fa_scope {
         fa_tensor *x = fa_full(FA_SHAPE(1, 1), 2, .requires_grad = true);
         fa_module *gone = fa_nn_relu();
-        fa_register_backward_hook(gone, twice, &doubled);
+        fa_register_full_backward_pre_hook(gone, twice, &doubled);
         fa_tensor *y = fa_sum(fa_forward(gone, x));
         fa_free(gone);
         assert_true(fa_backward(y));
