@@ -43,7 +43,7 @@ NAMES = {
     "fa_apply": "Module.apply", "fa_named_modules": "Module.named_modules()", "fa_register_forward_hook":
     "Module.register_forward_hook", "fa_register_forward_pre_hook": "Module.register_forward_pre_hook",
     "fa_register_full_backward_pre_hook": "Module.register_full_backward_pre_hook", "fa_register_full_backward_hook":
-    "Module.register_full_backward_hook", "fa_register_hook": "Tensor.register_hook", "fa_nn_sequential_named":
+    "Module.register_full_backward_hook", "fa_register_hook": "Tensor.register_hook", "fa_remove_hook": "RemovableHandle.remove()", "fa_nn_sequential_named":
     "nn.Sequential(OrderedDict)", "fa_tanh": "torch.tanh", "fa_sigmoid": "torch.sigmoid", "fa_tanh_": "torch.tanh_",
     "fa_sigmoid_": "torch.sigmoid_", "fa_nn_prelu": "nn.PReLU", "fa_nn_relu": "nn.ReLU", "fa_nn_relu6": "nn.ReLU6", "fa_nn_leaky_relu": "nn.LeakyReLU",
     "fa_nn_elu": "nn.ELU", "fa_nn_gelu": "nn.GELU", "fa_nn_silu": "nn.SiLU", "fa_nn_l1_loss": "nn.L1Loss",

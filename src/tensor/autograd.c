@@ -82,14 +82,17 @@ static bool leads_on(const walk *w, const fa_node *node, int i)
     return fa_wants_grad(node, i) && (w->goals == NULL || node->in[i]->wanted == w->mark);
 }
 
-/* What is asked for of this node itself. */
-static bool deliver(walk *w, fa_node *node, fa_node *gradient)
+static void reach_goals(walk *w, const fa_node *node, fa_node *gradient)
 {
     for (int64_t k = 0; k < w->goal_count; k++)
         if (w->goals[k].node == node) {
             w->goals[k].reached = true;
             w->goals[k].gradient = gradient;
         }
+}
+
+static bool retain(walk *w, fa_node *node, fa_node *gradient)
+{
     if (node->retained == NULL)
         return true;
     node->retained->backward_grad = gradient;
@@ -180,11 +183,19 @@ static bool visit(walk *w, fa_node *node)
     fa_node *gradient = node->backward_grad, *grad_in[FA_MAX_INPUTS] = {NULL};
     node->backward_grad = NULL;
     w->waiting--;
-    if ((node->hooks != NULL && !call_hooks(node->hooks, &node->meta, &gradient)) || !deliver(w, node, gradient))
-        return false;
     bool goes_on = false;
     for (int i = 0; i < node->n_in; i++)
         goes_on |= leads_on(w, node, i);
+    /* As in PyTorch, a goal that others lie behind is what its hooks see, and one at the end is what they make of it.
+     */
+    if (goes_on)
+        reach_goals(w, node, gradient);
+    if (node->hooks != NULL && !call_hooks(node->hooks, &node->meta, &gradient))
+        return false;
+    if (!goes_on)
+        reach_goals(w, node, gradient);
+    if (!retain(w, node, gradient))
+        return false;
     if (!goes_on)
         return true;
     if (gradient != NULL && !run_rule(w, node, gradient, grad_in))
