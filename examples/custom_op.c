@@ -5,6 +5,14 @@
 #include <math.h>
 #include <stdio.h>
 
+static bool swish_rule(fa_custom_rule *call)
+{
+    fa_tensor *x = call->input[0], *s = fa_sigmoid(fa_mul(x, call->numbers[0]));
+    fa_tensor *bend = fa_mul(fa_mul(call->output, fa_rsub(1, s)), call->numbers[0]);
+    call->input_grad[0] = fa_mul(call->output_grad, fa_add(s, bend));
+    return fa_ok();
+}
+
 static int64_t elements(const fa_custom_call *call)
 {
     int64_t n = 1;
@@ -35,14 +43,6 @@ static void swish_backward(fa_custom_call *call)
     float *gx = call->input_grad[0], beta = (float)call->numbers[0];
     for (int64_t i = 0, n = elements(call); i < n; i++)
         gx[i] = gy[i] * (beta * y[i] + (1 - beta * y[i]) / (1 + expf(-beta * x[i])));
-}
-
-static bool swish_rule(fa_custom_rule *call)
-{
-    fa_tensor *x = call->input[0], *s = fa_sigmoid(fa_mul(x, call->numbers[0]));
-    fa_tensor *bend = fa_mul(fa_mul(call->output, fa_rsub(1, s)), call->numbers[0]);
-    call->input_grad[0] = fa_mul(call->output_grad, fa_add(s, bend));
-    return fa_ok();
 }
 
 static const fa_custom_op swish_op = {

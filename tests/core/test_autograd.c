@@ -400,6 +400,45 @@ static void test_penalty(void **state)
     assert_string_equal(fa_error(), "");
 }
 
+/* What PyTorch gives where functions have corners, at a threshold, and of NaN. */
+static void test_second_at_edges(void **state)
+{
+    (void)state;
+    enum { N = 6, F = 4 };
+    static const double at[N] = {-3, 0, 3, 20, INFINITY, NAN};
+    static const double want[F][N] = {
+        {1.3 * 0.049787068367863944, 0, 0, 0, 0, 0},                /* elu */
+        {0.045176659730912144, 0.25, 0.045176659730912, 0, 0, NAN}, /* softplus */
+        {0, 1.0 / 3, 0, 0, 0, 0},                                   /* hardswish */
+        {0, 0, 0, 0, 0, 0}                                          /* prelu */
+    };
+    for (int f = 0; f < F; f++)
+        fa_scope {
+            fa_tensor *x = fa_from_memory(at, FA_FLOAT64, FA_SHAPE(N)), *y, *grads[1];
+            fa_set_requires_grad_at(x, true, FA_HERE);
+            y = f == 0   ? fa_elu(x, 1.3)
+                : f == 1 ? fa_softplus(x)
+                : f == 2 ? fa_hardswish(x)
+                         : fa_prelu(x, fa_tensor_of_as(FA_FLOAT64, FA_SHAPE(1), 0.25));
+            assert_true(fa_autograd_grad(FA_TENSORS(fa_sum(y)), FA_TENSORS(x), grads, .create_graph = true));
+            assert_true(fa_autograd_grad(FA_TENSORS(fa_sum(grads[0])), FA_TENSORS(x), grads, .allow_unused = true));
+            if (grads[0])
+                assert_all_close_f64(fa_data(grads[0]), want[f], N, 1e-13, 1e-15);
+        }
+    /* A product with zeros: of 0, 0 and 3 all first derivatives are 0, and two second ones are not. */
+    static const double factors[2][3] = {{2, 0, 3}, {0, 0, 3}}, bends[2][3] = {{30, 203, 20}, {30, 3, 0}};
+    for (int k = 0; k < 2; k++)
+        fa_scope {
+            fa_tensor *x = fa_from_memory(factors[k], FA_FLOAT64, FA_SHAPE(3)), *grads[1];
+            fa_set_requires_grad_at(x, true, FA_HERE);
+            assert_true(fa_autograd_grad(FA_TENSORS(fa_prod(x)), FA_TENSORS(x), grads, .create_graph = true));
+            fa_tensor *sum = fa_sum(fa_mul(grads[0], fa_tensor_of_as(FA_FLOAT64, FA_SHAPE(3), 1, 10, 100)));
+            assert_true(fa_autograd_grad(FA_TENSORS(sum), FA_TENSORS(x), grads));
+            assert_all_close_f64(fa_data(grads[0]), bends[k], 3, 0, 0);
+        }
+    assert_string_equal(fa_error(), "");
+}
+
 /* ---- Custom ops ---- */
 
 static void cube_forward(fa_custom_call *call)
@@ -646,6 +685,7 @@ int main(void)
         cmocka_unit_test_setup(test_grad_errors, no_error),
         cmocka_unit_test_setup(test_third, no_error),
         cmocka_unit_test_setup(test_penalty, no_error),
+        cmocka_unit_test_setup(test_second_at_edges, no_error),
         cmocka_unit_test_setup(test_custom_rules, no_error),
         cmocka_unit_test_setup(test_custom_without_rule, no_error),
         cmocka_unit_test_setup(test_retain_grad, no_error),
