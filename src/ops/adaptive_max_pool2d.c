@@ -3,7 +3,8 @@
  *     y[n,c,i,j] = max of x[n,c,h,w] over window (i, j)
  *
  * The first maximum wins a tie, a NaN wins over everything, the last one over others. The gradient goes to the winner;
- * its own gradient is adaptive_max_pool2d_pick(h, x), the element of h in the winner's place. */
+ * its own gradient is adaptive_max_pool2d_pick(h, x), the element of h in the winner's place.
+ * adaptive_max_pool2d_index(x) is that place in the plane, h*W + w, as int64. */
 #include "ops/adaptive_pool.h"
 
 #include <string.h>
@@ -84,6 +85,26 @@ DEFINE_WINNER(double)
         EACH_WINDOW(T, in, out, *y++ = h[plane * in[2] * in[3] + at])                                                  \
     }
 
+#define INDEX(T)                                                                                                       \
+    {                                                                                                                  \
+        const int64_t *in = args->in_meta[0]->shape, *out = args->out_meta[0]->shape;                                  \
+        const T *x = args->in[0];                                                                                      \
+        int64_t *y = args->out[0];                                                                                     \
+        EACH_WINDOW(T, in, out, *y++ = at)                                                                             \
+    }
+
+static bool index_infer(fa_node *node)
+{
+    fa_adaptive_infer(node);
+    node->meta.dtype = FA_DT_INT64;
+    return true;
+}
+
+static void index_reference(const fa_kernel_args *args)
+{
+    FA_FOR_FLOATS(args->in_meta[0]->dtype, INDEX);
+}
+
 static void reference(const fa_kernel_args *args)
 {
     FA_FOR_FLOATS(args->out_meta[0]->dtype, MAXIMUM);
@@ -109,6 +130,14 @@ const fa_op_def fa_op_adaptive_max_pool2d = {
     .reference = reference,
 };
 
+/* inputs: x */
+const fa_op_def fa_op_adaptive_max_pool2d_index = {
+    .name = "adaptive_max_pool2d_index",
+    .layout = FA_LAYOUT_PLAIN,
+    .infer = index_infer,
+    .reference = index_reference,
+};
+
 /* inputs: g, x */
 const fa_op_def fa_op_adaptive_max_pool2d_grad = {
     .name = "adaptive_max_pool2d_grad",
@@ -129,5 +158,10 @@ const fa_op_def fa_op_adaptive_max_pool2d_pick = {
 
 fa_tensor *fa_adaptive_max_pool2d_at(const fa_adaptive_pool2d_args *args)
 {
-    return fa_adaptive_pool(FA_OP_adaptive_max_pool2d, args, "adaptive_max_pool2d");
+    if (args->indices)
+        *args->indices = NULL;
+    fa_tensor *y = fa_adaptive_pool(FA_OP_adaptive_max_pool2d, args, "adaptive_max_pool2d");
+    if (y && args->indices)
+        *args->indices = fa_adaptive_pool(FA_OP_adaptive_max_pool2d_index, args, "adaptive_max_pool2d");
+    return y;
 }

@@ -165,8 +165,7 @@ const fa_op_def fa_op_prod_grad = {
     .reference = grad_reference,
 };
 
-fa_tensor *fa_prod_at(const fa_reduce_args *args)
+fa_tensor *fa_prod_at(const fa_sum_args *args)
 {
-    fa_begin(args->where_);
-    return fa_handle(fa_record_reduced(FA_OP_prod, fa_use(args->x, "prod", "x"), &args->dims, args->keepdim, 0, 0));
+    return fa_reduce_as(FA_OP_prod, args);
 }

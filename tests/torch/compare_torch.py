@@ -25,7 +25,7 @@ except ImportError as missing:
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
 sys.path.insert(0, str(GOLDEN))
 import make_layers  # noqa: E402
-for stem in ("make_elementwise", "make_tensor_ops", "make_functions", "make_losses"):
+for stem in ("make_elementwise", "make_tensor_ops", "make_functions", "make_losses", "make_options"):
     __import__(stem)
 
 
