@@ -425,6 +425,24 @@ static void test_second_at_edges(void **state)
             if (grads[0])
                 assert_all_close_f64(fa_data(grads[0]), want[f], N, 1e-13, 1e-15);
         }
+    /* prelu counts 0 among the negative in its gradient, and among the positive in that one's gradients. */
+    fa_scope {
+        static const double corner[4] = {0, -1, 1, NAN}, ones[4] = {1, 1, 1, 1}, passed[4] = {1, 0.25, 1, 0.25},
+                            bent[4] = {0, 1, 0, 1};
+        fa_tensor *x = fa_from_memory(corner, FA_FLOAT64, FA_SHAPE(4)),
+                  *v = fa_from_memory(ones, FA_FLOAT64, FA_SHAPE(4));
+        fa_tensor *weight = fa_tensor_of_as(FA_FLOAT64, FA_SHAPE(1), 0.25), *first[2], *grads[2];
+        fa_set_requires_grad_at(x, true, FA_HERE);
+        fa_set_requires_grad_at(v, true, FA_HERE);
+        fa_set_requires_grad_at(weight, true, FA_HERE);
+        assert_true(fa_autograd_grad(FA_TENSORS(fa_prelu(x, weight)), FA_TENSORS(x, weight), first,
+                                     .grad_outputs = FA_TENSORS(v), .create_graph = true));
+        assert_true(fa_autograd_grad(FA_TENSORS(fa_sum(first[0])), FA_TENSORS(v, weight), grads));
+        assert_all_close_f64(fa_data(grads[0]), passed, 4, 0, 0);
+        assert_true(fa_item(grads[1]) == 2);
+        assert_true(fa_autograd_grad(FA_TENSORS(fa_sum(first[1])), FA_TENSORS(x), grads));
+        assert_all_close_f64(fa_data(grads[0]), bent, 4, 0, 0);
+    }
     /* A product with zeros: of 0, 0 and 3 all first derivatives are 0, and two second ones are not. */
     static const double factors[2][3] = {{2, 0, 3}, {0, 0, 3}}, bends[2][3] = {{30, 203, 20}, {30, 3, 0}};
     for (int k = 0; k < 2; k++)
