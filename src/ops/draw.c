@@ -64,9 +64,10 @@ static fa_node *use_target(const fa_tensor *handle, const char *what, bool float
     return x;
 }
 
-static fa_tensor *hand_over(fa_tensor *handle, const fa_node *x, fa_node *value, const draw *d, const char *what)
+static fa_tensor *hand_over(fa_tensor *handle, fa_node *x, fa_node *value, const draw *d, fa_replace_kind kind,
+                            const char *what)
 {
-    fa_tensor *result = fa_finish_inplace(handle, x, value, what);
+    fa_tensor *result = fa_finish_replace(handle, x, value, kind, what);
     if (!result)
         draw_undo(d);
     return result;
@@ -93,7 +94,7 @@ fa_tensor *fa_uniform_inplace_at(const fa_uniform_args *args)
         fa_mt_uniform_f32(d.mt, d.leaf->buffer->data, n, args->from, args->to);
     else
         fa_mt_uniform_f64(d.mt, d.leaf->buffer->data, n, args->from, args->to);
-    return hand_over(args->x, x, draw_end(&d), &d, "uniform_");
+    return hand_over(args->x, x, draw_end(&d), &d, FA_REPLACE_UNIFORM, "uniform_");
 }
 
 fa_tensor *fa_normal_inplace_at(const fa_normal_args *args)
@@ -115,7 +116,7 @@ fa_tensor *fa_normal_inplace_at(const fa_normal_args *args)
         fa_mt_normal_f32(d.mt, d.leaf->buffer->data, n, args->mean, args->std);
     else
         fa_mt_normal_f64(d.mt, d.leaf->buffer->data, n, args->mean, args->std);
-    return hand_over(args->x, x, draw_end(&d), &d, "normal_");
+    return hand_over(args->x, x, draw_end(&d), &d, FA_REPLACE_NORMAL, "normal_");
 }
 
 fa_tensor *fa_bernoulli_inplace_at(const fa_bernoulli_args *args)
@@ -133,7 +134,7 @@ fa_tensor *fa_bernoulli_inplace_at(const fa_bernoulli_args *args)
     if (!draw_begin(&d, x, FA_DT_UINT8, args->generator))
         return NULL;
     fa_mt_bernoulli(d.mt, d.leaf->buffer->data, fa_meta_numel(&x->meta), args->p);
-    return hand_over(args->x, x, fa_record_cast(draw_end(&d), x->meta.dtype), &d, "bernoulli_");
+    return hand_over(args->x, x, fa_record_cast(draw_end(&d), x->meta.dtype), &d, FA_REPLACE_BERNOULLI, "bernoulli_");
 }
 
 /* out holds uniform numbers and becomes 1 where they are below p. */

@@ -118,6 +118,8 @@ fa_tensor *fa_handle(fa_node *node);
 fa_tensor *fa_handle_view(fa_node *node, const fa_tensor *base);
 /* Gives a handle another node: an in-place op. Checks what PyTorch checks; returns the handle or NULL. */
 fa_tensor *fa_assign_handle(fa_tensor *handle, fa_node *value, const char *what);
+/* Attribute of the op replace: the value of the second input with the history of the first. */
+enum { FA_REPLACE_VALUE = 0 };
 
 /* In a gradient rule: whether input i needs its gradient. */
 bool fa_wants_grad(const fa_node *node, int i);

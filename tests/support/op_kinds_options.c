@@ -154,14 +154,16 @@ BUILD(interpolate_line,
       fa_interpolate(IN("x"), INT("size", FA_NONE), NUMBER("factor", NAN), .mode = (fa_interpolate_mode)INT("mode", 0),
                      .align_corners = INT("align_corners", 0)))
 
+/* Two things are not compared. Of a result of width 1 each row is the first one in PyTorch 2.15. A height or
+ * width that a factor leaves as it is PyTorch copies, but gives the gradient of one that was resized. */
 static void draw_antialias(op_case *c, op_draw *d)
 {
-    /* A result of width 1 is not compared: in PyTorch 2.15 each of its rows is the first one. */
+    static const double factors[] = {1, 2, 2.25, 3};
     op_add_input(c, "x", FA_SHAPE(op_batch(d), op_size(d, 3), op_size(d, 12), 1 + op_size(d, 12)), OP_NORMAL);
     if (op_choose(d, 0, 2))
         OP_SET(c, "size", (double)op_choose(d, 1, 9), (double)op_choose(d, 2, 9));
     else
-        OP_SET(c, "factor", (double)op_choose(d, 4, 9) / 4, (double)op_choose(d, 4, 9) / 4);
+        OP_SET(c, "factor", factors[op_choose(d, 0, 3)], factors[op_choose(d, 0, 3)]);
     OP_SET(c, "align_corners", (double)op_choose(d, 0, 1));
     c->terms = 200;
 }
