@@ -231,13 +231,11 @@ static bool view_is_stale(fa_thread *thread, const fa_slot *slot)
     return base != NULL && (base->node != slot->base_node || (base->base != NULL && view_is_stale(thread, base)));
 }
 
-static fa_node *slot_node(fa_thread *thread, fa_slot *slot, const char *what, const char *name)
+static fa_node *slot_node(fa_thread *thread, fa_slot *slot, const char *what, const char *name);
+
+/* Takes the same view of what the base is now. */
+static fa_node *take_again(fa_thread *thread, fa_slot *slot, const char *what, const char *name)
 {
-    if (slot->leaf != NULL)
-        return fa_leaf_node(slot->leaf);
-    if (slot->base == NULL || !view_is_stale(thread, slot))
-        return slot->node;
-    /* Take the same view of what the base is now. */
     const fa_node *view = slot->view;
     fa_slot *base_slot = find_slot(thread, slot->base);
     fa_leaf *leaf = base_slot != NULL ? base_slot->leaf : slot->base_leaf;
@@ -268,6 +266,22 @@ static fa_node *slot_node(fa_thread *thread, fa_slot *slot, const char *what, co
     slot->base_node = base_slot != NULL ? base_slot->node : NULL;
     if (slot->base_leaf != NULL)
         slot->base_version = slot->base_leaf->recorded_version;
+    return node;
+}
+
+static fa_node *slot_node(fa_thread *thread, fa_slot *slot, const char *what, const char *name)
+{
+    if (slot->leaf != NULL)
+        return fa_leaf_node(slot->leaf);
+    if (slot->base == NULL || !view_is_stale(thread, slot))
+        return slot->node;
+    /* With the history that it was made with, whoever looks at it first. */
+    const fa_node *base = slot->view->in[0];
+    const bool no_grad = thread->no_grad,
+               had_history = base->op == FA_OP_leaf ? base->leaf->requires_grad : base->requires_grad;
+    thread->no_grad = had_history && !slot->view->requires_grad && !slot->view->detached;
+    fa_node *node = take_again(thread, slot, what, name);
+    thread->no_grad = no_grad;
     return node;
 }
 

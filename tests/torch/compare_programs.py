@@ -93,6 +93,10 @@ class Program:
         except RuntimeError:
             return None
 
+    def in_order(self, t):
+        """Whether both libraries agree about copying: not the result of an op on elements that do not lie in order."""
+        return t.is_contiguous() and all(u.is_contiguous() or u._is_view() for u in self.tensors.values())
+
     # ---- One statement each; `weight`: how often ------------------------------------------------------------------
 
     def make_new(self):
@@ -121,7 +125,7 @@ class Program:
 
     def make_unary(self):
         a, name = self.pick(lambda t: t.dim() > 0), self.draw.choice(list(UNARY))
-        if a is not None:
+        if a is not None and (name != "contig" or self.in_order(self.tensors[a])):
             self.put(UNARY[name](self.tensors[a]), name, a)
             if name == "detach":
                 self.detached.add(self.tensors[a].untyped_storage().data_ptr())
@@ -141,7 +145,7 @@ class Program:
         t = self.tensors[a]
         first = self.draw.choice([n for n in range(1, t.numel() + 1) if t.numel() % n == 0])
         shape = [first, t.numel() // first] if self.draw.random() < 0.7 else [t.numel()]
-        name = self.draw.choice(["view", "reshape"])
+        name = self.draw.choice(["view", "reshape"] if self.in_order(t) else ["view"])
         y = self.attempt(lambda: getattr(t, name)(shape))
         if y is not None:
             self.put(y, name, a, sizes(shape))
