@@ -125,6 +125,15 @@ def compare_twice(op, tolerance, leaves, y, results):
     return None
 
 
+def beyond(op, leaves, args):
+    """Whether a dilated window lies in padding alone: then PyTorch 2.15's backward writes outside its memory."""
+    if not op.startswith("max_pool2d") or "dilation" not in args:
+        return False
+    with torch.no_grad():
+        indices = make_layers.OPS["max_pool2d_places"]({"x": leaves["x"]}, args)["indices"]
+    return bool((indices >= leaves["x"].shape[-1] * leaves["x"].shape[-2]).any())
+
+
 def compare(case):
     """None when all agree; else what does not."""
     leaves = {}
@@ -151,6 +160,8 @@ def compare(case):
     if case["error"]:
         return "refused here, not by PyTorch"
     results = {entry["name"]: tensor(entry) for entry in case["results"]}
+    if beyond(case["op"], leaves, args):
+        return differs(results["y"], out["y"].detach(), case["tolerance"]) if "y" in results else None
     if "weights" in results:
         return compare_twice(case["op"], case["tolerance"], leaves, out["y"], results)
     for name, want in out.items():
