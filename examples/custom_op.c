@@ -5,6 +5,14 @@
 #include <math.h>
 #include <stdio.h>
 
+static bool swish_rule(fa_custom_rule *call)
+{
+    fa_tensor *x = call->input[0], *s = fa_sigmoid(fa_mul(x, call->numbers[0]));
+    fa_tensor *bend = fa_mul(fa_mul(call->output, fa_rsub(1, s)), call->numbers[0]);
+    call->input_grad[0] = fa_mul(call->output_grad, fa_add(s, bend));
+    return fa_ok();
+}
+
 static int64_t elements(const fa_custom_call *call)
 {
     int64_t n = 1;
@@ -38,7 +46,7 @@ static void swish_backward(fa_custom_call *call)
 }
 
 static const fa_custom_op swish_op = {
-    .name = "swish", .shape = swish_shape, .forward = swish_forward, .backward = swish_backward};
+    .name = "swish", .shape = swish_shape, .forward = swish_forward, .backward = swish_backward, .rule = swish_rule};
 
 static fa_tensor *swish(fa_tensor *x)
 {
@@ -49,10 +57,13 @@ int main(void)
 {
     fa_tensor *x = fa_tensor_of(FA_SHAPE(5), -2, -1, 0, 1, 2);
     fa_set_requires_grad_at(x, true, FA_HERE);
-    fa_tensor *y = swish(x);
-    fa_backward(fa_sum(y));
+    fa_tensor *y = swish(x), *slope[1];
+    fa_backward(fa_sum(y), .retain_graph = true);
     fa_print(y);
     fa_print(fa_grad(x));
+    fa_autograd_grad(FA_TENSORS(fa_sum(y)), FA_TENSORS(x), slope, .create_graph = true); /* by the rule */
+    fa_autograd_grad(FA_TENSORS(fa_sum(slope[0])), FA_TENSORS(x), slope);
+    fa_print(slope[0]);
     if (!fa_ok())
         fprintf(stderr, "%s\n", fa_error());
     return !fa_ok();

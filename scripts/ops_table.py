@@ -42,7 +42,8 @@ NAMES = {
     "fa_nn_kl_div_loss": "nn.KLDivLoss", "fa_nn_nll_loss": "nn.NLLLoss", "fa_nn_mse_loss": "nn.MSELoss",
     "fa_apply": "Module.apply", "fa_named_modules": "Module.named_modules()", "fa_register_forward_hook":
     "Module.register_forward_hook", "fa_register_forward_pre_hook": "Module.register_forward_pre_hook",
-    "fa_register_backward_hook": "Module.register_full_backward_pre_hook", "fa_nn_sequential_named":
+    "fa_register_full_backward_pre_hook": "Module.register_full_backward_pre_hook", "fa_register_full_backward_hook":
+    "Module.register_full_backward_hook", "fa_register_hook": "Tensor.register_hook", "fa_remove_hook": "RemovableHandle.remove()", "fa_nn_sequential_named":
     "nn.Sequential(OrderedDict)", "fa_tanh": "torch.tanh", "fa_sigmoid": "torch.sigmoid", "fa_tanh_": "torch.tanh_",
     "fa_sigmoid_": "torch.sigmoid_", "fa_nn_prelu": "nn.PReLU", "fa_nn_relu": "nn.ReLU", "fa_nn_relu6": "nn.ReLU6", "fa_nn_leaky_relu": "nn.LeakyReLU",
     "fa_nn_elu": "nn.ELU", "fa_nn_gelu": "nn.GELU", "fa_nn_silu": "nn.SiLU", "fa_nn_l1_loss": "nn.L1Loss",
@@ -56,6 +57,8 @@ NAMES = {
     "torch.optim.swa_utils.AveragedModel", "fa_ema_update": "AveragedModel.update_parameters", "fa_ema_copy_to": None,
     "fa_ema_swap": None, "fa_ema_find": "AveragedModel.state_dict()[key]", "fa_clamp_min": "Tensor.clamp(min)",
     "fa_clamp_max": "Tensor.clamp(max)", "fa_stack": "torch.stack", "fa_conv2d": "F.conv2d",
+    "fa_contiguous": "Tensor.contiguous", "fa_expand": "Tensor.expand", "fa_repeat": "Tensor.repeat", "fa_view": "Tensor.view",
+    "fa_forward_to_size": "convT(x, output_size)", "fa_pool_indices": None,
 }
 
 # The ops that a function records, where they are not called as it is.
@@ -64,11 +67,12 @@ OPS = {
     "squeeze_all": ["reshape"], "detach": ["reshape"], "transpose": ["permute"], "t": ["permute"],
     "movedim": ["permute"], "select": ["slice"], "narrow": ["slice"], "slice_step": ["slice"], "split": ["slice"],
     "split_sizes": ["slice"], "chunk": ["slice"], "unbind": ["slice"], "contiguous": ["clone"], "to_dtype": ["cast"],
-    "stack": ["cat"], "max": ["max_dim"], "min": ["min_dim"], "sort": ["argsort"], "take_rows": ["index_select"],
+    "stack": ["cat"], "max": ["max_dim"], "min": ["min_dim"], "sort": ["argsort", "take_along"], "topk": ["topk", "take_along"], "take_rows": ["index_select"],
     "rsub": ["rsub_scalar"], "rdiv": ["rdiv_scalar"], "batch_norm": ["batch_norm_apply"], "dropout2d": ["dropout"],
     "relu6": ["hardtanh"], "cross_entropy": ["nll_loss"], "interpolate": ["upsample_bilinear2d"],
     "instance_norm": ["group_norm"], "conv_transpose2d": ["conv2d_input_grad"], "adamw": ["adam"],
-    "masked_fill": ["where"], "clamp_min": ["clamp"], "clamp_max": ["clamp"],
+    "masked_fill": ["where"], "fill": ["full", "replace"], "zero": ["full", "replace"], "copy": ["clone", "replace"],
+    "uniform": ["replace"], "normal": ["replace"], "bernoulli_": ["replace"], "clamp_min": ["clamp"], "clamp_max": ["clamp"],
 }
 
 FUSED = {
@@ -76,6 +80,15 @@ FUSED = {
     "max_pool2d": "2x2 into conv2d; its gradient with relu's", "nll_loss": "with log_softmax and both gradients",
     "log_softmax": "into nll_loss", "sgd": "one pass over all parameters", "adam": "one pass over all parameters",
     "rmsprop": "one pass over all parameters", "adagrad": "one pass over all parameters",
+}
+
+
+# What `...` stands for in a macro.
+REST = {
+    "fa_take_rows": "rows", "fa_tensor_of": "numbers", "fa_tensor_of_as": "numbers", "fa_nn_sequential": "children",
+    "fa_nn_module_list": "children", "fa_nn_sequential_named": "{name, child}", "fa_nn_module_dict": "{name, child}",
+    "fa_own_buffer": "shape or tensor, .dtype, .fill, .uniform",
+    "fa_own_parameter": "shape or tensor, .dtype, .fill, .uniform, .frozen",
 }
 
 
@@ -142,8 +155,36 @@ def fields(body):
     return names, options
 
 
+def positional(macro, text):
+    """The named parameters of a macro that others are written with, and its body."""
+    found = re.search(r"^#define %s\(([^)]*)\)[ \t]+(.*)$" % macro, text, re.M)
+    if not found:
+        return [], ""
+    names = [p.strip() for p in found.group(1).split(",")]
+    return [n for n in names if n not in ("...", "function", "type")], found.group(2)
+
+
+def written_out(name, body, structs, text):
+    """Of a macro whose arguments another one splits: positional ones, and the options of tensors that are made."""
+    inner = re.findall(r"\bFA_[A-Z0-9_]+_\b", body)
+    if not inner:
+        return None
+    names, inside = positional(inner[0] if inner[0] != "FA_PICK_3_" and inner[0] != "FA_PICK_2_" else inner[1], text)
+    if not names:
+        return None
+    if re.search(r"fa_new_args|FA_NEW_ARGS_|FA_NEW_\(", inside):
+        options = fields(structs["fa_new_args"])[1]
+        if "rand" not in name:
+            options.remove("generator")
+        names += ["." + o for o in options]
+    return ", ".join(names)
+
+
 def arguments(name, parameters, body, structs, text):
     args = re.search(r"(\w+_args)\b", body)
+    out = written_out(name, body, structs, text) if not args and (parameters or "").strip() == "..." else None
+    if out:
+        return out
     if not args:
         inner = re.match(r"(\w+)\(", body)
         if inner:
@@ -152,9 +193,8 @@ def arguments(name, parameters, body, structs, text):
     if args and args.group(1) in structs and (parameters or "").strip() in ("...", "", None):
         names, options = fields(structs[args.group(1)])
         return ", ".join(names + ["." + o for o in options])
-    if (parameters or "").strip() == "..." and "FA_SHAPE(" in body:
-        return "sizes"
-    return (parameters or "").replace("...", "sizes" if "FA_SHAPE" in body else "...")
+    rest = "sizes" if "FA_SHAPE(" in body else REST.get(name, "...")
+    return (parameters or "").replace("...", rest)
 
 
 def pytorch_name(name, section):
@@ -214,7 +254,8 @@ def mentions():
         if "op_kinds" in path:
             continue
         name = re.sub(r"^tests/|/?test_|\.c$", "/", path).strip("/").replace("//", "/")
-        for called in set(re.findall(r"\bfa_\w+(?=\()", read(path))):
+        name = {"support/program": "core/programs", "support/network": "core/networks"}.get(name, name)
+        for called in set(re.findall(r"\bfa_\w+(?=\(|\s*\{|\n\s)", read(path))):
             result.setdefault(called, []).append(name)
     return result
 
@@ -235,7 +276,9 @@ def tested(name, kind_table, golden, mention):
     text = ", ".join(dict.fromkeys(found))
     if others:
         text += ("; " if text else "") + ", ".join(others[:2])
-    return text or "through what calls it"
+    if not text:
+        sys.exit("no test calls %s" % name)
+    return text
 
 
 def types_of(name, op_names, section):
@@ -245,6 +288,8 @@ def types_of(name, op_names, section):
              "max_dim", "min_dim", "argmax", "argmin", "cumsum", "argsort", "topk", "clamp", "maximum", "minimum",
              "remainder", "floor_divide", "any", "all", "logical_and", "logical_or", "logical_xor", "logical_not", "round",
              "floor", "ceil", "rsub_scalar", "isnan", "isinf", "isfinite"}
+    if "full" in op_names:
+        return "all, and storage"
     if any(o in moving | whole for o in op_names):
         return "all"
     if "cast" in op_names:
@@ -266,7 +311,7 @@ def table():
         "Made by `scripts/ops_table.py` from the headers, `src/base/ops.def`, the kernels and the tests; do not edit.",
         "",
         "Arguments: positional ones first, then options as `.name`. Types: *all* is float32, float64, int64, int32, uint8",
-        "and bool; bfloat16 and float16 are for storage and are converted with `fa_to_dtype`. Gradient: *no* where PyTorch",
+        "and bool; bfloat16 and float16 are for *storage* and are converted with `fa_to_dtype`. Gradient: *no* where PyTorch",
         "has none either. Kernel: *fast* has one for each instruction set beside the reference kernel, *reference* has that",
         "alone, *-* computes nothing by itself. Tests: *golden* against values made by PyTorch, *random* against the",
         "reference kernel on every instruction set and for 1, 2, 3 and 7 threads, *numeric gradient* in float64, *mistakes*",

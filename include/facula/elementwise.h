@@ -197,6 +197,7 @@ FA_API fa_tensor *fa_sub_inplace_number_at(fa_tensor *a, double b, fa_where wher
 FA_API fa_tensor *fa_mul_inplace_number_at(fa_tensor *a, double b, fa_where where);
 FA_API fa_tensor *fa_div_inplace_number_at(fa_tensor *a, double b, fa_where where);
 FA_API fa_tensor *fa_fill_inplace_at(fa_tensor *a, double value, fa_where where);
+FA_API fa_tensor *fa_zero_inplace_at(fa_tensor *a, fa_where where);
 FA_API fa_tensor *fa_copy_inplace_at(fa_tensor *a, fa_tensor *source, fa_where where); /* of any type; broadcast */
 FA_API fa_tensor *fa_relu_inplace_at(fa_tensor *a, fa_where where);
 #define FA_INPLACE_(name, a, b)                                                                                        \
@@ -206,7 +207,7 @@ FA_API fa_tensor *fa_relu_inplace_at(fa_tensor *a, fa_where where);
 #define fa_mul_(a, b) FA_INPLACE_(fa_mul, a, b)
 #define fa_div_(a, b) FA_INPLACE_(fa_div, a, b)
 #define fa_fill_(a, value) fa_fill_inplace_at((a), (value), FA_HERE)
-#define fa_zero_(a) fa_fill_inplace_at((a), 0, FA_HERE)
+#define fa_zero_(a) fa_zero_inplace_at((a), FA_HERE)
 #define fa_copy_(a, source) fa_copy_inplace_at((a), (source), FA_HERE)
 #define fa_relu_(a) fa_relu_inplace_at((a), FA_HERE)
 

@@ -61,12 +61,15 @@ typedef struct fa_pool2d_args {
     bool ceil_mode;
     bool count_include_pad;   /* avg_pool2d */
     int64_t divisor_override; /* avg_pool2d; FA_NONE: the window's size */
+    fa_tensor **indices;      /* max_pool2d: where to put the places of the maxima; NULL: none wanted */
 } fa_pool2d_args;
 enum { FA_KERNEL_SIZE = -1000002, FA_NONE = -1000003 };
 #define FA_POOL2D_DEFAULTS                                                                                             \
     .stride = FA_KERNEL_SIZE, .dilation = 1, .kernel_hw = {FA_PAIR_UNSET_}, .stride_hw = {FA_PAIR_UNSET_},             \
     .padding_hw = {FA_PAIR_UNSET_}, .dilation_hw = {FA_PAIR_UNSET_}, .count_include_pad = true,                        \
     .divisor_override = FA_NONE
+/* F.max_pool2d; fa_max_pool2d(x, 2, .indices = &indices) gives each maximum's place in its plane too, h*W + w as int64
+ * (return_indices). F.avg_pool2d: the mean. */
 FA_API fa_tensor *fa_max_pool2d_at(const fa_pool2d_args *args);
 FA_API fa_tensor *fa_avg_pool2d_at(const fa_pool2d_args *args);
 #define fa_max_pool2d(...) FA_CALL_(fa_max_pool2d_at, fa_pool2d_args, FA_POOL2D_DEFAULTS, .begin_ = 0, __VA_ARGS__)
@@ -79,6 +82,7 @@ typedef struct fa_adaptive_pool2d_args {
     struct fa_keyword_only *kw_;
     fa_where where_;
     int64_t output_hw[2];
+    fa_tensor **indices; /* adaptive_max_pool2d: as of fa_max_pool2d */
 } fa_adaptive_pool2d_args;
 #define FA_ADAPTIVE_POOL2D_DEFAULTS .output_size = FA_NONE, .output_hw = {FA_PAIR_UNSET_}
 /* F.adaptive_avg_pool2d, F.adaptive_max_pool2d: an output of this size whatever the input's; window i of o along H is
@@ -90,7 +94,7 @@ FA_API fa_tensor *fa_adaptive_max_pool2d_at(const fa_adaptive_pool2d_args *args)
 #define fa_adaptive_max_pool2d(...)                                                                                    \
     FA_CALL_(fa_adaptive_max_pool2d_at, fa_adaptive_pool2d_args, FA_ADAPTIVE_POOL2D_DEFAULTS, .begin_ = 0, __VA_ARGS__)
 
-typedef enum fa_interpolate_mode { FA_NEAREST, FA_NEAREST_EXACT, FA_BILINEAR } fa_interpolate_mode;
+typedef enum fa_interpolate_mode { FA_NEAREST, FA_NEAREST_EXACT, FA_BILINEAR, FA_LINEAR } fa_interpolate_mode;
 typedef struct fa_interpolate_args {
     char begin_;
     fa_tensor *x;
@@ -101,15 +105,16 @@ typedef struct fa_interpolate_args {
     int64_t size_hw[2];
     double scale_factor_hw[2];
     fa_interpolate_mode mode;
-    bool align_corners;          /* FA_BILINEAR */
+    bool align_corners;          /* FA_BILINEAR, FA_LINEAR */
     bool recompute_scale_factor; /* places follow from the two sizes, not from the factor */
+    bool antialias;              /* FA_BILINEAR: a smaller image is made of all pixels, not of four each */
 } fa_interpolate_args;
 #define FA_INTERPOLATE_DEFAULTS                                                                                        \
     .size = FA_NONE, .scale_factor = __builtin_nan(""), .size_hw = {FA_PAIR_UNSET_},                                   \
     .scale_factor_hw = {__builtin_nan(""), __builtin_nan("")}
 /* F.interpolate of images [N,C,H,W] to a size, or by a factor (output floor(H * factor)): by the nearest pixel (uint8
  * too) or between the four nearest, fa_interpolate(x, .scale_factor = 2, .mode = FA_BILINEAR). With align_corners the
- * corner pixels of both images lie on each other. */
+ * corner pixels of both images lie on each other. Lines [N,C,L] likewise, by the nearest or with FA_LINEAR. */
 FA_API fa_tensor *fa_interpolate_at(const fa_interpolate_args *args);
 #define fa_interpolate(...)                                                                                            \
     FA_CALL_(fa_interpolate_at, fa_interpolate_args, FA_INTERPOLATE_DEFAULTS, .begin_ = 0, __VA_ARGS__)
@@ -162,13 +167,18 @@ typedef struct fa_instance_norm_args {
     fa_tensor *x;
     struct fa_keyword_only *kw_;
     fa_where where_;
-    fa_tensor *weight, *bias; /* one number a channel; NULL: none */
-    double eps;
+    fa_tensor *running_mean, *running_var; /* one number a channel; NULL: none */
+    fa_tensor *weight, *bias;
+    bool use_input_stats; /* true */
+    double momentum, eps;
 } fa_instance_norm_args;
-/* F.instance_norm of [N,C,L,...]: the same over each channel of each image, always by its own statistics. */
+/* F.instance_norm of [N,C,L,...]: the same over each channel of each image, by its own statistics, whose means over the
+ * images the running ones take in: running = (1 - momentum)*running + momentum*(mean, variance with n - 1). With
+ * .use_input_stats = false by the running ones. */
 FA_API fa_tensor *fa_instance_norm_at(const fa_instance_norm_args *args);
 #define fa_instance_norm(...)                                                                                          \
-    FA_CALL_(fa_instance_norm_at, fa_instance_norm_args, .eps = 1e-5, .begin_ = 0, __VA_ARGS__)
+    FA_CALL_(fa_instance_norm_at, fa_instance_norm_args, .use_input_stats = true, .momentum = 0.1, .eps = 1e-5,        \
+             .begin_ = 0, __VA_ARGS__)
 
 typedef struct fa_dropout_args {
     char begin_;
@@ -342,7 +352,8 @@ FA_API fa_tensor *fa_nll_loss_at(const fa_loss_args *args);
 
 /* F.mse_loss (x - y)^2, F.l1_loss |x - y|, F.smooth_l1_loss and F.huber_loss, which are the square of small distances
  * and grow like the distance beyond: smooth_l1 (x - y)^2/(2 beta) where |x - y| < beta, else |x - y| - beta/2;
- * huber (x - y)^2/2 where |x - y| <= delta, else delta (|x - y| - delta/2). Input and target are broadcast. */
+ * huber (x - y)^2/2 where |x - y| <= delta, else delta (|x - y| - delta/2). Input and target are broadcast. Of two
+ * types the wider one wins, but huber_loss has its input's. */
 typedef struct fa_distance_loss_args {
     char begin_;
     fa_tensor *input, *target;

@@ -179,23 +179,39 @@ FA_API fa_module *fa_apply_at(fa_module *module, void (*function)(fa_module *mod
  *
  *     before forward    look at the input; what is not NULL replaces it            (register_forward_pre_hook)
  *     after forward     look at input and output; what is not NULL replaces the output    (register_forward_hook)
- *     in backward       look at the gradient of the output; what is not NULL replaces it
- * (register_full_backward_pre_hook)
+ *     before backward   look at the gradient of the output; what is not NULL replaces it
+ *                                                                                  (register_full_backward_pre_hook)
+ *     after backward    look at the gradients of input and output; what is not NULL replaces that of the input
+ *                                                                                      (register_full_backward_hook)
  *
- * `other` is the output after forward, NULL otherwise. A hook returns NULL to leave things as they are. Registering
- * returns an id, 0 after an error; fa_remove_hook ends it (false: there is none of that id). A hook of backward runs if
- * the module lives then; gradients are handles of the scope in which backward runs. */
+ * `tensor` is the input before and after forward, the gradient of the output before backward, and that of the input
+ * after it: NULL where the input requires none. `other` is the output after forward, the gradient of the output after
+ * backward, else NULL. A hook returns NULL to leave things as they are. Of a loss, the input is the first argument.
+ *
+ * Registering returns an id, 0 after an error; fa_remove_hook(module or tensor, id) ends it (false: there is none of
+ * that id). Hooks of backward are those of the moment of backward, but the module needs one when it is run; they run if
+ * the module lives then. Gradients are tensors of the scope in which backward runs, as of fa_register_hook (tensor.h).
+ * A module with a hook after backward may not change its input in place. */
 typedef fa_tensor *(*fa_hook_function)(fa_module *module, fa_tensor *tensor, fa_tensor *other, void *context);
-typedef enum fa_hook_time { FA_HOOK_BEFORE_FORWARD, FA_HOOK_AFTER_FORWARD, FA_HOOK_BACKWARD } fa_hook_time;
-FA_API int64_t fa_register_hook_at(fa_module *module, fa_hook_time time, fa_hook_function function, void *context,
-                                   fa_where where);
+typedef enum fa_hook_time {
+    FA_HOOK_BEFORE_FORWARD,
+    FA_HOOK_AFTER_FORWARD,
+    FA_HOOK_BEFORE_BACKWARD,
+    FA_HOOK_AFTER_BACKWARD
+} fa_hook_time;
+FA_API int64_t fa_register_module_hook_at(fa_module *module, fa_hook_time time, fa_hook_function function,
+                                          void *context, fa_where where);
 #define fa_register_forward_pre_hook(module, function, context)                                                        \
-    fa_register_hook_at((module), FA_HOOK_BEFORE_FORWARD, (function), (context), FA_HERE)
+    fa_register_module_hook_at((module), FA_HOOK_BEFORE_FORWARD, (function), (context), FA_HERE)
 #define fa_register_forward_hook(module, function, context)                                                            \
-    fa_register_hook_at((module), FA_HOOK_AFTER_FORWARD, (function), (context), FA_HERE)
-#define fa_register_backward_hook(module, function, context)                                                           \
-    fa_register_hook_at((module), FA_HOOK_BACKWARD, (function), (context), FA_HERE)
-FA_API bool fa_remove_hook(fa_module *module, int64_t id);
+    fa_register_module_hook_at((module), FA_HOOK_AFTER_FORWARD, (function), (context), FA_HERE)
+#define fa_register_full_backward_pre_hook(module, function, context)                                                  \
+    fa_register_module_hook_at((module), FA_HOOK_BEFORE_BACKWARD, (function), (context), FA_HERE)
+#define fa_register_full_backward_hook(module, function, context)                                                      \
+    fa_register_module_hook_at((module), FA_HOOK_AFTER_BACKWARD, (function), (context), FA_HERE)
+FA_API bool fa_remove_module_hook(fa_module *module, int64_t id);
+#define fa_remove_hook(x, id)                                                                                          \
+    _Generic((x), fa_tensor * : fa_remove_tensor_hook, fa_module * : fa_remove_module_hook)((x), (id))
 
 /* Freezing: fa_requires_grad_(net->features, false), of every parameter in a module or of one tensor. Returns it. */
 FA_API fa_module *fa_module_requires_grad_at(fa_module *module, bool on, fa_where where);
@@ -273,6 +289,10 @@ FA_API fa_module *fa_nn_conv_transpose2d_at(const fa_nn_conv_transpose2d_args *a
 #define fa_nn_conv_transpose2d(...)                                                                                    \
     FA_CALL_(fa_nn_conv_transpose2d_at, fa_nn_conv_transpose2d_args, FA_NN_CONV_TRANSPOSE2D_DEFAULTS, .begin_ = 0,     \
              __VA_ARGS__)
+/* Its forward with output_size: fa_forward_to_size(layer, x, 10, 9) chooses height and width among the sizes that the
+ * convolution would shrink to x's, from the smallest to stride - 1 more, instead of the layer's output_padding. */
+FA_API fa_tensor *fa_forward_to_size_at(fa_module *layer, fa_tensor *x, int64_t height, int64_t width, fa_where where);
+#define fa_forward_to_size(layer, x, height, width) fa_forward_to_size_at((layer), (x), (height), (width), FA_HERE)
 
 /* nn.Linear: y = x weight^T + bias; weight [out, in] and bias [out] uniform in +-1/sqrt(in). */
 typedef struct fa_nn_linear_args {
@@ -298,6 +318,7 @@ typedef struct fa_nn_pool2d_args {
     bool ceil_mode;
     bool count_include_pad;   /* avg_pool2d */
     int64_t divisor_override; /* avg_pool2d; FA_NONE: the window's size */
+    bool return_indices;      /* max_pool2d: fa_pool_indices gives the places of the maxima */
 } fa_nn_pool2d_args;
 #define FA_NN_POOL2D_DEFAULTS .kernel_size = FA_NONE, FA_POOL2D_DEFAULTS
 FA_API fa_module *fa_nn_max_pool2d_at(const fa_nn_pool2d_args *args);
@@ -315,6 +336,7 @@ typedef struct fa_nn_adaptive_pool2d_args {
     struct fa_keyword_only *kw_;
     fa_where where_;
     int64_t output_hw[2];
+    bool return_indices; /* adaptive_max_pool2d */
 } fa_nn_adaptive_pool2d_args;
 #define FA_NN_ADAPTIVE_POOL2D_(function, ...)                                                                          \
     FA_CALL_(function, fa_nn_adaptive_pool2d_args, .output_size = -1, .output_hw = {FA_PAIR_UNSET_}, .begin_ = 0,      \
@@ -323,6 +345,10 @@ FA_API fa_module *fa_nn_adaptive_avg_pool2d_at(const fa_nn_adaptive_pool2d_args 
 FA_API fa_module *fa_nn_adaptive_max_pool2d_at(const fa_nn_adaptive_pool2d_args *args);
 #define fa_nn_adaptive_avg_pool2d(...) FA_NN_ADAPTIVE_POOL2D_(fa_nn_adaptive_avg_pool2d_at, __VA_ARGS__)
 #define fa_nn_adaptive_max_pool2d(...) FA_NN_ADAPTIVE_POOL2D_(fa_nn_adaptive_max_pool2d_at, __VA_ARGS__)
+/* Of a layer made with .return_indices = true: the second result of its latest forward, int64, a tensor of the scope in
+ * which that ran. An error if there is none. */
+FA_API fa_tensor *fa_pool_indices_at(fa_module *pool, fa_where where);
+#define fa_pool_indices(pool) fa_pool_indices_at((pool), FA_HERE)
 
 /* nn.Upsample, see fa_interpolate: fa_nn_upsample(.scale_factor = 2, .mode = FA_BILINEAR). */
 typedef struct fa_nn_upsample_args {
@@ -387,19 +413,19 @@ FA_API fa_module *fa_nn_layer_norm_at(const fa_nn_layer_norm_args *args);
     FA_CALL_(fa_nn_layer_norm_at, fa_nn_layer_norm_args, .eps = 1e-5, .elementwise_affine = true, .bias = true,        \
              .begin_ = 0, __VA_ARGS__)
 
-/* nn.InstanceNorm2d, see fa_instance_norm, without running statistics (PyTorch's default). */
+/* nn.InstanceNorm2d, see fa_instance_norm; in evaluation by the running statistics where it tracks them. */
 typedef struct fa_nn_instance_norm2d_args {
     char begin_;
     int64_t num_features;
     struct fa_keyword_only *kw_;
     fa_where where_;
-    double eps, momentum; /* momentum is printed alone */
-    bool affine;
+    double eps, momentum; /* momentum NAN (PyTorch's None): 0 */
+    bool affine, track_running_stats, bias;
 } fa_nn_instance_norm2d_args;
 FA_API fa_module *fa_nn_instance_norm2d_at(const fa_nn_instance_norm2d_args *args);
 #define fa_nn_instance_norm2d(...)                                                                                     \
     FA_CALL_(fa_nn_instance_norm2d_at, fa_nn_instance_norm2d_args, .num_features = FA_NONE, .eps = 1e-5,               \
-             .momentum = 0.1, .begin_ = 0, __VA_ARGS__)
+             .momentum = 0.1, .bias = true, .begin_ = 0, __VA_ARGS__)
 
 /* nn.Dropout: in training each element is 0 with probability p, else divided by 1 - p. nn.Dropout2d does so with whole
  * channels of images. */
@@ -563,7 +589,7 @@ typedef struct fa_init_uniform_args {
 FA_API fa_tensor *fa_init_uniform_at(const fa_init_uniform_args *args);
 #define fa_init_uniform_(...) FA_CALL_(fa_init_uniform_at, fa_init_uniform_args, .b = 1, .begin_ = 0, __VA_ARGS__)
 
-/* trunc_normal_: only values in [a, b]; float32. */
+/* trunc_normal_: only values in [a, b]. */
 typedef struct fa_init_normal_args {
     char begin_;
     fa_tensor *tensor;

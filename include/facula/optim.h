@@ -139,7 +139,8 @@ FA_API bool fa_optim_zero_grad_at(fa_optim *optim, fa_where where);
  *
  * A schedule holds the optimizer and changes the rate of every group. Those that exist when it is made are scheduled;
  * rates are worked out as PyTorch's step() does, each from the one before, in double. `e` below is the number of the
- * step; at 0, when a schedule is made, some change the rate already. */
+ * step; at 0, when a schedule is made, some change the rate already. With .last_epoch = k a schedule goes on after step
+ * k of one that the optimizer had before, whose first rates it still knows: what is made then does step k + 1. */
 
 /* StepLR: lr *= gamma in every step_size-th step. */
 typedef struct fa_step_lr_args {
@@ -149,9 +150,11 @@ typedef struct fa_step_lr_args {
     struct fa_keyword_only *kw_;
     fa_where where_;
     double gamma;
+    int64_t last_epoch;
 } fa_step_lr_args;
 FA_API fa_scheduler *fa_step_lr_at(const fa_step_lr_args *args);
-#define fa_step_lr(...) FA_CALL_(fa_step_lr_at, fa_step_lr_args, .gamma = 0.1, .begin_ = 0, __VA_ARGS__)
+#define fa_step_lr(...)                                                                                                \
+    FA_CALL_(fa_step_lr_at, fa_step_lr_args, .gamma = 0.1, .last_epoch = -1, .begin_ = 0, __VA_ARGS__)
 
 /* Step numbers written in the program: FA_MILESTONES(30, 80). */
 typedef struct fa_milestones {
@@ -170,14 +173,24 @@ typedef struct fa_multi_step_lr_args {
     struct fa_keyword_only *kw_;
     fa_where where_;
     double gamma;
+    int64_t last_epoch;
 } fa_multi_step_lr_args;
 FA_API fa_scheduler *fa_multi_step_lr_at(const fa_multi_step_lr_args *args);
 #define fa_multi_step_lr(...)                                                                                          \
-    FA_CALL_(fa_multi_step_lr_at, fa_multi_step_lr_args, .gamma = 0.1, .begin_ = 0, __VA_ARGS__)
+    FA_CALL_(fa_multi_step_lr_at, fa_multi_step_lr_args, .gamma = 0.1, .last_epoch = -1, .begin_ = 0, __VA_ARGS__)
 
 /* ExponentialLR: lr *= gamma in every step. */
-FA_API fa_scheduler *fa_exponential_lr_at(fa_optim *optim, double gamma, fa_where where);
-#define fa_exponential_lr(optim, gamma) fa_exponential_lr_at((optim), (gamma), FA_HERE)
+typedef struct fa_exponential_lr_args {
+    char begin_;
+    fa_optim *optim;
+    double gamma;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    int64_t last_epoch;
+} fa_exponential_lr_args;
+FA_API fa_scheduler *fa_exponential_lr_at(const fa_exponential_lr_args *args);
+#define fa_exponential_lr(...)                                                                                         \
+    FA_CALL_(fa_exponential_lr_at, fa_exponential_lr_args, .last_epoch = -1, .begin_ = 0, __VA_ARGS__)
 
 /* ConstantLR: the rate times factor until step total_iters. */
 typedef struct fa_constant_lr_args {
@@ -187,10 +200,12 @@ typedef struct fa_constant_lr_args {
     fa_where where_;
     double factor;
     int64_t total_iters;
+    int64_t last_epoch;
 } fa_constant_lr_args;
 FA_API fa_scheduler *fa_constant_lr_at(const fa_constant_lr_args *args);
 #define fa_constant_lr(...)                                                                                            \
-    FA_CALL_(fa_constant_lr_at, fa_constant_lr_args, .factor = 1.0 / 3, .total_iters = 5, .begin_ = 0, __VA_ARGS__)
+    FA_CALL_(fa_constant_lr_at, fa_constant_lr_args, .factor = 1.0 / 3, .total_iters = 5, .last_epoch = -1,            \
+             .begin_ = 0, __VA_ARGS__)
 
 /* LinearLR: the rate times a factor that goes from start_factor to end_factor in total_iters steps. */
 typedef struct fa_linear_lr_args {
@@ -200,11 +215,12 @@ typedef struct fa_linear_lr_args {
     fa_where where_;
     double start_factor, end_factor;
     int64_t total_iters;
+    int64_t last_epoch;
 } fa_linear_lr_args;
 FA_API fa_scheduler *fa_linear_lr_at(const fa_linear_lr_args *args);
 #define fa_linear_lr(...)                                                                                              \
     FA_CALL_(fa_linear_lr_at, fa_linear_lr_args, .start_factor = 1.0 / 3, .end_factor = 1, .total_iters = 5,           \
-             .begin_ = 0, __VA_ARGS__)
+             .last_epoch = -1, .begin_ = 0, __VA_ARGS__)
 
 /* CosineAnnealingLR (Loshchilov and Hutter 2017): half a cosine from the rate down to eta_min in T_max steps, and up
  * again in the next T_max. */
@@ -215,10 +231,11 @@ typedef struct fa_cosine_annealing_lr_args {
     struct fa_keyword_only *kw_;
     fa_where where_;
     double eta_min;
+    int64_t last_epoch;
 } fa_cosine_annealing_lr_args;
 FA_API fa_scheduler *fa_cosine_annealing_lr_at(const fa_cosine_annealing_lr_args *args);
 #define fa_cosine_annealing_lr(...)                                                                                    \
-    FA_CALL_(fa_cosine_annealing_lr_at, fa_cosine_annealing_lr_args, .begin_ = 0, __VA_ARGS__)
+    FA_CALL_(fa_cosine_annealing_lr_at, fa_cosine_annealing_lr_args, .last_epoch = -1, .begin_ = 0, __VA_ARGS__)
 
 /* CosineAnnealingWarmRestarts: half a cosine down in T_0 steps, then from the top again, each T_mult times as long. */
 typedef struct fa_warm_restarts_args {
@@ -229,10 +246,12 @@ typedef struct fa_warm_restarts_args {
     fa_where where_;
     int64_t T_mult;
     double eta_min;
+    int64_t last_epoch;
 } fa_warm_restarts_args;
 FA_API fa_scheduler *fa_cosine_annealing_warm_restarts_at(const fa_warm_restarts_args *args);
 #define fa_cosine_annealing_warm_restarts(...)                                                                         \
-    FA_CALL_(fa_cosine_annealing_warm_restarts_at, fa_warm_restarts_args, .T_mult = 1, .begin_ = 0, __VA_ARGS__)
+    FA_CALL_(fa_cosine_annealing_warm_restarts_at, fa_warm_restarts_args, .T_mult = 1, .last_epoch = -1, .begin_ = 0,  \
+             __VA_ARGS__)
 
 /* OneCycleLR (Smith and Topin 2018): up from max_lr/div_factor to max_lr in pct_start of the steps, down to
  * 1/final_div_factor of where it began in the rest; with three_phase down to where it began first. cycle_momentum: the
@@ -245,18 +264,19 @@ typedef struct fa_one_cycle_lr_args {
     struct fa_keyword_only *kw_;
     fa_where where_;
     int64_t total_steps, epochs, steps_per_epoch;
-    const double *max_lrs; /* one a group instead of max_lr; NULL: the same for all */
+    const double *max_lrs, *base_momenta, *max_momenta; /* one a group instead of max_lr, ..; NULL: the same for all */
     double pct_start;
     bool linear; /* anneal_strategy = 'linear' */
     bool cycle_momentum;
     double base_momentum, max_momentum, div_factor, final_div_factor;
     bool three_phase;
+    int64_t last_epoch;
 } fa_one_cycle_lr_args;
 FA_API fa_scheduler *fa_one_cycle_lr_at(const fa_one_cycle_lr_args *args);
 #define fa_one_cycle_lr(...)                                                                                           \
     FA_CALL_(fa_one_cycle_lr_at, fa_one_cycle_lr_args, .pct_start = 0.3, .cycle_momentum = true,                       \
-             .base_momentum = 0.85, .max_momentum = 0.95, .div_factor = 25, .final_div_factor = 1e4, .begin_ = 0,      \
-             __VA_ARGS__)
+             .base_momentum = 0.85, .max_momentum = 0.95, .div_factor = 25, .final_div_factor = 1e4, .last_epoch = -1, \
+             .begin_ = 0, __VA_ARGS__)
 
 /* ReduceLROnPlateau: lr *= factor, not below min_lr, once `patience` steps in a row brought nothing better. A metric is
  * better than the best so far if it is smaller (mode FA_MIN) by more than threshold: that share of the best, or with
@@ -293,9 +313,10 @@ typedef struct fa_lambda_lr_args {
     fa_where where_;
     void *context;
     const fa_lr_function *factors; /* as many as groups; read now */
+    int64_t last_epoch;
 } fa_lambda_lr_args;
 FA_API fa_scheduler *fa_lambda_lr_at(const fa_lambda_lr_args *args);
-#define fa_lambda_lr(...) FA_CALL_(fa_lambda_lr_at, fa_lambda_lr_args, .begin_ = 0, __VA_ARGS__)
+#define fa_lambda_lr(...) FA_CALL_(fa_lambda_lr_at, fa_lambda_lr_args, .last_epoch = -1, .begin_ = 0, __VA_ARGS__)
 
 /* Schedules of one optimizer for the two below, which free them: FA_SCHEDULES(warmup, cosine). */
 typedef struct fa_schedules {
@@ -307,9 +328,18 @@ typedef struct fa_schedules {
                     (int64_t)(sizeof((fa_scheduler *[]){__VA_ARGS__}) / sizeof(fa_scheduler *))})
 /* SequentialLR: one schedule after the other; the k-th begins at milestone k - 1.
  * fa_sequential_lr(optim, FA_SCHEDULES(warmup, cosine), FA_MILESTONES(5)) */
-FA_API fa_scheduler *fa_sequential_lr_at(fa_optim *optim, fa_schedules schedules, fa_milestones milestones,
-                                         fa_where where);
-#define fa_sequential_lr(optim, schedules, milestones) fa_sequential_lr_at((optim), (schedules), (milestones), FA_HERE)
+typedef struct fa_sequential_lr_args {
+    char begin_;
+    fa_optim *optim;
+    fa_schedules schedules;
+    fa_milestones milestones;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    int64_t last_epoch; /* steps counted already, less one; its schedules begin all the same, as PyTorch's do */
+} fa_sequential_lr_args;
+FA_API fa_scheduler *fa_sequential_lr_at(const fa_sequential_lr_args *args);
+#define fa_sequential_lr(...)                                                                                          \
+    FA_CALL_(fa_sequential_lr_at, fa_sequential_lr_args, .last_epoch = -1, .begin_ = 0, __VA_ARGS__)
 /* ChainedScheduler: all of them in every step. */
 FA_API fa_scheduler *fa_chained_scheduler_at(fa_schedules schedules, fa_where where);
 #define fa_chained_scheduler(schedules) fa_chained_scheduler_at((schedules), FA_HERE)

@@ -200,13 +200,23 @@ FA_API fa_tensor *fa_eye_at(int64_t rows, int64_t columns, const fa_new_args *ar
         FA_END_CALL_                                                                                                   \
     })
 
-/* int64 drawn uniformly from [low, high): fa_randint(0, 10, FA_SHAPE(100)). */
+/* Whole numbers drawn uniformly from [low, high), int64 unless .dtype says otherwise: fa_randint(0, 10, FA_SHAPE(100)).
+ * Every type gives the same draws; it must hold low and high - 1, but float32, float64 and bfloat16 draw from a range
+ * that is rounded to what they tell apart (beyond 2^24, 2^53 and 2^8). */
 FA_API fa_tensor *fa_randint_at(int64_t low, int64_t high, fa_shape shape, const fa_new_args *args);
 #define fa_randint(...) FA_RANDINT_SPLIT_(__VA_ARGS__, .kw_ = 0)
 #define FA_RANDINT_SPLIT_(low, high, shape, ...)                                                                       \
     __extension__({                                                                                                    \
         FA_BEGIN_CALL_ fa_randint_at((low), (high), (shape),                                                           \
                                      &(fa_new_args){.where_ = {__FILE__, __LINE__}, .dtype = FA_INT64, __VA_ARGS__});  \
+        FA_END_CALL_                                                                                                   \
+    })
+/* The same in x's shape and type: fa_randint_like(x, 0, 10). */
+FA_API fa_tensor *fa_randint_like_at(fa_tensor *x, int64_t low, int64_t high, const fa_new_args *args);
+#define fa_randint_like(...) FA_RANDINT_LIKE_SPLIT_(__VA_ARGS__, .kw_ = 0)
+#define FA_RANDINT_LIKE_SPLIT_(x, low, high, ...)                                                                      \
+    __extension__({                                                                                                    \
+        FA_BEGIN_CALL_ fa_randint_like_at((x), (low), (high), FA_NEW_ARGS_(FA_SAME_DTYPE, __VA_ARGS__));               \
         FA_END_CALL_                                                                                                   \
     })
 /* A random permutation of 0..n-1, int64. */
@@ -269,6 +279,7 @@ FA_API void fa_tensor_print(fa_tensor *tensor, FILE *file);
 /* One size may be -1. view needs elements that lie in order, reshape copies where they do not. */
 FA_API fa_tensor *fa_view_at(fa_tensor *x, fa_shape shape, fa_where where);
 FA_API fa_tensor *fa_reshape_at(fa_tensor *x, fa_shape shape, fa_where where);
+/* Dimensions start_dim .. end_dim (the last) made into one: fa_flatten(x, 1), fa_flatten(x, 1, 2). */
 FA_API fa_tensor *fa_flatten_at(fa_tensor *x, int start_dim, int end_dim, fa_where where);
 FA_API fa_tensor *fa_permute_at(fa_tensor *x, fa_shape dims, fa_where where);
 FA_API fa_tensor *fa_transpose_at(fa_tensor *x, int dim0, int dim1, fa_where where);
@@ -304,7 +315,8 @@ FA_API fa_tensor *fa_detach_at(fa_tensor *x, fa_where where);
 FA_API fa_tensor *fa_to_dtype_at(fa_tensor *x, fa_dtype dtype, fa_where where);
 #define fa_view(x, ...) fa_view_at((x), FA_SHAPE(__VA_ARGS__), FA_HERE)
 #define fa_reshape(x, ...) fa_reshape_at((x), FA_SHAPE(__VA_ARGS__), FA_HERE)
-#define fa_flatten(x, start_dim) fa_flatten_at((x), (start_dim), -1, FA_HERE)
+#define fa_flatten(...) FA_FLATTEN_SPLIT_(__VA_ARGS__, -1, -1)
+#define FA_FLATTEN_SPLIT_(x, start_dim, end_dim, ...) fa_flatten_at((x), (start_dim), (end_dim), FA_HERE)
 #define fa_permute(x, ...) fa_permute_at((x), FA_SHAPE(__VA_ARGS__), FA_HERE)
 #define fa_transpose(x, dim0, dim1) fa_transpose_at((x), (dim0), (dim1), FA_HERE)
 #define fa_squeeze(x, dim) fa_squeeze_at((x), (dim), FA_HERE)
@@ -374,24 +386,34 @@ typedef struct fa_reduce_args {
     fa_shape dims; /* which dimensions; default: all */
     bool keepdim;
 } fa_reduce_args;
-/* fa_sum(x), fa_sum(x, .dims = FA_SHAPE(0, 2), .keepdim = true). */
-FA_API fa_tensor *fa_sum_at(const fa_reduce_args *args);
-FA_API fa_tensor *fa_mean_at(const fa_reduce_args *args);
-#define fa_sum(...) FA_CALL_(fa_sum_at, fa_reduce_args, .dims = {.ndim = -1}, .begin_ = 0, __VA_ARGS__)
-#define fa_mean(...) FA_CALL_(fa_mean_at, fa_reduce_args, .dims = {.ndim = -1}, .begin_ = 0, __VA_ARGS__)
+typedef struct fa_sum_args {
+    char begin_;
+    fa_tensor *x;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    fa_shape dims; /* which dimensions; default: all */
+    bool keepdim;
+    fa_dtype dtype; /* x is converted to it first; default: x's own, for sums and products of integers and bool int64 */
+} fa_sum_args;
+#define FA_SUM_DEFAULTS_ .dims = {.ndim = -1}, .dtype = FA_SAME_DTYPE
+/* fa_sum(x), fa_sum(x, .dims = FA_SHAPE(0, 2), .keepdim = true), fa_sum(x, .dtype = FA_FLOAT64). */
+FA_API fa_tensor *fa_sum_at(const fa_sum_args *args);
+FA_API fa_tensor *fa_mean_at(const fa_sum_args *args);
+#define fa_sum(...) FA_CALL_(fa_sum_at, fa_sum_args, FA_SUM_DEFAULTS_, .begin_ = 0, __VA_ARGS__)
+#define fa_mean(...) FA_CALL_(fa_mean_at, fa_sum_args, FA_SUM_DEFAULTS_, .begin_ = 0, __VA_ARGS__)
 /* Whether some (every) element is true, that is, not 0; bool, of uint8 uint8. */
 FA_API fa_tensor *fa_any_at(const fa_reduce_args *args);
 FA_API fa_tensor *fa_all_at(const fa_reduce_args *args);
 #define fa_any(...) FA_CALL_(fa_any_at, fa_reduce_args, .dims = {.ndim = -1}, .begin_ = 0, __VA_ARGS__)
 #define fa_all(...) FA_CALL_(fa_all_at, fa_reduce_args, .dims = {.ndim = -1}, .begin_ = 0, __VA_ARGS__)
 /* The product; integers and bool give int64. */
-FA_API fa_tensor *fa_prod_at(const fa_reduce_args *args);
+FA_API fa_tensor *fa_prod_at(const fa_sum_args *args);
 /* log(sum of exp(x)), without overflow. */
 FA_API fa_tensor *fa_logsumexp_at(const fa_reduce_args *args);
 /* The greatest and the least element (a NaN is both); equal ones share the gradient evenly. */
 FA_API fa_tensor *fa_amax_at(const fa_reduce_args *args);
 FA_API fa_tensor *fa_amin_at(const fa_reduce_args *args);
-#define fa_prod(...) FA_CALL_(fa_prod_at, fa_reduce_args, .dims = {.ndim = -1}, .begin_ = 0, __VA_ARGS__)
+#define fa_prod(...) FA_CALL_(fa_prod_at, fa_sum_args, FA_SUM_DEFAULTS_, .begin_ = 0, __VA_ARGS__)
 #define fa_logsumexp(...) FA_CALL_(fa_logsumexp_at, fa_reduce_args, .dims = {.ndim = -1}, .begin_ = 0, __VA_ARGS__)
 #define fa_amax(...) FA_CALL_(fa_amax_at, fa_reduce_args, .dims = {.ndim = -1}, .begin_ = 0, __VA_ARGS__)
 #define fa_amin(...) FA_CALL_(fa_amin_at, fa_reduce_args, .dims = {.ndim = -1}, .begin_ = 0, __VA_ARGS__)
@@ -455,9 +477,17 @@ FA_API fa_tensor *fa_argmin_at(const fa_arg_args *args);
 #define fa_argmax(...) FA_CALL_(fa_argmax_at, fa_arg_args, .dim = FA_ALL_DIMS, .begin_ = 0, __VA_ARGS__)
 #define fa_argmin(...) FA_CALL_(fa_argmin_at, fa_arg_args, .dim = FA_ALL_DIMS, .begin_ = 0, __VA_ARGS__)
 
+typedef struct fa_cumsum_args {
+    char begin_;
+    fa_tensor *x;
+    int dim;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    fa_dtype dtype; /* x is converted to it first; default: as of fa_sum */
+} fa_cumsum_args;
 /* Sums of the first 1, 2, 3, .. elements along `dim`; integers and bool give int64. */
-FA_API fa_tensor *fa_cumsum_at(fa_tensor *x, int dim, fa_where where);
-#define fa_cumsum(x, dim) fa_cumsum_at((x), (dim), FA_HERE)
+FA_API fa_tensor *fa_cumsum_at(const fa_cumsum_args *args);
+#define fa_cumsum(...) FA_CALL_(fa_cumsum_at, fa_cumsum_args, .dtype = FA_SAME_DTYPE, .begin_ = 0, __VA_ARGS__)
 
 typedef struct fa_sort_args {
     char begin_;
@@ -467,6 +497,7 @@ typedef struct fa_sort_args {
     struct fa_keyword_only *kw_;
     fa_where where_;
     bool descending;
+    bool stable; /* equal elements keep their order: they do in any case */
 } fa_sort_args;
 typedef struct fa_argsort_args {
     char begin_;
@@ -475,6 +506,7 @@ typedef struct fa_argsort_args {
     struct fa_keyword_only *kw_;
     fa_where where_;
     bool descending;
+    bool stable;
 } fa_argsort_args;
 typedef struct fa_topk_args {
     char begin_;
@@ -485,6 +517,7 @@ typedef struct fa_topk_args {
     struct fa_keyword_only *kw_;
     fa_where where_;
     bool largest; /* true */
+    bool sorted;  /* true; false: in any order, which here is the same one */
 } fa_topk_args;
 /* The elements along a dimension in order, NaN as the greatest; equal ones keep theirs. `indices` (may be left out)
  * says where each came from. fa_sort(x, 0, &indices, .descending = true). */
@@ -494,7 +527,8 @@ FA_API fa_tensor *fa_argsort_at(const fa_argsort_args *args); /* the indices alo
 FA_API fa_tensor *fa_topk_at(const fa_topk_args *args);
 #define fa_sort(...) FA_CALL_(fa_sort_at, fa_sort_args, .dim = -1, .begin_ = 0, __VA_ARGS__)
 #define fa_argsort(...) FA_CALL_(fa_argsort_at, fa_argsort_args, .dim = -1, .begin_ = 0, __VA_ARGS__)
-#define fa_topk(...) FA_CALL_(fa_topk_at, fa_topk_args, .dim = -1, .largest = true, .begin_ = 0, __VA_ARGS__)
+#define fa_topk(...)                                                                                                   \
+    FA_CALL_(fa_topk_at, fa_topk_args, .dim = -1, .largest = true, .sorted = true, .begin_ = 0, __VA_ARGS__)
 
 /* ---- Matrices ---------------------------------------------------------------------------------------------------- */
 
@@ -522,9 +556,22 @@ FA_API bool fa_backward_at(const fa_backward_args *args);
 /* The gradient of a leaf, or of a computed tensor after fa_retain_grad; NULL, without an error, when it has none. */
 FA_API fa_tensor *fa_grad_at(fa_tensor *tensor, fa_where where);
 #define fa_grad(tensor) fa_grad_at((tensor), FA_HERE)
-/* Keeps the gradient of a computed tensor, as a leaf's is kept. Returns the tensor. */
+/* Keeps the gradient of a computed tensor, as a leaf's is kept, from backward and fa_autograd_grad. Returns the tensor.
+ */
 FA_API fa_tensor *fa_retain_grad_at(fa_tensor *tensor, fa_where where);
 #define fa_retain_grad(tensor) fa_retain_grad_at((tensor), FA_HERE)
+/* Tensor.register_hook: during backward (and fa_autograd_grad) the function is called with the gradient of the tensor,
+ * the sum of all that reaches it; of a leaf before it is added to the leaf's gradient. What it returns takes its place,
+ * of the same shape and type; NULL changes nothing. It runs under fa_no_grad unless there is create_graph. The gradient
+ * is a tensor of the scope in which backward runs: it can be read, kept and computed with, but no other backward can be
+ * started inside. Several hooks are called in the order in which they were registered, each with what the one before
+ * made of it, and a gradient that is retained is the last one. The hooks of a computed tensor belong to its value at
+ * this moment, and end with its scope. Returns the hook's number, 0 after an error. */
+typedef fa_tensor *(*fa_gradient_function)(fa_tensor *gradient, void *context);
+FA_API int64_t fa_register_hook_at(fa_tensor *tensor, fa_gradient_function function, void *context, fa_where where);
+#define fa_register_hook(tensor, function, context) fa_register_hook_at((tensor), (function), (context), FA_HERE)
+/* Ends a hook; false: the tensor has none of that number. nn.h: fa_remove_hook, of tensors and modules. */
+FA_API bool fa_remove_tensor_hook(fa_tensor *tensor, int64_t id);
 /* Switches a leaf's gradient on or off. */
 FA_API fa_tensor *fa_set_requires_grad_at(fa_tensor *leaf, bool requires_grad, fa_where where);
 
@@ -539,14 +586,13 @@ typedef struct fa_autograd_grad_args {
     bool create_graph;           /* the results have history: they can be differentiated again */
     bool allow_unused;           /* NULL for an input that the outputs do not depend on, instead of an error */
 } fa_autograd_grad_args;
-/* torch.autograd.grad: grads[i] = d (sum of outputs) / d inputs[i], without touching any tensor's own gradient. Inputs
+/* torch.autograd.grad: grads[i] = d (sum of outputs) / d inputs[i], without touching any leaf's own gradient. Inputs
  * are leaves or computed tensors. False after an error, and then all results are NULL.
  *
  *     fa_tensor *slope[1];
  *     fa_autograd_grad(FA_TENSORS(y), FA_TENSORS(x), slope, .create_graph = true);
  *
- * With create_graph an op whose gradient has no gradient itself (batch norm, custom ops) is named by the error that
- * differentiating the result raises. */
+ * With create_graph a custom op without a rule is named by the error that differentiating the result raises. */
 FA_API bool fa_autograd_grad_at(const fa_autograd_grad_args *args);
 #define fa_autograd_grad(...) FA_CALL_(fa_autograd_grad_at, fa_autograd_grad_args, .begin_ = 0, __VA_ARGS__)
 
@@ -589,13 +635,26 @@ typedef struct fa_custom_call {
     void *context;
 } fa_custom_call;
 
+/* What a rule sees: tensors, from which it makes the gradients of the inputs with fa_ functions. It returns false after
+ * an error; a gradient that it leaves NULL is zero. */
+typedef struct fa_custom_rule {
+    int inputs;
+    fa_tensor *input[8], *output, *output_grad;
+    bool wanted[8];           /* whether input_grad[i] is needed */
+    fa_tensor *input_grad[8]; /* to be set: of the shape and type of the input */
+    const double *numbers;
+    void *context;
+} fa_custom_rule;
+
 typedef struct fa_custom_op {
     const char *name;
     /* Sets output_shape and output_dtype from the inputs' (preset: those of input 0); false and fa_raise on misuse. */
     bool (*shape)(fa_custom_call *call);
     void (*forward)(fa_custom_call *call);
-    void (*backward)(fa_custom_call *call); /* NULL: not differentiable */
+    void (*backward)(fa_custom_call *call); /* NULL: not differentiable, unless there is a rule */
     void *context;
+    /* The gradient in terms of ops, for gradients of gradients (create_graph), and for backward where that is NULL. */
+    bool (*rule)(fa_custom_rule *call);
 } fa_custom_op;
 
 typedef struct fa_custom_args {

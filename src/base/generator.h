@@ -31,9 +31,11 @@ int64_t fa_mt_random_int64(fa_mt *mt); /* random_() of an int64: a sampler's see
 void fa_mt_randperm(fa_mt *mt, int64_t *out, int64_t n);
 void fa_mt_bernoulli(fa_mt *mt, uint8_t *out, int64_t n, double p); /* bernoulli_(p): double uniforms < p */
 void fa_mt_exponential_f64(fa_mt *mt, double *out, int64_t n, double lambda);
-/* trunc_normal_ of nn.init. `scratch`: n floats. */
+/* trunc_normal_ of nn.init. `scratch`: room for n more. */
 void fa_mt_trunc_normal_f32(fa_mt *mt, float *out, int64_t n, double mean, double std, double a, double b,
                             float *scratch);
+void fa_mt_trunc_normal_f64(fa_mt *mt, double *out, int64_t n, double mean, double std, double a, double b,
+                            double *scratch);
 
 /* k choices among n categories, in proportion to weights that are finite, not negative, and have a positive sum;
  * without replacement at least k of them are positive. `single`: as for float32 weights. `scratch`: n. */

@@ -240,71 +240,72 @@ static double normal_cdf(double x)
     return (1 + erf(x / sqrt(2.0))) / 2;
 }
 
-/* Whole normal fills, whose values replace what lies outside [a, b], until nothing does. */
-static void truncate_by_normals(fa_mt *mt, float *out, int64_t n, double mean, double std, float a, float b,
-                                float *scratch)
-{
-    fa_mt_normal_f32(mt, out, n, mean, std);
-    for (;;) {
-        bool again = false;
-        for (int64_t i = 0; i < n && !again; i++)
-            again = out[i] < a || out[i] > b;
-        if (!again)
-            return;
-        fa_mt_normal_f32(mt, scratch, n, mean, std);
-        for (int64_t i = 0; i < n; i++)
-            if (out[i] < a || out[i] > b)
-                out[i] = scratch[i];
+/* Of float32 as of float64, drawn in T:
+ *
+ * truncate_by_normals: whole normal fills, whose values replace what lies outside [a, b], until nothing does.
+ *
+ * truncate_by_uniforms: whole uniform fills of [a, b], an element kept with the density there, relative to its peak, as
+ * its chance; those that are not wait for the next fill. waits[i] is 1 while out[i] is a candidate, then 0. */
+#define DEFINE_TRUNCATE(T, NAME, LOG)                                                                                  \
+    static void truncate_by_normals_##NAME(fa_mt *mt, T *out, int64_t n, double mean, double std, T a, T b,            \
+                                           T *scratch)                                                                 \
+    {                                                                                                                  \
+        fa_mt_normal_##NAME(mt, out, n, mean, std);                                                                    \
+        for (;;) {                                                                                                     \
+            bool again = false;                                                                                        \
+            for (int64_t i = 0; i < n && !again; i++)                                                                  \
+                again = out[i] < a || out[i] > b;                                                                      \
+            if (!again)                                                                                                \
+                return;                                                                                                \
+            fa_mt_normal_##NAME(mt, scratch, n, mean, std);                                                            \
+            for (int64_t i = 0; i < n; i++)                                                                            \
+                if (out[i] < a || out[i] > b)                                                                          \
+                    out[i] = scratch[i];                                                                               \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static bool rejects_##NAME(T x, T uniform, T mean, T std, T peak)                                                  \
+    {                                                                                                                  \
+        const T t = (x - mean) / std;                                                                                  \
+        return LOG(uniform) > (T)-0.5 * (t * t) - peak;                                                                \
+    }                                                                                                                  \
+    static void truncate_by_uniforms_##NAME(fa_mt *mt, T *out, int64_t n, double mean, double std, double a, double b, \
+                                            T *waits)                                                                  \
+    {                                                                                                                  \
+        const double mode = (fmax(a, fmin(mean, b)) - mean) / std;                                                     \
+        const T peak = (T)(-0.5 * (mode * mode));                                                                      \
+        T drawn[FA_MT_CHUNK];                                                                                          \
+        for (int64_t i = 0; i < n; i++)                                                                                \
+            waits[i] = 1;                                                                                              \
+        for (bool again = n > 0; again;) {                                                                             \
+            again = false;                                                                                             \
+            for (int64_t begin = 0; begin < n; begin += FA_MT_CHUNK) {                                                 \
+                const int64_t count = n - begin < FA_MT_CHUNK ? n - begin : FA_MT_CHUNK;                               \
+                fa_mt_uniform_##NAME(mt, drawn, count, a, b);                                                          \
+                for (int64_t i = 0; i < count; i++)                                                                    \
+                    if (waits[begin + i] != 0)                                                                         \
+                        out[begin + i] = drawn[i];                                                                     \
+            }                                                                                                          \
+            for (int64_t begin = 0; begin < n; begin += FA_MT_CHUNK) {                                                 \
+                const int64_t count = n - begin < FA_MT_CHUNK ? n - begin : FA_MT_CHUNK;                               \
+                fa_mt_uniform_##NAME(mt, drawn, count, 0, 1);                                                          \
+                for (int64_t i = 0; i < count; i++) {                                                                  \
+                    if (waits[begin + i] == 0)                                                                         \
+                        continue;                                                                                      \
+                    const bool waiting = rejects_##NAME(out[begin + i], drawn[i], (T)mean, (T)std, peak);              \
+                    waits[begin + i] = waiting;                                                                        \
+                    again |= waiting;                                                                                  \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    void fa_mt_trunc_normal_##NAME(fa_mt *mt, T *out, int64_t n, double mean, double std, double a, double b,          \
+                                   T *scratch)                                                                         \
+    {                                                                                                                  \
+        if (normal_cdf((b - mean) / std) - normal_cdf((a - mean) / std) > 0.3)                                         \
+            truncate_by_normals_##NAME(mt, out, n, mean, std, (T)a, (T)b, scratch);                                    \
+        else                                                                                                           \
+            truncate_by_uniforms_##NAME(mt, out, n, mean, std, a, b, scratch);                                         \
     }
-}
 
-typedef struct bell {
-    float mean, std, peak;
-} bell;
-
-/* Whether a uniform lies above the density of `x` relative to its peak in [a, b]. */
-static bool rejects(const bell *density, float x, float uniform)
-{
-    float t = (x - density->mean) / density->std;
-    return logf(uniform) > -0.5f * (t * t) - density->peak;
-}
-
-/* Whole uniform fills of [a, b], an element kept with the density there as its chance; those that are not wait for the
- * next fill. waits[i] is 1 while out[i] is a candidate, then 0. */
-static void truncate_by_uniforms(fa_mt *mt, float *out, int64_t n, double mean, double std, double a, double b,
-                                 float *waits)
-{
-    double mode = (fmax(a, fmin(mean, b)) - mean) / std;
-    bell density = {(float)mean, (float)std, (float)(-0.5 * (mode * mode))};
-    float drawn[FA_MT_CHUNK];
-    for (int64_t i = 0; i < n; i++)
-        waits[i] = 1;
-    for (bool again = n > 0; again;) {
-        again = false;
-        for (int64_t begin = 0; begin < n; begin += FA_MT_CHUNK) {
-            int64_t count = n - begin < FA_MT_CHUNK ? n - begin : FA_MT_CHUNK;
-            fa_mt_uniform_f32(mt, drawn, count, a, b);
-            for (int64_t i = 0; i < count; i++)
-                if (waits[begin + i] != 0)
-                    out[begin + i] = drawn[i];
-        }
-        for (int64_t begin = 0; begin < n; begin += FA_MT_CHUNK) {
-            int64_t count = n - begin < FA_MT_CHUNK ? n - begin : FA_MT_CHUNK;
-            fa_mt_uniform_f32(mt, drawn, count, 0, 1);
-            for (int64_t i = 0; i < count; i++)
-                if (waits[begin + i] != 0 && !rejects(&density, out[begin + i], drawn[i]))
-                    waits[begin + i] = 0;
-                else if (waits[begin + i] != 0)
-                    again = true;
-        }
-    }
-}
-
-void fa_mt_trunc_normal_f32(fa_mt *mt, float *out, int64_t n, double mean, double std, double a, double b,
-                            float *scratch)
-{
-    if (normal_cdf((b - mean) / std) - normal_cdf((a - mean) / std) > 0.3)
-        truncate_by_normals(mt, out, n, mean, std, (float)a, (float)b, scratch);
-    else
-        truncate_by_uniforms(mt, out, n, mean, std, a, b, scratch);
-}
+DEFINE_TRUNCATE(float, f32, logf)
+DEFINE_TRUNCATE(double, f64, log)

@@ -95,9 +95,10 @@ __attribute__((noinline)) fa_tensor *fa_forward_at(fa_module *module, fa_tensor 
     }
     if (module->impl_->n_hooks == 0)
         return leave(at, module->impl_->forward(module, x));
-    x = fa_hooks_before(module, x);
+    fa_hooked hooked;
+    x = fa_hooks_before(module, x, &hooked);
     fa_tensor *y = x ? module->impl_->forward(module, x) : NULL;
-    return leave(at, y ? fa_hooks_after(module, x, y) : NULL);
+    return leave(at, y ? fa_hooks_after(module, &hooked, y) : NULL);
 }
 
 __attribute__((noinline)) fa_tensor *fa_criterion_at(fa_module *loss, fa_tensor *input, fa_tensor *target,
@@ -111,5 +112,10 @@ __attribute__((noinline)) fa_tensor *fa_criterion_at(fa_module *loss, fa_tensor 
                 "got a %s, needs a loss. Hint: fa_nn_cross_entropy_loss() makes one", loss->impl_->class_name);
         return leave(at, NULL);
     }
-    return leave(at, loss->impl_->criterion(loss, input, target, where));
+    if (loss->impl_->n_hooks == 0)
+        return leave(at, loss->impl_->criterion(loss, input, target, where));
+    fa_hooked hooked;
+    input = fa_hooks_before(loss, input, &hooked);
+    fa_tensor *y = input ? loss->impl_->criterion(loss, input, target, where) : NULL;
+    return leave(at, y ? fa_hooks_after(loss, &hooked, y) : NULL);
 }

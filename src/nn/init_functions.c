@@ -125,19 +125,18 @@ fa_tensor *fa_init_trunc_normal_at(const fa_init_normal_args *args)
             args->std, args->a, args->b);
         return NULL;
     }
-    if (!t.single) {
-        fa_fail(FA_DTYPE_ERROR, args->where_, what,
-                "got float64, needs float32. Hint: draw in float32 and fa_copy_ it");
-        return NULL;
-    }
-    float *scratch = fa_malloc((size_t)(t.count + 1) * sizeof *scratch);
+    const size_t size = t.single ? sizeof(float) : sizeof(double);
+    void *scratch = fa_malloc((size_t)(t.count + 1) * size);
     if (!scratch) {
-        fa_fail_memory(args->where_, (size_t)t.count * sizeof *scratch);
+        fa_fail_memory(args->where_, (size_t)t.count * size);
         return NULL;
     }
     fa_generator *generator = fa_generator_or_default(args->generator);
-    fa_mt_trunc_normal_f32(fa_generator_lock(generator), t.data, t.count, args->mean, args->std, args->a, args->b,
-                           scratch);
+    fa_mt *mt = fa_generator_lock(generator);
+    if (t.single)
+        fa_mt_trunc_normal_f32(mt, t.data, t.count, args->mean, args->std, args->a, args->b, scratch);
+    else
+        fa_mt_trunc_normal_f64(mt, t.data, t.count, args->mean, args->std, args->a, args->b, scratch);
     fa_generator_unlock(generator);
     fa_mfree(scratch);
     return args->tensor;

@@ -155,7 +155,37 @@ typedef struct conv_transpose2d_layer {
     fa_module base;
     int64_t in_channels, out_channels, groups;
     fa_pair kernel, stride, padding, output_padding, dilation;
+    const int64_t *output_size; /* height and width, while fa_forward_to_size runs it */
 } conv_transpose2d_layer;
+
+/* What output_padding would give the size that is asked for. */
+static bool padding_for_size(const conv_transpose2d_layer *layer, fa_tensor *x, int64_t padding[2], fa_where where)
+{
+    static const char what[] = "conv_transpose2d";
+    fa_begin(where);
+    const fa_node *node = fa_use(x, what, "input");
+    if (!node)
+        return false;
+    if (node->meta.ndim != 3 && node->meta.ndim != 4) /* the call itself says what is wrong */
+        return true;
+    const int64_t *image = node->meta.shape + node->meta.ndim - 2;
+    int64_t least[2];
+    for (int d = 0; d < 2; d++)
+        least[d] = (image[d] - 1) * layer->stride.at[d] - 2 * layer->padding.at[d] +
+                   layer->dilation.at[d] * (layer->kernel.at[d] - 1) + 1;
+    for (int d = 0; d < 2; d++) {
+        padding[d] = layer->output_size[d] - least[d];
+        if (padding[d] < 0 || padding[d] >= layer->stride.at[d])
+            return fa_fail(
+                FA_VALUE_ERROR, where, what,
+                "got output_size %lld x %lld for input %s, needs %lld x %lld to %lld x %lld. Hint: the stride "
+                "says how far sizes can be told apart",
+                (long long)layer->output_size[0], (long long)layer->output_size[1], fa_shape_text(&node->meta),
+                (long long)least[0], (long long)least[1], (long long)(least[0] + layer->stride.at[0] - 1),
+                (long long)(least[1] + layer->stride.at[1] - 1));
+    }
+    return true;
+}
 
 static fa_tensor *conv_transpose2d_forward(fa_module *self, fa_tensor *x)
 {
@@ -171,7 +201,25 @@ static fa_tensor *conv_transpose2d_forward(fa_module *self, fa_tensor *x)
         args.output_padding_hw[d] = layer->output_padding.at[d];
         args.dilation_hw[d] = layer->dilation.at[d];
     }
+    if (layer->output_size && !padding_for_size(layer, x, args.output_padding_hw, args.where_))
+        return NULL;
     return fa_conv_transpose2d_at(&args);
+}
+
+fa_tensor *fa_forward_to_size_at(fa_module *module, fa_tensor *x, int64_t height, int64_t width, fa_where where)
+{
+    if (!module || module->impl_->forward != conv_transpose2d_forward) {
+        if (fa_ok())
+            fa_fail(FA_VALUE_ERROR, where, "fa_forward_to_size",
+                    "got %s, needs a ConvTranspose2d: other layers' sizes follow from their input. Hint: fa_forward",
+                    module ? module->impl_->class_name : "NULL");
+        return NULL;
+    }
+    conv_transpose2d_layer *layer = (conv_transpose2d_layer *)module;
+    layer->output_size = (const int64_t[2]){height, width};
+    fa_tensor *y = fa_forward_at(module, x, where);
+    layer->output_size = NULL;
+    return y;
 }
 
 static void conv_transpose2d_describe(const fa_module *self, fa_text *text)
@@ -238,8 +286,9 @@ fa_module *fa_nn_conv_transpose2d_at(const fa_nn_conv_transpose2d_args *args)
 typedef struct pool2d_layer {
     fa_module base;
     fa_pair kernel, stride, padding, dilation;
-    bool ceil_mode, count_include_pad;
+    bool ceil_mode, count_include_pad, return_indices;
     int64_t divisor_override;
+    fa_tensor *indices; /* of the latest forward */
 } pool2d_layer;
 
 static fa_pool2d_args pool2d_call(const fa_module *self, fa_tensor *x)
@@ -264,7 +313,9 @@ static fa_pool2d_args pool2d_call(const fa_module *self, fa_tensor *x)
 
 static fa_tensor *max_pool2d_forward(fa_module *self, fa_tensor *x)
 {
+    pool2d_layer *layer = (pool2d_layer *)self;
     fa_pool2d_args args = pool2d_call(self, x);
+    args.indices = layer->return_indices ? &layer->indices : NULL;
     return fa_max_pool2d_at(&args);
 }
 
@@ -300,6 +351,7 @@ static fa_module *pool2d_new(const fa_nn_pool2d_args *args, bool max)
                             .dilation = fa_pair_of(args->dilation, args->dilation_hw),
                             .ceil_mode = args->ceil_mode,
                             .count_include_pad = args->count_include_pad,
+                            .return_indices = args->return_indices,
                             .divisor_override = args->divisor_override};
     if (checked.stride.at[0] == FA_KERNEL_SIZE)
         checked.stride = checked.kernel;
@@ -317,6 +369,11 @@ static fa_module *pool2d_new(const fa_nn_pool2d_args *args, bool max)
                     (long long)checked.padding.at[d], (long long)extent, (long long)(extent / 2));
             return NULL;
         }
+    }
+    if (args->return_indices && !max) {
+        fa_fail(FA_VALUE_ERROR, where, what,
+                "got return_indices, needs none: an average has no place. Hint: fa_nn_max_pool2d has them");
+        return NULL;
     }
     if (args->divisor_override == 0) {
         fa_fail(FA_VALUE_ERROR, where, what,
@@ -349,6 +406,8 @@ fa_module *fa_nn_avg_pool2d_at(const fa_nn_pool2d_args *args)
 typedef struct adaptive_layer {
     fa_module base;
     fa_pair output;
+    bool return_indices;
+    fa_tensor *indices; /* of the latest forward */
 } adaptive_layer;
 
 static fa_adaptive_pool2d_args adaptive_call(const fa_module *self, fa_tensor *x)
@@ -365,7 +424,9 @@ static fa_tensor *adaptive_avg_forward(fa_module *self, fa_tensor *x)
 
 static fa_tensor *adaptive_max_forward(fa_module *self, fa_tensor *x)
 {
-    const fa_adaptive_pool2d_args args = adaptive_call(self, x);
+    adaptive_layer *layer = (adaptive_layer *)self;
+    fa_adaptive_pool2d_args args = adaptive_call(self, x);
+    args.indices = layer->return_indices ? &layer->indices : NULL;
     return fa_adaptive_max_pool2d_at(&args);
 }
 
@@ -377,6 +438,11 @@ static void adaptive_describe(const fa_module *self, fa_text *text)
 static fa_module *adaptive_new(const fa_nn_adaptive_pool2d_args *args, bool max)
 {
     const fa_pair output = fa_pair_of(args->output_size, args->output_hw);
+    if (args->return_indices && !max) {
+        fa_fail(FA_VALUE_ERROR, args->where_, "fa_nn_adaptive_avg_pool2d",
+                "got return_indices, needs none: an average has no place. Hint: fa_nn_adaptive_max_pool2d has them");
+        return NULL;
+    }
     for (int d = 0; d < 2; d++)
         if (output.at[d] < 0 && output.at[d] != FA_NONE) {
             fa_fail(FA_VALUE_ERROR, args->where_, max ? "fa_nn_adaptive_max_pool2d" : "fa_nn_adaptive_avg_pool2d",
@@ -388,8 +454,10 @@ static fa_module *adaptive_new(const fa_nn_adaptive_pool2d_args *args, bool max)
     fa_module *module =
         fa_module_make(sizeof(adaptive_layer), max ? "AdaptiveMaxPool2d" : "AdaptiveAvgPool2d",
                        max ? adaptive_max_forward : adaptive_avg_forward, adaptive_describe, args->where_);
-    if (module)
+    if (module) {
         ((adaptive_layer *)module)->output = output;
+        ((adaptive_layer *)module)->return_indices = args->return_indices;
+    }
     return module;
 }
 
@@ -401,6 +469,27 @@ fa_module *fa_nn_adaptive_avg_pool2d_at(const fa_nn_adaptive_pool2d_args *args)
 fa_module *fa_nn_adaptive_max_pool2d_at(const fa_nn_adaptive_pool2d_args *args)
 {
     return adaptive_new(args, true);
+}
+
+fa_tensor *fa_pool_indices_at(fa_module *pool, fa_where where)
+{
+    if (!pool) {
+        if (fa_ok())
+            fa_fail(FA_VALUE_ERROR, where, "fa_pool_indices", "got NULL, needs a pooling layer. Hint: was it made?");
+        return NULL;
+    }
+    fa_tensor *indices = NULL;
+    if (pool->impl_->forward == max_pool2d_forward)
+        indices = ((const pool2d_layer *)pool)->indices;
+    else if (pool->impl_->forward == adaptive_max_forward)
+        indices = ((const adaptive_layer *)pool)->indices;
+    fa_begin(where);
+    if (!indices)
+        fa_refuse(FA_STATE_ERROR, "fa_pool_indices",
+                  "got a %s without indices, needs a maximum pool with .return_indices = true that has run. Hint: "
+                  "fa_forward it first",
+                  pool->impl_->class_name);
+    return indices && fa_use(indices, "fa_pool_indices", "indices") ? indices : NULL;
 }
 
 /* ---- Upsample -------------------------------------------------------------------------------------------------------
@@ -421,7 +510,7 @@ static fa_tensor *upsample_forward(fa_module *self, fa_tensor *x)
 
 static void upsample_describe(const fa_module *self, fa_text *text)
 {
-    static const char *const modes[] = {"nearest", "nearest-exact", "bilinear"};
+    static const char *const modes[] = {"nearest", "nearest-exact", "bilinear", "linear"};
     const fa_interpolate_args *call = &((const upsample_layer *)self)->call;
     if (!isnan(call->scale_factor_hw[0])) {
         fa_text_add(text, "scale_factor=(");
@@ -441,9 +530,10 @@ static void upsample_describe(const fa_module *self, fa_text *text)
 
 fa_module *fa_nn_upsample_at(const fa_nn_upsample_args *args)
 {
-    if (args->mode != FA_NEAREST && args->mode != FA_NEAREST_EXACT && args->mode != FA_BILINEAR) {
+    if ((int)args->mode < FA_NEAREST || args->mode > FA_LINEAR) {
         fa_fail(FA_VALUE_ERROR, args->where_, "fa_nn_upsample",
-                "got mode %d, needs FA_NEAREST, FA_NEAREST_EXACT or FA_BILINEAR. Hint: leave it out for nearest",
+                "got mode %d, needs FA_NEAREST, FA_NEAREST_EXACT, FA_BILINEAR or FA_LINEAR. Hint: leave it out for "
+                "nearest",
                 (int)args->mode);
         return NULL;
     }

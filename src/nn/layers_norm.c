@@ -73,6 +73,15 @@ static void batch_norm_describe(const fa_module *self, fa_text *text)
                 fa_module_tensor(self, "bias") ? "True" : "False", layer->track ? "True" : "False");
 }
 
+/* Running mean and variance of a channel, and the count of batches. */
+static bool add_running(fa_module *module, const fa_meta *each, fa_where where)
+{
+    const fa_meta count = fa_meta_of(FA_DT_INT64, 0, NULL);
+    return fa_module_new_tensor(module, "running_mean", true, each, FA_INIT_CONSTANT, 0, 0, where) &&
+           fa_module_new_tensor(module, "running_var", true, each, FA_INIT_CONSTANT, 1, 1, where) &&
+           fa_module_new_tensor(module, "num_batches_tracked", true, &count, FA_INIT_CONSTANT, 0, 0, where);
+}
+
 static fa_module *batch_norm_new(const fa_nn_batch_norm2d_args *args, bool images)
 {
     fa_where where = args->where_;
@@ -90,7 +99,7 @@ static fa_module *batch_norm_new(const fa_nn_batch_norm2d_args *args, bool image
     layer->affine = args->affine;
     layer->track = args->track_running_stats;
     layer->images = images;
-    fa_meta each = fa_meta_of(FA_DT_FLOAT32, 1, &args->num_features), count = fa_meta_of(FA_DT_INT64, 0, NULL);
+    fa_meta each = fa_meta_of(FA_DT_FLOAT32, 1, &args->num_features);
     bool ok = true;
     if (args->affine) {
         ok = fa_module_new_tensor(module, "weight", false, &each, FA_INIT_CONSTANT, 1, 1, where) != NULL;
@@ -98,9 +107,7 @@ static fa_module *batch_norm_new(const fa_nn_batch_norm2d_args *args, bool image
             ok = ok && fa_module_new_tensor(module, "bias", false, &each, FA_INIT_CONSTANT, 0, 0, where);
     }
     if (args->track_running_stats)
-        ok = ok && fa_module_new_tensor(module, "running_mean", true, &each, FA_INIT_CONSTANT, 0, 0, where) &&
-             fa_module_new_tensor(module, "running_var", true, &each, FA_INIT_CONSTANT, 1, 1, where) &&
-             fa_module_new_tensor(module, "num_batches_tracked", true, &count, FA_INIT_CONSTANT, 0, 0, where);
+        ok = ok && add_running(module, &each, where);
     if (!ok) {
         fa_module_drop(module);
         return NULL;
@@ -126,7 +133,7 @@ typedef struct norm_layer {
     int64_t groups, channels; /* group and instance norm */
     fa_shape shape;           /* layer norm */
     double eps, momentum;
-    bool affine;
+    bool affine, track;
 } norm_layer;
 
 /* weight of ones and bias of zeros. NULL after an error, the module gone. */
@@ -288,8 +295,12 @@ static fa_tensor *instance_norm2d_forward(fa_module *self, fa_tensor *x)
         return NULL;
     fa_instance_norm_args args = {.where_ = where,
                                   .x = x,
+                                  .running_mean = fa_module_tensor(self, "running_mean"),
+                                  .running_var = fa_module_tensor(self, "running_var"),
                                   .weight = fa_module_tensor(self, "weight"),
                                   .bias = fa_module_tensor(self, "bias"),
+                                  .use_input_stats = fa_is_training(self) || !layer->track,
+                                  .momentum = isnan(layer->momentum) ? 0 : layer->momentum,
                                   .eps = layer->eps};
     return fa_instance_norm_at(&args);
 }
@@ -300,9 +311,12 @@ static void instance_norm2d_describe(const fa_module *self, fa_text *text)
     fa_text_add(text, "%lld, eps=", (long long)layer->channels);
     fa_text_number(text, layer->eps);
     fa_text_add(text, ", momentum=");
-    fa_text_number(text, layer->momentum);
+    if (isnan(layer->momentum))
+        fa_text_add(text, "None");
+    else
+        fa_text_number(text, layer->momentum);
     add_affine_text(self, text, "affine");
-    fa_text_add(text, ", track_running_stats=False");
+    fa_text_add(text, ", track_running_stats=%s", layer->track ? "True" : "False");
 }
 
 fa_module *fa_nn_instance_norm2d_at(const fa_nn_instance_norm2d_args *args)
@@ -320,6 +334,11 @@ fa_module *fa_nn_instance_norm2d_at(const fa_nn_instance_norm2d_args *args)
     layer->eps = args->eps;
     layer->momentum = args->momentum;
     layer->affine = args->affine;
+    layer->track = args->track_running_stats;
     const fa_meta each = fa_meta_of(FA_DT_FLOAT32, 1, &args->num_features);
-    return add_affine(module, &each, args->affine, true, where);
+    module = add_affine(module, &each, args->affine, args->bias, where);
+    if (!module || !args->track_running_stats || add_running(module, &each, where))
+        return module;
+    fa_module_drop(module);
+    return NULL;
 }

@@ -120,9 +120,14 @@ void fa_init_wait(void);
 /* Fills a leaf's memory with a value. */
 void fa_leaf_fill(fa_leaf *leaf, double value);
 
+/* A call of a module that has hooks. */
+typedef struct fa_hooked {
+    fa_tensor *input; /* what the forward function is given */
+    fa_node *node;    /* the op that sees its gradient; NULL: none is needed */
+} fa_hooked;
 /* The hooks of a module around its forward function: the input to use, the output to return. NULL after an error. */
-fa_tensor *fa_hooks_before(fa_module *module, fa_tensor *x);
-fa_tensor *fa_hooks_after(fa_module *module, fa_tensor *x, fa_tensor *y);
+fa_tensor *fa_hooks_before(fa_module *module, fa_tensor *x, fa_hooked *hooked);
+fa_tensor *fa_hooks_after(fa_module *module, const fa_hooked *hooked, fa_tensor *y);
 void fa_module_list_free(fa_module_list *list);
 
 enum { FA_FORWARD_DEPTH = 256 }; /* modules inside one another */

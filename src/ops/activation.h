@@ -6,7 +6,8 @@
  *     FA_ACTIVATION_GRAD_KERNEL(grad_reference, x > 0 ? g : s * g)
  *     FA_ACTIVATION_GRADIENT(leaky_relu, node->in[0])
  *
- * The gradient of a gradient is written for functions made of straight lines, sigmoid and tanh. */
+ * Their own gradients: FA_LINEAR_GRADIENT for functions made of straight lines, else FA_CURVED_GRADIENT with a function
+ * that records f''(x). */
 #ifndef FA_OPS_ACTIVATION_H
 #define FA_OPS_ACTIVATION_H
 
@@ -61,6 +62,24 @@ static inline fa_node *fa_record_like(fa_op op, const fa_node *node, int n, fa_n
         if (fa_wants_grad(node, 0))                                                                                    \
             grad_in[0] = fa_record_like(FA_OP_##op_name##_grad, node, 2, (fa_node *[]){grad, node->in[1]});            \
     }
+
+/* That of NAME_grad(g, x) where curvature(node, x) records f''(x): to g the same op on h; to x  h * g * f''(x). */
+#define FA_CURVED_GRADIENT(op_name, curvature)                                                                         \
+    static void grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)                                         \
+    {                                                                                                                  \
+        if (fa_wants_grad(node, 0))                                                                                    \
+            grad_in[0] = fa_record_like(FA_OP_##op_name##_grad, node, 2, (fa_node *[]){grad, node->in[1]});            \
+        if (fa_wants_grad(node, 1))                                                                                    \
+            grad_in[1] =                                                                                               \
+                fa_record2(FA_OP_mul, fa_record2(FA_OP_mul, grad, node->in[0]), curvature(node, node->in[1]));         \
+    }
+
+/* a * factor + term; NULL for NULL. */
+static inline fa_node *fa_times_plus(fa_node *a, double factor, double term)
+{
+    fa_node *product = factor == 1 ? a : fa_record_scalar(FA_OP_mul_scalar, a, factor);
+    return term == 0 ? product : fa_record_scalar(FA_OP_add_scalar, product, term);
+}
 
 /* Ends a call: the activation of x with two numbers, as a new tensor or in place. `what` is the call's name. */
 fa_tensor *fa_activate(fa_op op, fa_tensor *handle, fa_node *x, const double numbers[2], bool inplace,

@@ -104,5 +104,11 @@ const fa_op_def fa_op_adaptive_avg_pool2d_grad = {
 
 fa_tensor *fa_adaptive_avg_pool2d_at(const fa_adaptive_pool2d_args *args)
 {
+    if (args->indices) {
+        fa_begin(args->where_);
+        fa_refuse(FA_VALUE_ERROR, "adaptive_avg_pool2d",
+                  "got indices, needs none: an average has no place. Hint: fa_adaptive_max_pool2d");
+        return NULL;
+    }
     return fa_adaptive_pool(FA_OP_adaptive_avg_pool2d, args, "adaptive_avg_pool2d");
 }

@@ -21,6 +21,11 @@ fa_tensor *fa_avg_pool2d_at(const fa_pool2d_args *args)
                   (long long)ints.dilation[0], (long long)ints.dilation[1]);
         return NULL;
     }
+    if (args->indices) {
+        fa_refuse(FA_VALUE_ERROR, "avg_pool2d",
+                  "got indices, needs none: an average has no place. Hint: fa_max_pool2d has them.");
+        return NULL;
+    }
     if (args->divisor_override == 0) {
         fa_refuse(FA_VALUE_ERROR, "avg_pool2d",
                   "got divisor_override 0, needs a number to divide by. Hint: leave it out for the window's size.");

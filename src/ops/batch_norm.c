@@ -10,7 +10,8 @@
  *     batch_norm_input_grad  dx = weight * invstd * (g - sum_g/M - xhat * sum_g_xhat/M)
  *
  * The two sums are the gradients of bias and weight; batch_norm_input_grad holds the way through the statistics too, so
- * that these need no gradient of their own. In evaluation mean and variance are the running ones, constants:
+ * that these need no gradient of their own. Where a gradient will be differentiated itself (create_graph), these rules
+ * record simple ops instead. In evaluation mean and variance are the running ones, constants:
  *
  *     batch_norm_eval             y as above
  *     batch_norm_eval_grad_stats  as above
@@ -18,7 +19,7 @@
  *
  * Forward results are PyTorch's bit for bit: each step below rounds to the dtype where it is assigned to a T. */
 #include "ops/kernel_types.h"
-#include "ops/rules.h"
+#include "ops/norm_slope.h"
 
 #include <math.h>
 
@@ -202,8 +203,50 @@ static fa_node *stats_row(fa_node *stats, int64_t row)
     return fa_record_reshape(slice, 1, &channels, FA_VIEW);
 }
 
+enum { ALL_BUT_CHANNELS = 1 << 0 | 1 << 2 | 1 << 3 };
+
+/* [C] as [C,1,1]. */
+static fa_node *spread(fa_node *value)
+{
+    return fa_record_reshape(value, 3, (int64_t[]){value ? value->meta.shape[0] : 0, 1, 1}, FA_VIEW);
+}
+
+/* The gradients of weight and bias, the inputs `first` and `first` + 1. */
+static void affine_slope(const fa_node *node, fa_node *grad, fa_node *xhat, int first, fa_node **grad_in)
+{
+    if (fa_wants_grad(node, first))
+        grad_in[first] = fa_record_sum(fa_record2(FA_OP_mul, grad, xhat), ALL_BUT_CHANNELS, false);
+    if (fa_wants_grad(node, first + 1))
+        grad_in[first + 1] = fa_record_sum(grad, ALL_BUT_CHANNELS, false);
+}
+
+/* The rules below where what they record will be differentiated: the same in simple ops. */
+static void apply_slope(const fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    fa_node *x = node->in[0], *weight = node->in[2];
+    fa_node *xhat = fa_wants_grad(node, 2) ? fa_record_standardized(x, ALL_BUT_CHANNELS, node->floats[0]) : NULL;
+    affine_slope(node, grad, xhat, 2, grad_in);
+    if (fa_wants_grad(node, 0))
+        grad_in[0] = fa_record_norm_slope(weight ? fa_record2(FA_OP_mul, grad, spread(weight)) : grad, x,
+                                          ALL_BUT_CHANNELS, node->floats[0]);
+}
+
+static void eval_slope(const fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    fa_node *x = node->in[0], *mean = node->in[1], *var = node->in[2], *weight = node->in[3];
+    fa_node *scale = spread(fa_record1(FA_OP_rsqrt, fa_record_scalar(FA_OP_add_scalar, var, node->floats[0])));
+    fa_node *xhat = fa_record2(FA_OP_mul, fa_record2(FA_OP_sub, x, spread(mean)), scale);
+    affine_slope(node, grad, xhat, 3, grad_in);
+    if (fa_wants_grad(node, 0))
+        grad_in[0] = fa_record2(FA_OP_mul, grad, weight ? fa_record2(FA_OP_mul, spread(weight), scale) : scale);
+}
+
 static void apply_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
 {
+    if (fa_rules_differentiable()) {
+        apply_slope(node, grad, grad_in);
+        return;
+    }
     fa_node *x = node->in[0], *stats = node->in[1], *weight = node->in[2];
     fa_node *sums = fa_record(FA_OP_batch_norm_grad_stats, 3, (fa_node *[]){grad, x, stats}, NULL, 0, node->floats, 1);
     if (!sums)
@@ -219,6 +262,10 @@ static void apply_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
 
 static void eval_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
 {
+    if (fa_rules_differentiable()) {
+        eval_slope(node, grad, grad_in);
+        return;
+    }
     fa_node *x = node->in[0], *mean = node->in[1], *var = node->in[2], *weight = node->in[3];
     if (fa_wants_grad(node, 0))
         grad_in[0] =

@@ -70,5 +70,5 @@ fa_tensor *fa_copy_inplace_at(fa_tensor *a, fa_tensor *source, fa_where where)
     if (!x || !from)
         return NULL;
     fa_node *value = fa_record_expand_as(fa_record_convert(from, x->meta.dtype), &x->meta);
-    return fa_finish_inplace(a, x, record(value, COPY), "copy_");
+    return fa_finish_replace(a, x, record(value, COPY), FA_REPLACE_COPY, "copy_");
 }

@@ -2,6 +2,7 @@
  * Integers and bool give int64. Gradient: the sum from the other end. */
 #include "ops/along.h"
 #include "ops/kernel_types.h"
+#include "ops/reduce.h"
 
 static bool infer(fa_node *node)
 {
@@ -61,10 +62,18 @@ const fa_op_def fa_op_cumsum = {
     .flops = fa_flops_input,
 };
 
-fa_tensor *fa_cumsum_at(fa_tensor *x, int dim, fa_where where)
+fa_tensor *fa_cumsum_at(const fa_cumsum_args *args)
 {
-    fa_begin(where);
-    fa_node *node = fa_use(x, "cumsum", "x");
-    const int at = node ? fa_wrap_dim(dim, node->meta.ndim, "cumsum") : -1;
-    return at < 0 ? NULL : fa_handle(fa_record_along(FA_OP_cumsum, node, at, false));
+    fa_begin(args->where_);
+    fa_node *x = fa_use(args->x, "cumsum", "x");
+    const int dim = x ? fa_wrap_dim(args->dim, x->meta.ndim, "cumsum") : -1;
+    if (dim < 0)
+        return NULL;
+    if (args->dtype == FA_BOOL) {
+        fa_refuse(FA_DTYPE_ERROR, "cumsum",
+                  "got dtype bool, needs a type of numbers. Hint: fa_gt(fa_cumsum(x, dim), 0)");
+        return NULL;
+    }
+    x = fa_record_sum_input(x, args->dtype, "cumsum");
+    return fa_handle(fa_record_sum_output(x ? fa_record_along(FA_OP_cumsum, x, dim, false) : NULL, args->dtype));
 }

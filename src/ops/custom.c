@@ -1,6 +1,7 @@
 /* custom: an op from outside the library, node->user its fa_custom_op; ints: dtype, ndim, sizes of the result; floats:
- * the call's numbers. custom_grad: the gradient of one input, from the inputs, the output and its gradient, by the op's
- * own backward; ints[0] says which input, ints[1] how many there are. */
+ * the call's numbers. Its gradient is what the op's rule makes, or custom_grad: the gradient of one input, from the
+ * inputs, the output and its gradient, by the op's own backward; ints[0] says which input, ints[1] how many there are.
+ */
 #include "ops/kernel_types.h"
 #include "ops/rules.h"
 
@@ -36,8 +37,57 @@ static bool infer(fa_node *node)
     return true;
 }
 
+/* A handle of a node as it was read: of a leaf a view, which cannot be read any more once the leaf was written. */
+static fa_tensor *handle_of(fa_node *node)
+{
+    return fa_handle(node->op == FA_OP_leaf ? fa_record_reshape(node, node->meta.ndim, node->meta.shape, FA_VIEW_HIDDEN)
+                                            : node);
+}
+
+/* What the user's rule made for input i, checked; NULL after an error. */
+static fa_node *made(const fa_custom_op *op, const fa_tensor *gradient, const fa_node *input, int i)
+{
+    fa_node *node = fa_use(gradient, op->name, "a gradient that its rule made");
+    if (!node || (fa_same_shape(&node->meta, &input->meta) && node->meta.dtype == input->meta.dtype))
+        return node;
+    fa_refuse(
+        FA_SHAPE_ERROR, op->name,
+        "got from its rule, for input %d, a gradient %s of %s, needs %s of %s. Hint: a gradient has the shape and "
+        "type of its input",
+        i, fa_shape_text(&node->meta), fa_dtype_name(node->meta.dtype), fa_shape_text(&input->meta),
+        fa_dtype_name(input->meta.dtype));
+    return NULL;
+}
+
+static void gradient_by_rule(fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    const fa_custom_op *op = node->user;
+    fa_custom_rule call = {.inputs = node->n_in, .numbers = node->floats, .context = op->context};
+    for (int i = 0; i < node->n_in; i++) {
+        call.input[i] = handle_of(node->in[i]);
+        call.wanted[i] = fa_wants_grad(node, i);
+    }
+    call.output = fa_handle(node);
+    call.output_grad = fa_handle(grad);
+    if (!fa_ok())
+        return;
+    const fa_outside outside = fa_outside_begin();
+    const bool good = op->rule(&call);
+    fa_outside_end(outside);
+    if (!good && fa_ok())
+        fa_refuse(FA_STATE_ERROR, op->name, "its rule failed without a reason. Hint: call fa_raise there");
+    for (int i = 0; i < node->n_in && fa_ok(); i++)
+        if (call.wanted[i] && call.input_grad[i])
+            grad_in[i] = made(op, call.input_grad[i], node->in[i], i);
+}
+
 static void gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
 {
+    const fa_custom_op *op = node->user;
+    if (op->rule && (fa_rules_differentiable() || !op->backward)) {
+        gradient_by_rule(node, grad, grad_in);
+        return;
+    }
     fa_node *in[FA_MAX_INPUTS];
     memcpy(in, node->in, sizeof(fa_node *) * node->n_in);
     in[node->n_in] = node;
@@ -97,10 +147,22 @@ static void grad_reference(const fa_kernel_args *args)
     ((const fa_custom_op *)args->user)->backward(&call);
 }
 
+/* An op without a rule is told by its own name. */
+static void no_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    (void)grad, (void)grad_in;
+    const char *name = ((const fa_custom_op *)node->user)->name;
+    fa_refuse(FA_STATE_ERROR, name,
+              "got a gradient to differentiate, needs an op whose gradient has a rule of its own: %s, recorded at "
+              "%s:%d, has backward alone. Hint: give its fa_custom_op a .rule, the gradient in terms of ops.",
+              name, node->where.file, node->where.line);
+}
+
 const fa_op_def fa_op_custom_grad = {
     .name = "custom_grad",
     .layout = FA_LAYOUT_PLAIN,
     .infer = grad_infer,
+    .gradient = no_gradient,
     .reference = grad_reference,
 };
 
@@ -144,7 +206,7 @@ fa_tensor *fa_custom_at(const fa_custom_args *args)
     int64_t ints[2 + FA_MAX_DIMS] = {meta.dtype, meta.ndim};
     memcpy(ints + 2, meta.shape, sizeof meta.shape);
     fa_node *node = fa_record_user(FA_OP_custom, inputs, in, ints, sizeof ints, args->numbers, FA_MAX_FLOATS, op);
-    if (node && !op->backward)
+    if (node && !op->backward && !op->rule)
         node->requires_grad = false;
     return fa_handle(node);
 }

@@ -228,6 +228,9 @@ static fa_tensor *record(fa_op op, const fa_distance_loss_args *args, double num
     fa_node *loss = fa_record(op, 2, pair, FA_INTS(reduction), &number, 1);
     if (weight)
         loss = weigh(op, loss, fa_record_cast(weight, pair[0]->meta.dtype), args->reduction);
+    const fa_node *input = fa_use(args->input, what, "input");
+    if (op == FA_OP_huber_loss && input && fa_is_float(input->meta.dtype)) /* as in PyTorch */
+        loss = fa_record_cast(loss, input->meta.dtype);
     return fa_handle(loss);
 }
 

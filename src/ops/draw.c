@@ -109,9 +109,10 @@ static fa_node *use_target(const fa_tensor *handle, const char *what, bool float
     return x;
 }
 
-static fa_tensor *hand_over(fa_tensor *handle, const fa_node *x, fa_node *value, const draw *d, const char *what)
+static fa_tensor *hand_over(fa_tensor *handle, fa_node *x, fa_node *value, const draw *d, fa_replace_kind kind,
+                            const char *what)
 {
-    fa_tensor *result = value ? fa_finish_inplace(handle, x, value, what) : NULL;
+    fa_tensor *result = fa_finish_replace(handle, x, value, kind, what);
     if (!result)
         draw_undo(d);
     return result;
@@ -138,7 +139,7 @@ fa_tensor *fa_uniform_inplace_at(const fa_uniform_args *args)
         fa_mt_uniform_f32(d.mt, d.leaf->buffer->data, n, args->from, args->to);
     else
         fa_mt_uniform_f64(d.mt, d.leaf->buffer->data, n, args->from, args->to);
-    return hand_over(args->x, x, draw_end(&d, x), &d, "uniform_");
+    return hand_over(args->x, x, draw_end(&d, x), &d, FA_REPLACE_UNIFORM, "uniform_");
 }
 
 fa_tensor *fa_normal_inplace_at(const fa_normal_args *args)
@@ -162,7 +163,7 @@ fa_tensor *fa_normal_inplace_at(const fa_normal_args *args)
         else
             fa_mt_normal_f64(d.mt, (double *)d.leaf->buffer->data + i, each, args->mean, args->std);
     }
-    return hand_over(args->x, x, draw_end(&d, x), &d, "normal_");
+    return hand_over(args->x, x, draw_end(&d, x), &d, FA_REPLACE_NORMAL, "normal_");
 }
 
 fa_tensor *fa_exponential_inplace_at(const fa_exponential_args *args)
@@ -187,7 +188,7 @@ fa_tensor *fa_exponential_inplace_at(const fa_exponential_args *args)
         else
             ((double *)d.leaf->buffer->data)[i] = drawn;
     }
-    return hand_over(args->x, x, draw_end(&d, x), &d, "exponential_");
+    return hand_over(args->x, x, draw_end(&d, x), &d, FA_REPLACE_EXPONENTIAL, "exponential_");
 }
 
 fa_tensor *fa_bernoulli_inplace_at(const fa_bernoulli_args *args)
@@ -206,7 +207,8 @@ fa_tensor *fa_bernoulli_inplace_at(const fa_bernoulli_args *args)
         return NULL;
     fa_mt_bernoulli(d.mt, d.leaf->buffer->data, fa_meta_numel(&x->meta), args->p);
     fa_node *kept = draw_end(&d, x);
-    return hand_over(args->x, x, kept ? fa_record_cast(kept, x->meta.dtype) : NULL, &d, "bernoulli_");
+    return hand_over(args->x, x, kept ? fa_record_cast(kept, x->meta.dtype) : NULL, &d, FA_REPLACE_BERNOULLI,
+                     "bernoulli_");
 }
 
 /* out holds uniform numbers and becomes 1 where they are below p. */

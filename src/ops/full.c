@@ -55,5 +55,12 @@ fa_tensor *fa_fill_inplace_at(fa_tensor *a, double value, fa_where where)
 {
     fa_begin(where);
     fa_node *x = fa_use(a, "fill_", "a");
-    return fa_finish_inplace(a, x, x ? fa_record_full(&x->meta, value) : NULL, "fill_");
+    return fa_finish_replace(a, x, x ? fa_record_full(&x->meta, value) : NULL, FA_REPLACE_FILL, "fill_");
+}
+
+fa_tensor *fa_zero_inplace_at(fa_tensor *a, fa_where where)
+{
+    fa_begin(where);
+    fa_node *x = fa_use(a, "zero_", "a");
+    return fa_finish_replace(a, x, x ? fa_record_full(&x->meta, 0) : NULL, FA_REPLACE_ZERO, "zero_");
 }

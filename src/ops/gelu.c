@@ -27,6 +27,26 @@ FA_ACTIVATION_KERNEL(reference, x *normal(x, args->ints[0]))
 FA_ACTIVATION_GRAD_KERNEL(grad_reference, g *slope(x, args->ints[0]))
 FA_ACTIVATION_GRADIENT(gelu, node->in[0])
 
+/* none: e^(-x^2/2) / sqrt(2 pi) * (2 - x^2)
+ * tanh: (1 - tanh(u)^2) * (u' + x/2 * (u'' - 2 tanh(u) u'^2)) */
+static fa_node *curvature(const fa_node *node, fa_node *x)
+{
+    fa_node *square = fa_record2(FA_OP_mul, x, x);
+    if (!node->ints[0])
+        return fa_record2(FA_OP_mul, fa_record1(FA_OP_exp, fa_times_plus(square, -0.5, 0)),
+                          fa_times_plus(square, -1 / sqrt(2 * M_PI), 2 / sqrt(2 * M_PI)));
+    const double c = 0.044715, k = sqrt(2 / M_PI);
+    fa_node *u = fa_record2(FA_OP_mul, x, fa_times_plus(square, k * c, k)),
+            *slope = fa_times_plus(square, 3 * k * c, k);
+    fa_node *t = u ? fa_record(FA_OP_tanh, 1, &u, NULL, 0, (double[]){0, 0}, 2) : NULL;
+    fa_node *bend = fa_record2(FA_OP_mul, t, fa_record2(FA_OP_mul, slope, slope));
+    bend = fa_record2(FA_OP_add, fa_times_plus(x, 6 * k * c, 0), fa_times_plus(bend, -2, 0));
+    bend = fa_record2(FA_OP_add, slope, fa_record2(FA_OP_mul, fa_times_plus(x, 0.5, 0), bend));
+    return fa_record2(FA_OP_mul, fa_times_plus(t ? fa_record2(FA_OP_mul, t, t) : NULL, -1, 1), bend);
+}
+
+FA_CURVED_GRADIENT(gelu, curvature)
+
 const fa_op_def fa_op_gelu = {
     .name = "gelu",
     .grad_name = "GeluBackward0",
@@ -42,6 +62,7 @@ const fa_op_def fa_op_gelu_grad = {
     .grad_name = "GeluBackwardBackward0",
     .layout = FA_LAYOUT_ELEMENTWISE,
     .infer = fa_infer_same,
+    .gradient = grad_gradient,
     .reference = grad_reference,
 };
 

@@ -8,7 +8,7 @@ static void gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
 {
     fa_gradient_hook function;
     memcpy(&function, &node->user, sizeof function);
-    grad_in[0] = function(node->ints[0], grad);
+    grad_in[0] = function(node, grad);
 }
 
 static void reference(const fa_kernel_args *args)

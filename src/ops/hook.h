@@ -4,8 +4,9 @@
 
 #include "ops/rules.h"
 
-/* Given the gradient, returns what takes its place: itself, or a node of its shape and type. NULL after an error. */
-typedef fa_node *(*fa_gradient_hook)(int64_t number, fa_node *gradient);
+/* Given the node of the hook (its ints[0] is the number) and the gradient, returns what takes its place: itself, or a
+ * node of its shape and type. NULL after an error. */
+typedef fa_node *(*fa_gradient_hook)(fa_node *node, fa_node *gradient);
 
 /* x itself, as a node whose gradient `hook` sees, with a number of the caller's. */
 fa_node *fa_record_hook(fa_node *x, fa_gradient_hook hook, int64_t number);

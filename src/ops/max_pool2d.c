@@ -4,7 +4,8 @@
  *
  * over the elements inside x. A window is scanned row by row; the first maximum wins a tie, and a NaN wins over
  * everything (the last one). The gradient goes to the winner, which is found again from x; the gradient of that is
- * max_pool2d_pick(h, x), the element of h in the winner's place. */
+ * max_pool2d_pick(h, x), the element of h in the winner's place. max_pool2d_index(x) is that place in the plane,
+ * h*W + w, as int64. */
 #include "ops/kernel_types.h"
 #include "ops/window.h"
 
@@ -14,6 +15,8 @@
 fa_tensor *fa_max_pool2d_at(const fa_pool2d_args *args)
 {
     fa_begin(args->where_);
+    if (args->indices)
+        *args->indices = NULL;
     fa_node *x = fa_use(args->x, "max_pool2d", "input");
     fa_pool2d_ints ints;
     if (!x || !fa_pool2d_ints_from(args, x, "max_pool2d", &ints))
@@ -24,7 +27,10 @@ fa_tensor *fa_max_pool2d_at(const fa_pool2d_args *args)
                   args->count_include_pad ? "divisor_override" : "count_include_pad = false");
         return NULL;
     }
-    return fa_handle(fa_window_record(FA_OP_max_pool2d, x, 0, NULL, FA_INTS(ints)));
+    fa_tensor *y = fa_handle(fa_window_record(FA_OP_max_pool2d, x, 0, NULL, FA_INTS(ints)));
+    if (y && args->indices)
+        *args->indices = fa_handle(fa_window_record(FA_OP_max_pool2d_index, x, 0, NULL, FA_INTS(ints)));
+    return y;
 }
 
 static void max_pool2d_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
@@ -94,6 +100,30 @@ static void pick_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
                 }                                                                                                      \
     }
 
+/* The first row or column of a window at or after the image's; beyond it for a window of padding alone. */
+static int64_t first_inside(const fa_pool2d_ints *ints, int axis, int64_t i)
+{
+    int64_t at = i * ints->stride[axis] - ints->padding[axis];
+    while (at < 0)
+        at += ints->dilation[axis];
+    return at;
+}
+
+#define DEFINE_MAX_POOL2D_INDEX(T)                                                                                     \
+    static void max_pool2d_index_##T(const fa_kernel_args *args)                                                       \
+    {                                                                                                                  \
+        const fa_pool2d_ints *ints = (const void *)args->ints;                                                         \
+        const int64_t *in = args->in_meta[0]->shape, *out = args->out_meta[0]->shape;                                  \
+        const T *x = args->in[0];                                                                                      \
+        int64_t *y = args->out[0];                                                                                     \
+        for (int64_t plane = 0; plane < in[0] * in[1]; plane++, x += in[2] * in[3])                                    \
+            for (int64_t i = 0; i < out[2]; i++)                                                                       \
+                for (int64_t j = 0; j < out[3]; j++) {                                                                 \
+                    const int64_t at = winner_##T(x, in[2], in[3], ints, i, j);                                        \
+                    *y++ = at < 0 ? first_inside(ints, 0, i) * in[3] + first_inside(ints, 1, j) : at;                  \
+                }                                                                                                      \
+    }
+
 #define DEFINE_MAX_POOL2D_GRAD(T)                                                                                      \
     static void max_pool2d_grad_##T(const fa_kernel_args *args)                                                        \
     {                                                                                                                  \
@@ -128,6 +158,8 @@ static void pick_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
 
 DEFINE_WINNER(float)
 DEFINE_WINNER(double)
+DEFINE_MAX_POOL2D_INDEX(float)
+DEFINE_MAX_POOL2D_INDEX(double)
 DEFINE_MAX_POOL2D(float)
 DEFINE_MAX_POOL2D(double)
 DEFINE_MAX_POOL2D_GRAD(float)
@@ -138,6 +170,18 @@ DEFINE_MAX_POOL2D_PICK(double)
 static void max_pool2d_reference(const fa_kernel_args *args)
 {
     FA_CALL_FLOATS(args->out_meta[0]->dtype, max_pool2d, args);
+}
+
+static bool index_infer(fa_node *node)
+{
+    const bool ok = fa_pool2d_infer(node);
+    node->meta.dtype = FA_DT_INT64;
+    return ok;
+}
+
+static void max_pool2d_index_reference(const fa_kernel_args *args)
+{
+    FA_CALL_FLOATS(args->in_meta[0]->dtype, max_pool2d_index, args);
 }
 
 static void max_pool2d_grad_reference(const fa_kernel_args *args)
@@ -175,6 +219,15 @@ const fa_op_def fa_op_max_pool2d = {
     .infer = fa_pool2d_infer,
     .gradient = max_pool2d_gradient,
     .reference = max_pool2d_reference,
+    .flops = max_pool2d_flops,
+};
+
+/* inputs: x */
+const fa_op_def fa_op_max_pool2d_index = {
+    .name = "max_pool2d_index",
+    .layout = FA_LAYOUT_PLAIN,
+    .infer = index_infer,
+    .reference = max_pool2d_index_reference,
     .flops = max_pool2d_flops,
 };
 

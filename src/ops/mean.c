@@ -28,8 +28,7 @@ const fa_op_def fa_op_mean = {
     .flops = fa_flops_input,
 };
 
-fa_tensor *fa_mean_at(const fa_reduce_args *args)
+fa_tensor *fa_mean_at(const fa_sum_args *args)
 {
-    fa_begin(args->where_);
-    return fa_handle(fa_record_reduced(FA_OP_mean, fa_use(args->x, "mean", "input"), &args->dims, args->keepdim, 0, 0));
+    return fa_reduce_as(FA_OP_mean, args);
 }

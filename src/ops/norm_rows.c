@@ -8,7 +8,7 @@
  * one group of channels of one image, and weight and bias hold a number a channel. instance_norm is group_norm with
  * groups of one channel. Weight and bias may be absent. */
 #include "ops/kernel_types.h"
-#include "ops/rules.h"
+#include "ops/norm_slope.h"
 
 #include <math.h>
 #include <string.h>
@@ -43,15 +43,26 @@ static fa_node *gather_grad(const fa_node *node, fa_node *grad, const fa_node *v
     return fa_record_reshape_as(fa_record_sum_to(grad, &spread), &value->meta);
 }
 
+/* norm_input_grad, or where it will be differentiated the same in simple ops. */
+static fa_node *input_slope(const fa_node *node, fa_node *inner, fa_node *x)
+{
+    const norm_ints *ints = (const norm_ints *)node->ints;
+    if (!inner || !fa_rules_differentiable())
+        return inner ? fa_record(FA_OP_norm_input_grad, 2, (fa_node *[]){inner, x}, ints, sizeof *ints, node->floats, 1)
+                     : NULL;
+    const int64_t n = fa_meta_numel(&x->meta), shape[2] = {ints->length > 0 ? n / ints->length : 0, ints->length};
+    fa_node *rows = fa_record_reshape(x, 2, shape, FA_VIEW);
+    inner = fa_record_reshape(inner, 2, shape, FA_VIEW);
+    return fa_record_reshape_as(fa_record_norm_slope(inner, rows, 1 << 1, node->floats[0]), &x->meta);
+}
+
 static void gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
 {
     const norm_ints *ints = (const norm_ints *)node->ints;
     fa_node *x = node->in[0], *weight = node->in[1], *bias = node->in[2];
     if (fa_wants_grad(node, 0)) {
         fa_node *inner = weight ? fa_record_binary(FA_OP_mul, grad, spread_shape(node, weight)) : grad;
-        if (inner)
-            grad_in[0] =
-                fa_record(FA_OP_norm_input_grad, 2, (fa_node *[]){inner, x}, ints, sizeof *ints, node->floats, 1);
+        grad_in[0] = input_slope(node, inner, x);
     }
     if (fa_wants_grad(node, 1)) {
         fa_node *xhat =
@@ -274,7 +285,13 @@ fa_tensor *fa_group_norm_at(const fa_group_norm_args *args)
                   fa_shape_text(x));
         return NULL;
     }
-    if (args->num_groups < 1 || x->shape[1] % args->num_groups) {
+    if (args->num_groups < 1) {
+        fa_refuse(FA_VALUE_ERROR, what,
+                  "got %lld groups, needs 1 or more. Hint: 1 normalizes all channels together, %lld each by itself",
+                  (long long)args->num_groups, (long long)x->shape[1]);
+        return NULL;
+    }
+    if (x->shape[1] % args->num_groups) {
         fa_refuse(FA_VALUE_ERROR, what,
                   "got %lld groups for input %s, needs a number that divides its %lld channels. "
                   "Hint: 1 normalizes all channels together",
@@ -289,6 +306,52 @@ fa_tensor *fa_group_norm_at(const fa_group_norm_args *args)
         return NULL;
     }
     return by_groups(&in, args->num_groups, args->eps, false, what);
+}
+
+/* The running statistics take in the means over the images of each channel's mean and variance. */
+static bool record_running(const fa_instance_norm_args *args, fa_node *x, fa_node *mean, fa_node *var)
+{
+    const int64_t images = x->meta.shape[0], channels = x->meta.shape[1], pixels = pixels_of(&x->meta);
+    x = fa_record_reshape(x, 4, (int64_t[]){1, images * channels, 1, pixels}, FA_VIEW);
+    fa_node *stats = x ? fa_record1(FA_OP_batch_norm_stats, x) : NULL;
+    stats = fa_record_reshape(stats, 3, (int64_t[]){2, images, channels}, FA_VIEW);
+    const int64_t over_images[4] = {1 << 1, false, true, 0};
+    stats = stats ? fa_record(FA_OP_mean, 1, &stats, over_images, sizeof over_images, NULL, 0) : NULL;
+    fa_node *in[4] = {mean, var, NULL, stats};
+    return stats && fa_record_effect(FA_OP_batch_norm_update, 4, in, FA_INTS(pixels), &args->momentum, 1);
+}
+
+static fa_tensor *by_running(const norm_inputs *in, fa_node *mean, fa_node *var, double eps)
+{
+    const fa_meta shape = in->x->meta;
+    fa_node *x =
+        fa_record_reshape(in->x, 4, (int64_t[]){shape.shape[0], shape.shape[1], 1, pixels_of(&shape)}, FA_VIEW);
+    fa_node *with[5] = {x, mean, var, in->weight, in->bias};
+    fa_node *y = x ? fa_record(FA_OP_batch_norm_eval, 5, with, NULL, 0, &eps, 1) : NULL;
+    return fa_handle(fa_record_reshape(y, shape.ndim, shape.shape, FA_VIEW));
+}
+
+/* The running statistics of the call, both or neither. */
+static bool use_running(const fa_instance_norm_args *args, const fa_node *x, const char *what, fa_node *running[2])
+{
+    static const char *const name[2] = {"running_mean", "running_var"};
+    fa_tensor *const given[2] = {args->running_mean, args->running_var};
+    const fa_meta wanted = fa_meta_of(x->meta.dtype, 1, &x->meta.shape[1]);
+    for (int i = 0; i < 2; i++) {
+        running[i] = given[i] ? fa_use(given[i], what, name[i]) : NULL;
+        if ((given[i] && !running[i]) || !check_affine(x, running[i], &wanted, what, name[i]))
+            return false;
+        if (!given[i] && (given[!i] || !args->use_input_stats))
+            return fa_refuse(FA_VALUE_ERROR, what, "got no %s, needs %s. Hint: .use_input_stats = true needs neither",
+                             name[i], args->use_input_stats ? "both running statistics or none" : "both");
+        if (running[i] && args->use_input_stats && running[i]->op != FA_OP_leaf)
+            return fa_refuse(
+                FA_STATE_ERROR, what,
+                "got a computed tensor as %s, needs one in memory, which can be changed. Hint: a buffer, or "
+                "a tensor that fa_zeros made",
+                name[i]);
+    }
+    return true;
 }
 
 fa_tensor *fa_instance_norm_at(const fa_instance_norm_args *args)
@@ -306,12 +369,23 @@ fa_tensor *fa_instance_norm_at(const fa_instance_norm_args *args)
                   fa_shape_text(x));
         return NULL;
     }
-    if (pixels_of(x) == 1) {
+    if (pixels_of(x) == 1 && args->use_input_stats) {
         fa_refuse(FA_SHAPE_ERROR, what,
                   "got input %s, 1 value a channel of an image, needs 2 or more: one value has no "
                   "variance. Hint: leave the layer out where the image is one pixel",
                   fa_shape_text(x));
         return NULL;
     }
-    return by_groups(&in, x->shape[1], args->eps, true, what);
+    fa_node *running[2];
+    if (!use_running(args, in.x, what, running))
+        return NULL;
+    if (!args->use_input_stats) {
+        const fa_meta wanted = fa_meta_of(x->dtype, 1, &x->shape[1]);
+        return check_affine(in.x, in.weight, &wanted, what, "weight") &&
+                       check_affine(in.x, in.bias, &wanted, what, "bias")
+                   ? by_running(&in, running[0], running[1], args->eps)
+                   : NULL;
+    }
+    fa_tensor *y = by_groups(&in, x->shape[1], args->eps, true, what);
+    return y && running[0] && !record_running(args, in.x, running[0], running[1]) ? NULL : y;
 }

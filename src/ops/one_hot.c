@@ -67,7 +67,7 @@ fa_tensor *fa_one_hot_at(fa_tensor *x, int64_t num_classes, fa_where where)
                   fa_dtype_name(node->meta.dtype));
         return NULL;
     }
-    if (node->meta.ndim == FA_MAX_DIMS || num_classes < -1) {
+    if (node->meta.ndim == FA_MAX_DIMS || num_classes < -1 || (num_classes == 0 && fa_meta_numel(&node->meta) > 0)) {
         fa_refuse(FA_VALUE_ERROR, "one_hot",
                   "got %lld classes for %s, needs 1 or more, or -1 to count them, and at most %d dimensions. Hint: -1 "
                   "takes the greatest class number and 1",

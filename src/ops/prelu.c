@@ -21,6 +21,31 @@ static void gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
         grad_in[1] = fa_record_like(FA_OP_prelu_weight_grad, node, 2, (fa_node *[]){grad, x});
 }
 
+/* x >= 0 ? a : b. As in PyTorch the gradients' own gradients count 0 among the positive, where the gradients do not. */
+static fa_node *by_sign(fa_node *x, fa_node *a, fa_node *b)
+{
+    return fa_record_where(fa_record2(FA_OP_ge, x, fa_record_number(x->meta.dtype, 0)), a, b);
+}
+
+/* Both gradients are linear in g, the first one also in the weight, the second one in x. */
+static void grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    fa_node *g = node->in[0], *x = node->in[1], *weight = node->in[2];
+    if (fa_wants_grad(node, 0))
+        grad_in[0] = by_sign(x, grad, fa_record2(FA_OP_mul, weight, grad));
+    if (fa_wants_grad(node, 2))
+        grad_in[2] = by_sign(x, fa_record_number(x->meta.dtype, 0), fa_record2(FA_OP_mul, grad, g));
+}
+
+static void weight_grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
+{
+    fa_node *g = node->in[0], *x = node->in[1], *zero = fa_record_number(x->meta.dtype, 0);
+    if (fa_wants_grad(node, 0))
+        grad_in[0] = by_sign(x, zero, fa_record2(FA_OP_mul, grad, x));
+    if (fa_wants_grad(node, 1))
+        grad_in[1] = by_sign(x, zero, fa_record2(FA_OP_mul, grad, g));
+}
+
 /* inputs: x, weight of x's shape */
 const fa_op_def fa_op_prelu = {
     .name = "prelu",
@@ -36,6 +61,7 @@ const fa_op_def fa_op_prelu_grad = {
     .name = "prelu_grad",
     .layout = FA_LAYOUT_ELEMENTWISE,
     .infer = fa_infer_same,
+    .gradient = grad_gradient,
     .reference = grad_reference,
 };
 
@@ -44,6 +70,7 @@ const fa_op_def fa_op_prelu_weight_grad = {
     .name = "prelu_weight_grad",
     .layout = FA_LAYOUT_ELEMENTWISE,
     .infer = fa_infer_same,
+    .gradient = weight_grad_gradient,
     .reference = weight_grad_reference,
 };
 

@@ -121,6 +121,34 @@ bool fa_reduce_mask(const fa_node *x, const fa_shape *dims, int64_t *mask, const
     return true;
 }
 
+fa_node *fa_record_sum_input(fa_node *x, fa_dtype dtype, const char *what)
+{
+    if (!x || dtype == FA_SAME_DTYPE)
+        return x;
+    if (dtype < FA_FLOAT32 || dtype > FA_BOOL) {
+        fa_refuse(
+            FA_DTYPE_ERROR, what,
+            "got dtype %s, needs a type to compute in. Hint: fa_to_dtype converts the result to bfloat16 or float16",
+            fa_dtype_name((int)dtype));
+        return NULL;
+    }
+    return fa_record_convert(x, (int)dtype);
+}
+
+/* Whole numbers are summed as int64, which gives the same last bits as a narrower type. */
+fa_node *fa_record_sum_output(fa_node *sum, fa_dtype dtype)
+{
+    return !sum || dtype == FA_SAME_DTYPE || sum->meta.dtype == (int)dtype ? sum : fa_record_convert(sum, (int)dtype);
+}
+
+fa_tensor *fa_reduce_as(fa_op op, const fa_sum_args *args)
+{
+    const char *what = fa_op_table[op]->name;
+    fa_begin(args->where_);
+    fa_node *x = fa_record_sum_input(fa_use(args->x, what, "input"), args->dtype, what);
+    return fa_handle(fa_record_sum_output(fa_record_reduced(op, x, &args->dims, args->keepdim, 0, 0), args->dtype));
+}
+
 fa_node *fa_record_spread(const fa_node *node, fa_node *grad)
 {
     const fa_dims_ints *ints = (const fa_dims_ints *)node->ints;

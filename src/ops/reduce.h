@@ -32,6 +32,11 @@ bool fa_infer_reduced_float(fa_node *node);
 bool fa_reduce_mask(const fa_node *x, const fa_shape *dims, int64_t *mask, const char *what);
 /* Records a reduction: ints are fa_dims_ints, then whether dims were given, then `more`. NULL after an error. */
 fa_node *fa_record_reduced(fa_op op, fa_node *x, const fa_shape *dims, bool keepdim, int64_t more, double number);
+/* What .dtype asks for: x as that type before it is summed, and what came out of it as that type. */
+fa_node *fa_record_sum_input(fa_node *x, fa_dtype dtype, const char *what);
+fa_node *fa_record_sum_output(fa_node *sum, fa_dtype dtype);
+/* The call of sum, mean and prod. */
+fa_tensor *fa_reduce_as(fa_op op, const fa_sum_args *args);
 /* The gradient of a sum: spread over the input's shape. */
 fa_node *fa_record_spread(const fa_node *node, fa_node *grad);
 /* The other way: `a`, of the shape of the input of the reduction `node`, summed up to the shape of its result. */

@@ -11,6 +11,8 @@ static void gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
         grad_in[0] = fa_record_sum_to(grad, &node->in[0]->meta);
     if (fa_wants_grad(node, 1)) {
         fa_node *quotient = fa_record2(FA_OP_floor_divide, node->in[0], node->in[1]);
+        if (quotient)
+            quotient->requires_grad = false; /* constant but for its jumps, also where this is differentiated */
         fa_node *share = fa_record2(FA_OP_mul, fa_record1(FA_OP_neg, grad), quotient);
         grad_in[1] = fa_record_sum_to(share, &node->in[1]->meta);
     }

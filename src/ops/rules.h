@@ -76,6 +76,20 @@ fa_node *fa_record_matmul(fa_node *a, fa_node *b, bool transpose_a, bool transpo
 /* Ends an in-place op: checks that `value` fits the tensor (shape, kind of type), casts it and hands it over. */
 fa_tensor *fa_finish_inplace(fa_tensor *handle, const fa_node *before, fa_node *value, const char *what);
 
+/* The same where nothing of the tensor's value goes into the new one, which its history must not end with (replace.c).
+ */
+typedef enum fa_replace_kind {
+    FA_REPLACE_FILL = FA_REPLACE_VALUE + 1,
+    FA_REPLACE_ZERO,
+    FA_REPLACE_COPY,
+    FA_REPLACE_UNIFORM,
+    FA_REPLACE_NORMAL,
+    FA_REPLACE_BERNOULLI,
+    FA_REPLACE_EXPONENTIAL
+} fa_replace_kind;
+fa_tensor *fa_finish_replace(fa_tensor *handle, fa_node *before, fa_node *value, fa_replace_kind kind,
+                             const char *what);
+
 double fa_flops_none(const fa_kernel_args *args);  /* moves bytes only */
 double fa_flops_input(const fa_kernel_args *args); /* one an element of input 0 */
 

@@ -36,8 +36,7 @@ const fa_op_def fa_op_sum = {
     .flops = fa_flops_input,
 };
 
-fa_tensor *fa_sum_at(const fa_reduce_args *args)
+fa_tensor *fa_sum_at(const fa_sum_args *args)
 {
-    fa_begin(args->where_);
-    return fa_handle(fa_record_reduced(FA_OP_sum, fa_use(args->x, "sum", "input"), &args->dims, args->keepdim, 0, 0));
+    return fa_reduce_as(FA_OP_sum, args);
 }

@@ -10,6 +10,7 @@ typedef struct fa_upsample_ints {
     int64_t output[2];
     int64_t option;         /* nearest: exact; bilinear: align_corners */
     int64_t input_shape[4]; /* gradients: [N,C,H,W] of the result */
+    int64_t lines;          /* images of one row stand for [N,C,L]: for the name that autograd prints */
 } fa_upsample_ints;
 
 bool fa_upsample_infer(fa_node *node);

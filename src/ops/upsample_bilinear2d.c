@@ -14,6 +14,11 @@ static void gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
     grad_in[0] = fa_upsample_record(FA_OP_upsample_bilinear2d_grad, node, grad);
 }
 
+static const char *grad_label(const fa_node *node)
+{
+    return ((const fa_upsample_ints *)node->ints)->lines ? "UpsampleLinear1DBackward0" : "UpsampleBilinear2DBackward0";
+}
+
 static void grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
 {
     grad_in[0] = fa_upsample_record(FA_OP_upsample_bilinear2d, node, grad);
@@ -99,6 +104,7 @@ static void grad_reference(const fa_kernel_args *args)
 const fa_op_def fa_op_upsample_bilinear2d = {
     .name = "interpolate",
     .grad_name = "UpsampleBilinear2DBackward0",
+    .grad_label = grad_label,
     .layout = FA_LAYOUT_PLAIN,
     .infer = fa_upsample_infer,
     .gradient = gradient,

@@ -21,8 +21,10 @@ static void grad_gradient(fa_node *node, fa_node *grad, fa_node **grad_in)
 
 static const char *grad_label(const fa_node *node)
 {
-    return ((const fa_upsample_ints *)node->ints)->option ? "UpsampleNearestExact2DBackward0"
-                                                          : "UpsampleNearest2DBackward0";
+    const fa_upsample_ints *ints = (const fa_upsample_ints *)node->ints;
+    if (ints->lines)
+        return ints->option ? "UpsampleNearestExact1DBackward0" : "UpsampleNearest1DBackward0";
+    return ints->option ? "UpsampleNearestExact2DBackward0" : "UpsampleNearest2DBackward0";
 }
 
 /* The pixel that pixel i of the output shows. */

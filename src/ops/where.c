@@ -87,6 +87,8 @@ fa_tensor *fa_where_at(fa_tensor *condition, fa_operand a, fa_operand b, fa_wher
     if (!chosen || (a.kind == FA_OPERAND_TENSOR && !(x = fa_use(a.tensor, "where", "a"))) ||
         (b.kind == FA_OPERAND_TENSOR && !(y = fa_use(b.tensor, "where", "b"))))
         return NULL;
+    if (chosen->meta.dtype == FA_DT_UINT8) /* as PyTorch still does */
+        chosen = fa_record_cast(chosen, FA_DT_BOOL);
     int dtype;
     if (x && y)
         dtype = fa_promote(&x->meta, &y->meta);

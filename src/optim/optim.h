@@ -89,16 +89,16 @@ struct fa_scheduler {
     const fa_schedule_kind *kind;
     fa_optim *optim;
     int64_t epoch;
-    bool initial;    /* the step of epoch 0, when it is made */
+    bool initial;    /* the step that is done when it is made */
     bool held;       /* in a sequence or chain, which frees it */
     int64_t bases;   /* groups when it was made */
     double *base_lr; /* their initial_lr */
 };
 
-/* `size` bytes for a schedule of `optim`, zeroed, epoch -1, that has noted the groups' initial rates. NULL after an
- * error. */
-void *fa_scheduler_make(size_t size, const fa_schedule_kind *kind, fa_optim *optim, fa_where where);
-/* Its step at epoch 0: what ends a constructor. NULL after an error; the schedule is freed then. */
+/* `size` bytes for a schedule of `optim`, zeroed, at epoch last_epoch (-1 to begin), that has noted the groups' initial
+ * rates. NULL after an error. */
+void *fa_scheduler_make(size_t size, const fa_schedule_kind *kind, fa_optim *optim, int64_t last_epoch, fa_where where);
+/* Its step at the next epoch, 0 to begin: what ends a constructor. NULL after an error; the schedule is freed then. */
 fa_scheduler *fa_scheduler_start(fa_scheduler *scheduler, fa_where where);
 /* The next step, whatever is set beside it. False after an error. */
 bool fa_scheduler_advance(fa_scheduler *scheduler, fa_where where);

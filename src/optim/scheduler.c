@@ -21,8 +21,25 @@ bool fa_scheduler_refuse(const char *what, const char *name, double value, const
     return fa_fail(FA_VALUE_ERROR, where, what, "got %s %g, needs %s", name, value, need);
 }
 
-void *fa_scheduler_make(size_t size, const fa_schedule_kind *kind, fa_optim *optim, fa_where where)
+/* To go on after step last_epoch, every group must know its first rate. */
+static bool check_last_epoch(const fa_optim *optim, int64_t last_epoch, const char *what, fa_where where)
 {
+    if (last_epoch < -1)
+        return fa_scheduler_refuse(what, "last_epoch", (double)last_epoch,
+                                   "the number of the last step, 0 or more, or -1. Hint: leave it out to begin", where);
+    for (int64_t g = 0; g < optim->group_count && last_epoch >= 0; g++)
+        if (!optim->group[g]->scheduled)
+            return fa_fail(FA_STATE_ERROR, where, what,
+                           "got last_epoch %lld and group %lld without a first rate, needs an optimizer that had a "
+                           "schedule. Hint: leave .last_epoch out to begin a schedule",
+                           (long long)last_epoch, (long long)g);
+    return true;
+}
+
+void *fa_scheduler_make(size_t size, const fa_schedule_kind *kind, fa_optim *optim, int64_t last_epoch, fa_where where)
+{
+    if (!check_last_epoch(optim, last_epoch, kind->what, where))
+        return NULL;
     fa_scheduler *scheduler = fa_calloc(1, size);
     if (scheduler)
         scheduler->base_lr = fa_calloc((size_t)optim->group_count, sizeof *scheduler->base_lr);
@@ -33,7 +50,7 @@ void *fa_scheduler_make(size_t size, const fa_schedule_kind *kind, fa_optim *opt
     }
     scheduler->kind = kind;
     scheduler->optim = fa_optim_retain(optim);
-    scheduler->epoch = -1;
+    scheduler->epoch = last_epoch;
     scheduler->bases = optim->group_count;
     for (int64_t g = 0; g < optim->group_count; g++) {
         fa_optim_group *group = optim->group[g];
@@ -148,7 +165,7 @@ fa_scheduler *fa_step_lr_at(const fa_step_lr_args *args)
                             "at least 1. Hint: the rate changes every step_size-th step", args->where_);
         return NULL;
     }
-    step_lr *s = fa_scheduler_make(sizeof *s, kind, args->optim, args->where_);
+    step_lr *s = fa_scheduler_make(sizeof *s, kind, args->optim, args->last_epoch, args->where_);
     if (!s)
         return NULL;
     s->step_size = args->step_size;
@@ -201,7 +218,7 @@ fa_scheduler *fa_multi_step_lr_at(const fa_multi_step_lr_args *args)
 {
     if (!fa_scheduler_check_optim(args->optim, multi_step_lr_kind.what, args->where_))
         return NULL;
-    multi_step_lr *s = fa_scheduler_make(sizeof *s, &multi_step_lr_kind, args->optim, args->where_);
+    multi_step_lr *s = fa_scheduler_make(sizeof *s, &multi_step_lr_kind, args->optim, args->last_epoch, args->where_);
     if (!s)
         return NULL;
     s->gamma = args->gamma;
@@ -242,15 +259,16 @@ static void exponential_lr_closed(fa_scheduler *scheduler)
 static const fa_schedule_kind exponential_lr_kind = {
     .name = "ExponentialLR", .what = "fa_exponential_lr", .step = exponential_lr_step, .closed = exponential_lr_closed};
 
-fa_scheduler *fa_exponential_lr_at(fa_optim *optim, double gamma, fa_where where)
+fa_scheduler *fa_exponential_lr_at(const fa_exponential_lr_args *args)
 {
-    if (!fa_scheduler_check_optim(optim, exponential_lr_kind.what, where))
+    const fa_schedule_kind *kind = &exponential_lr_kind;
+    if (!fa_scheduler_check_optim(args->optim, kind->what, args->where_))
         return NULL;
-    exponential_lr *s = fa_scheduler_make(sizeof *s, &exponential_lr_kind, optim, where);
+    exponential_lr *s = fa_scheduler_make(sizeof *s, kind, args->optim, args->last_epoch, args->where_);
     if (!s)
         return NULL;
-    s->gamma = gamma;
-    return fa_scheduler_start(&s->base, where);
+    s->gamma = args->gamma;
+    return fa_scheduler_start(&s->base, args->where_);
 }
 
 /* ---- ConstantLR ----------------------------------------------------------------------------------------------------
@@ -292,7 +310,7 @@ fa_scheduler *fa_constant_lr_at(const fa_constant_lr_args *args)
                             args->where_);
         return NULL;
     }
-    constant_lr *s = fa_scheduler_make(sizeof *s, kind, args->optim, args->where_);
+    constant_lr *s = fa_scheduler_make(sizeof *s, kind, args->optim, args->last_epoch, args->where_);
     if (!s)
         return NULL;
     s->factor = args->factor;
@@ -316,7 +334,7 @@ static bool linear_lr_step(fa_scheduler *scheduler, fa_where where)
     const double total = (double)s->total_iters, change = s->end - s->start;
     if (scheduler->epoch == 0)
         multiply(scheduler, s->start);
-    else if (scheduler->epoch <= s->total_iters)
+    else if (!scheduler->initial && scheduler->epoch <= s->total_iters)
         multiply(scheduler, 1.0 + change / (total * s->start + (double)(scheduler->epoch - 1) * change));
     return true;
 }
@@ -346,7 +364,7 @@ fa_scheduler *fa_linear_lr_at(const fa_linear_lr_args *args)
     else if (args->total_iters < 1)
         ok = fa_scheduler_refuse(kind->what, "total_iters", (double)args->total_iters,
                                  "at least 1. Hint: steps from start_factor to end_factor", args->where_);
-    linear_lr *s = ok ? fa_scheduler_make(sizeof *s, kind, args->optim, args->where_) : NULL;
+    linear_lr *s = ok ? fa_scheduler_make(sizeof *s, kind, args->optim, args->last_epoch, args->where_) : NULL;
     if (!s)
         return NULL;
     s->start = args->start_factor;

@@ -68,7 +68,7 @@ fa_scheduler *fa_cosine_annealing_lr_at(const fa_cosine_annealing_lr_args *args)
                             "at least 1. Hint: the number of steps to eta_min", args->where_);
         return NULL;
     }
-    cosine_lr *s = fa_scheduler_make(sizeof *s, kind, args->optim, args->where_);
+    cosine_lr *s = fa_scheduler_make(sizeof *s, kind, args->optim, args->last_epoch, args->where_);
     if (!s)
         return NULL;
     s->T_max = args->T_max;
@@ -131,10 +131,11 @@ fa_scheduler *fa_cosine_annealing_warm_restarts_at(const fa_warm_restarts_args *
     else if (args->T_mult < 1)
         ok = fa_scheduler_refuse(kind->what, "T_mult", (double)args->T_mult,
                                  "at least 1. Hint: 2 makes each period twice as long", args->where_);
-    restarts_lr *s = ok ? fa_scheduler_make(sizeof *s, kind, args->optim, args->where_) : NULL;
+    restarts_lr *s = ok ? fa_scheduler_make(sizeof *s, kind, args->optim, args->last_epoch, args->where_) : NULL;
     if (!s)
         return NULL;
     s->T_0 = s->T_i = args->T_0;
+    s->T_cur = args->last_epoch;
     s->T_mult = args->T_mult;
     s->eta_min = args->eta_min;
     return fa_scheduler_start(&s->base, args->where_);
@@ -216,6 +217,18 @@ static bool check_one_cycle(const fa_one_cycle_lr_args *args, int64_t total, con
     return true;
 }
 
+/* What a group goes between. */
+static void set_cycle(const fa_one_cycle_lr_args *args, int64_t g)
+{
+    fa_optim_group *group = args->optim->group[g];
+    group->scheduled = true;
+    group->max_lr = args->max_lrs ? args->max_lrs[g] : args->max_lr;
+    group->initial_lr = group->max_lr / args->div_factor;
+    group->min_lr = group->initial_lr / args->final_div_factor;
+    group->max_momentum = args->max_momenta ? args->max_momenta[g] : args->max_momentum;
+    group->base_momentum = args->base_momenta ? args->base_momenta[g] : args->base_momentum;
+}
+
 fa_scheduler *fa_one_cycle_lr_at(const fa_one_cycle_lr_args *args)
 {
     const fa_schedule_kind *kind = &one_cycle_kind;
@@ -227,16 +240,18 @@ fa_scheduler *fa_one_cycle_lr_at(const fa_one_cycle_lr_args *args)
         total = args->epochs * args->steps_per_epoch;
     if (!check_one_cycle(args, total, kind->what))
         return NULL;
-    for (int64_t g = 0; g < args->optim->group_count; g++) {
-        fa_optim_group *group = args->optim->group[g];
-        group->scheduled = true;
-        group->max_lr = args->max_lrs ? args->max_lrs[g] : args->max_lr;
-        group->initial_lr = group->max_lr / args->div_factor;
-        group->min_lr = group->initial_lr / args->final_div_factor;
-        group->max_momentum = args->max_momentum;
-        group->base_momentum = args->base_momentum;
-    }
-    one_cycle_lr *s = fa_scheduler_make(sizeof *s, kind, args->optim, args->where_);
+    for (int64_t g = 0; g < args->optim->group_count && args->last_epoch == -1; g++)
+        set_cycle(args, g);
+    for (int64_t g = 0; g < args->optim->group_count; g++)
+        if (args->optim->group[g]->max_lr == 0 && args->last_epoch >= 0) {
+            fa_fail(
+                FA_STATE_ERROR, args->where_, kind->what,
+                "got last_epoch %lld and group %lld without a cycle, needs an optimizer that had this schedule. Hint: "
+                "leave .last_epoch out to begin a schedule",
+                (long long)args->last_epoch, (long long)g);
+            return NULL;
+        }
+    one_cycle_lr *s = fa_scheduler_make(sizeof *s, kind, args->optim, args->last_epoch, args->where_);
     if (!s)
         return NULL;
     s->total_steps = total;
@@ -288,7 +303,7 @@ fa_scheduler *fa_lambda_lr_at(const fa_lambda_lr_args *args)
                 what);
         return NULL;
     }
-    lambda_lr *s = fa_scheduler_make(sizeof *s, &lambda_kind, args->optim, args->where_);
+    lambda_lr *s = fa_scheduler_make(sizeof *s, &lambda_kind, args->optim, args->last_epoch, args->where_);
     if (!s)
         return NULL;
     s->factor = fa_calloc((size_t)s->base.bases, sizeof *s->factor);

@@ -90,7 +90,7 @@ fa_scheduler *fa_reduce_lr_on_plateau_at(const fa_plateau_args *args)
                             "FA_MIN or FA_MAX. Hint: FA_MAX where more is better, as of an accuracy", args->where_);
         return NULL;
     }
-    plateau_lr *s = fa_scheduler_make(sizeof *s, &kind, args->optim, args->where_);
+    plateau_lr *s = fa_scheduler_make(sizeof *s, &kind, args->optim, -1, args->where_);
     if (!s)
         return NULL;
     s->min_lrs = fa_calloc((size_t)s->base.bases, sizeof *s->min_lrs);

@@ -121,7 +121,7 @@ static sequence *make(const fa_schedule_kind *kind, fa_optim *optim, fa_schedule
 {
     fa_scheduler **part = fa_calloc((size_t)parts.count, sizeof *part);
     int64_t *milestone = fa_calloc((size_t)parts.count, sizeof *milestone);
-    sequence *s = part && milestone ? fa_scheduler_make(sizeof *s, kind, optim, where) : NULL;
+    sequence *s = part && milestone ? fa_scheduler_make(sizeof *s, kind, optim, -1, where) : NULL;
     if (!s) {
         fa_mfree(part);
         fa_mfree(milestone);
@@ -163,12 +163,19 @@ static void undo_start(fa_scheduler *scheduler)
         undo_start(s->part[i]);
 }
 
-fa_scheduler *fa_sequential_lr_at(fa_optim *optim, fa_schedules schedules, fa_milestones milestones, fa_where where)
+fa_scheduler *fa_sequential_lr_at(const fa_sequential_lr_args *args)
 {
+    fa_optim *optim = args->optim;
+    const fa_schedules schedules = args->schedules;
+    const fa_milestones milestones = args->milestones;
+    const fa_where where = args->where_;
     const char *what = sequential_kind.what;
     sequence *s = NULL;
-    if (fa_scheduler_check_optim(optim, what, where) && check_parts(optim, schedules, what, where) &&
-        check_milestones(schedules, milestones, what, where))
+    if (args->last_epoch < -1)
+        fa_scheduler_refuse(what, "last_epoch", (double)args->last_epoch, "-1 or more. Hint: leave it out to begin",
+                            where);
+    else if (fa_scheduler_check_optim(optim, what, where) && check_parts(optim, schedules, what, where) &&
+             check_milestones(schedules, milestones, what, where))
         s = make(&sequential_kind, optim, schedules, where);
     if (!s) {
         drop_parts(schedules);
@@ -179,7 +186,7 @@ fa_scheduler *fa_sequential_lr_at(fa_optim *optim, fa_schedules schedules, fa_mi
     for (int64_t g = 0; g < optim->group_count; g++)
         optim->group[g]->now.lr = optim->group[g]->initial_lr;
     undo_start(&s->base);
-    s->base.epoch = 0;
+    s->base.epoch = args->last_epoch + 1;
     fa_scheduler *first = s->part[part_at(s, 0)];
     first->initial = true;
     const bool ok = fa_scheduler_advance(first, where);

@@ -68,8 +68,8 @@ static bool give_gradient(walk *w, fa_node *node, fa_node *gradient)
         g->reached = true;
         return add_gradient(&g->gradient, gradient);
     }
-    if (node->mark != w->mark) {
-        node->mark = w->mark;
+    if (node->reached != w->mark) {
+        node->reached = w->mark;
         node->backward_grad = NULL;
         w->waiting++;
     }
@@ -82,15 +82,18 @@ static bool leads_on(const walk *w, const fa_node *node, int i)
     return fa_wants_grad(node, i) && (w->goals == NULL || node->in[i]->wanted == w->mark);
 }
 
-/* What is asked for of this node itself. */
-static bool deliver(walk *w, fa_node *node, fa_node *gradient)
+static void reach_goals(walk *w, const fa_node *node, fa_node *gradient)
 {
     for (int64_t k = 0; k < w->goal_count; k++)
         if (w->goals[k].node == node) {
             w->goals[k].reached = true;
             w->goals[k].gradient = gradient;
         }
-    if (w->goals != NULL || node->retained == NULL)
+}
+
+static bool retain(walk *w, fa_node *node, fa_node *gradient)
+{
+    if (node->retained == NULL)
         return true;
     node->retained->backward_grad = gradient;
     return touch(w->thread, node->retained);
@@ -118,16 +121,81 @@ static bool run_rule(walk *w, fa_node *node, fa_node *gradient, fa_node **grad_i
     return fa_ok();
 }
 
+/* ---- Hooks ---- */
+
+static fa_node *filled(const fa_meta *meta, double value)
+{
+    int64_t ints[2 + FA_MAX_DIMS] = {meta->dtype, meta->ndim};
+    memcpy(ints + 2, meta->shape, sizeof meta->shape);
+    return fa_record(FA_OP_full, 0, NULL, ints, sizeof ints, &value, 1);
+}
+
+/* A complete gradient (NULL: zeros) through a list of hooks. */
+static bool call_hooks(fa_gradient_hooks *hooks, const fa_meta *meta, fa_node **gradient)
+{
+    if (*gradient == NULL)
+        *gradient = filled(meta, 0);
+    if (*gradient != NULL)
+        *gradient = fa_gradient_hooks_call(hooks, *gradient);
+    return *gradient != NULL;
+}
+
+static bool call_leaf_hooks(walk *w, fa_leaf *leaf)
+{
+    if (leaf->hooks == NULL || leaf->hooked == w->mark)
+        return true;
+    leaf->hooked = w->mark;
+    leaf->last_user = NULL;
+    goal *g = w->goals != NULL ? goal_of_leaf(w, leaf) : NULL;
+    return call_hooks(leaf->hooks, &leaf->meta, g != NULL ? &g->gradient : &leaf->backward_grad);
+}
+
+/* As in PyTorch, the hooks of a leaf are called as soon as its gradient is complete. */
+static bool call_hooks_of_inputs(walk *w, const fa_node *node)
+{
+    for (int i = 0; i < node->n_in; i++)
+        if (leads_on(w, node, i) && node->in[i]->op == FA_OP_leaf && node->in[i]->leaf->last_user == node &&
+            !call_leaf_hooks(w, node->in[i]->leaf))
+            return false;
+    return true;
+}
+
+static void find_last_users(const walk *w, int64_t top)
+{
+    if (!fa_leaf_hooks_exist())
+        return;
+    for (int64_t i = top; i >= 0; i--) {
+        fa_node *node = fa_thread_node(w->thread, i);
+        if (node->reached != w->mark && node->below != w->mark)
+            continue;
+        for (int n = 0; n < node->n_in; n++) {
+            if (!leads_on(w, node, n))
+                continue;
+            node->in[n]->below = w->mark;
+            if (node->in[n]->op == FA_OP_leaf)
+                node->in[n]->leaf->last_user = node;
+        }
+    }
+}
+
 static bool visit(walk *w, fa_node *node)
 {
     fa_node *gradient = node->backward_grad, *grad_in[FA_MAX_INPUTS] = {NULL};
     node->backward_grad = NULL;
     w->waiting--;
-    if (!deliver(w, node, gradient))
-        return false;
     bool goes_on = false;
     for (int i = 0; i < node->n_in; i++)
         goes_on |= leads_on(w, node, i);
+    /* As in PyTorch, a goal that others lie behind is what its hooks see, and one at the end is what they make of it.
+     */
+    if (goes_on)
+        reach_goals(w, node, gradient);
+    if (node->hooks != NULL && !call_hooks(node->hooks, &node->meta, &gradient))
+        return false;
+    if (!goes_on)
+        reach_goals(w, node, gradient);
+    if (!retain(w, node, gradient))
+        return false;
     if (!goes_on)
         return true;
     if (gradient != NULL && !run_rule(w, node, gradient, grad_in))
@@ -135,25 +203,19 @@ static bool visit(walk *w, fa_node *node)
     for (int i = 0; i < node->n_in; i++)
         if (leads_on(w, node, i) && !give_gradient(w, node->in[i], grad_in[i]))
             return false;
-    return true;
+    return !fa_leaf_hooks_exist() || call_hooks_of_inputs(w, node);
 }
 
 /* From the nodes that were given a gradient down. */
 static bool run_walk(walk *w, int64_t top)
 {
+    find_last_users(w, top);
     for (int64_t i = top; w->waiting > 0 && i >= 0; i--) {
         fa_node *node = fa_thread_node(w->thread, i);
-        if (node->mark == w->mark && node->op != FA_OP_leaf && !visit(w, node))
+        if (node->reached == w->mark && node->op != FA_OP_leaf && !visit(w, node))
             return false;
     }
     return true;
-}
-
-static fa_node *filled(const fa_meta *meta, double value)
-{
-    int64_t ints[2 + FA_MAX_DIMS] = {meta->dtype, meta->ndim};
-    memcpy(ints + 2, meta->shape, sizeof meta->shape);
-    return fa_record(FA_OP_full, 0, NULL, ints, sizeof ints, &value, 1);
 }
 
 static fa_node *first_gradient(fa_node *node, fa_tensor *given, const char *what)
@@ -181,6 +243,16 @@ static fa_node *first_gradient(fa_node *node, fa_tensor *given, const char *what
         return NULL;
     }
     return filled(&node->meta, 1);
+}
+
+/* Only one walk at a time: a hook or a rule of the user's may not start another. */
+static bool check_no_walk(const fa_thread *thread, const char *what)
+{
+    return !thread->walking ||
+           fa_refuse(
+               FA_STATE_ERROR, what,
+               "got a call from a hook, or from the rule of a custom op, while gradients are being recorded, needs "
+               "to be called outside. Hint: keep the gradient (fa_keep), and go on after backward.");
 }
 
 static bool check_history(const fa_thread *thread, const fa_node *node, const char *what)
@@ -216,24 +288,31 @@ static bool store_gradient(fa_leaf *leaf, fa_node *gradient)
     return true;
 }
 
-static bool run_backward(fa_thread *thread, fa_node *root, fa_tensor *given, bool retain_graph)
+/* Ends a walk: what reached leaves and retained gradients is stored, unless it failed (`ok` false). */
+static bool store_touched(walk *w, bool ok)
 {
-    fa_node *gradient = first_gradient(root, given, "backward");
-    if (gradient == NULL)
-        return false;
-    /* Marks also serve plan/: a fresh one for each walk. */
-    walk w = {.thread = thread, .mark = ++thread->mark, .retain_graph = retain_graph, .what = "backward"};
-    thread->touched_count = 0;
-    int64_t top = thread->node_count - 1;
-    bool ok = give_gradient(&w, root, gradient) && run_walk(&w, top);
+    fa_thread *thread = w->thread;
     for (int64_t k = 0; k < thread->touched_count; k++) {
         fa_leaf *leaf = thread->touched[k];
+        if (ok) /* hooks that no user has called: backward started from the leaf */
+            ok = call_leaf_hooks(w, leaf);
         if (ok)
             ok = store_gradient(leaf, leaf->backward_grad);
         leaf->backward_grad = NULL;
         leaf->touched = false;
     }
     return ok;
+}
+
+static bool run_backward(fa_thread *thread, fa_node *root, fa_tensor *given, bool retain_graph)
+{
+    fa_node *gradient = first_gradient(root, given, "backward");
+    if (gradient == NULL)
+        return false;
+    walk w = {.thread = thread, .mark = ++thread->mark, .retain_graph = retain_graph, .what = "backward"};
+    thread->touched_count = 0;
+    int64_t top = thread->node_count - 1;
+    return store_touched(&w, give_gradient(&w, root, gradient) && run_walk(&w, top));
 }
 
 /* What was recorded for a walk that failed goes again; effects come last, so none or all stand. */
@@ -250,15 +329,17 @@ bool fa_backward_at(const fa_backward_args *args)
     if (thread == NULL || !fa_ok())
         return false;
     fa_node *root = fa_use(args->tensor, "backward", "the tensor");
-    if (root == NULL || !check_history(thread, root, "backward"))
+    if (root == NULL || !check_no_walk(thread, "backward") || !check_history(thread, root, "backward"))
         return false;
     bool no_grad = thread->no_grad;
     thread->no_grad = true;
+    thread->walking = true;
     int64_t pending = thread->pending_count, effects = thread->pending_effects;
     bool ok = run_backward(thread, root, args->gradient, args->retain_graph);
     if (!ok)
         take_back(thread, pending, effects);
     thread->no_grad = no_grad;
+    thread->walking = false;
     return ok;
 }
 
@@ -325,13 +406,17 @@ static bool start_outputs(walk *w, const fa_autograd_grad_args *args)
     return true;
 }
 
-static bool hand_out(const walk *w, const fa_autograd_grad_args *args)
+static bool hand_out(walk *w, const fa_autograd_grad_args *args)
 {
     for (int64_t k = 0; k < w->goal_count; k++) {
         /* The same input twice: the first of them took the gradients. */
         const goal *g = &w->goals[k];
         if (g->leaf != NULL)
             g = goal_of_leaf(w, g->leaf);
+        if (g->reached && g->leaf != NULL) { /* an output itself */
+            if (!call_leaf_hooks(w, g->leaf))
+                return false;
+        }
         if (!g->reached) {
             if (args->allow_unused)
                 continue;
@@ -354,7 +439,7 @@ bool fa_autograd_grad_at(const fa_autograd_grad_args *args)
     fa_thread *thread = fa_thread_get();
     for (int64_t k = 0; args->grads != NULL && k < args->inputs.count; k++)
         args->grads[k] = NULL;
-    if (thread == NULL || !fa_ok())
+    if (thread == NULL || !fa_ok() || !check_no_walk(thread, "autograd_grad"))
         return false;
     if (args->outputs.count < 1 || args->inputs.count < 1 || args->grads == NULL)
         return fa_refuse(FA_VALUE_ERROR, "autograd_grad",
@@ -377,7 +462,12 @@ bool fa_autograd_grad_at(const fa_autograd_grad_args *args)
     if (ok) {
         mark_wanted(&w, top);
         thread->no_grad = !args->create_graph;
+        thread->walking = true;
+        thread->touched_count = 0;
         ok = start_outputs(&w, args) && run_walk(&w, top) && hand_out(&w, args);
+        thread->no_grad = true;
+        ok = store_touched(&w, ok);
+        thread->walking = false;
         thread->no_grad = no_grad;
     }
     for (int64_t k = 0; !ok && k < args->inputs.count; k++)

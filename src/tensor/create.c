@@ -131,30 +131,6 @@ fa_tensor *fa_randn_at(fa_shape shape, const fa_new_args *args)
     return drawn(shape, args, DRAW_NORMAL, "randn");
 }
 
-fa_tensor *fa_randint_at(int64_t low, int64_t high, fa_shape shape, const fa_new_args *args)
-{
-    fa_begin(args->where_);
-    if (low >= high) {
-        fa_refuse(FA_VALUE_ERROR, "randint",
-                  "got the range %lld to %lld, needs low < high: high itself is never drawn. "
-                  "Hint: write fa_randint(0, 10, shape) for the digits 0 to 9.",
-                  (long long)low, (long long)high);
-        return NULL;
-    }
-    if (args->dtype != FA_INT64) {
-        fa_refuse(FA_DTYPE_ERROR, "randint", "got dtype %s, needs int64. Hint: convert with fa_to_dtype.",
-                  fa_dtype_name((int)args->dtype));
-        return NULL;
-    }
-    fa_leaf *leaf = fa_create_leaf(shape, FA_INT64, args->requires_grad, "randint");
-    if (leaf == NULL)
-        return NULL;
-    fa_generator *generator = fa_generator_or_default(args->generator);
-    fa_mt_randint(fa_generator_lock(generator), leaf->buffer->data, fa_meta_numel(&leaf->meta), low, high);
-    fa_generator_unlock(generator);
-    return fa_create_handle(leaf);
-}
-
 fa_tensor *fa_randperm_at(int64_t n, fa_generator *generator, fa_where where)
 {
     fa_begin(where);

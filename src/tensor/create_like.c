@@ -38,3 +38,10 @@ fa_tensor *fa_full_like_at(fa_tensor *x, double value, const fa_new_args *args)
     fa_new_args own;
     return like(x, args, "full_like", &shape, &own) ? fa_full_at(shape, value, &own) : NULL;
 }
+
+fa_tensor *fa_randint_like_at(fa_tensor *x, int64_t low, int64_t high, const fa_new_args *args)
+{
+    fa_shape shape;
+    fa_new_args own;
+    return like(x, args, "randint_like", &shape, &own) ? fa_randint_at(low, high, shape, &own) : NULL;
+}

@@ -231,13 +231,11 @@ static bool view_is_stale(fa_thread *thread, const fa_slot *slot)
     return base != NULL && (base->node != slot->base_node || (base->base != NULL && view_is_stale(thread, base)));
 }
 
-static fa_node *slot_node(fa_thread *thread, fa_slot *slot, const char *what, const char *name)
+static fa_node *slot_node(fa_thread *thread, fa_slot *slot, const char *what, const char *name);
+
+/* Takes the same view of what the base is now. */
+static fa_node *take_again(fa_thread *thread, fa_slot *slot, const char *what, const char *name)
 {
-    if (slot->leaf != NULL)
-        return fa_leaf_node(slot->leaf);
-    if (slot->base == NULL || !view_is_stale(thread, slot))
-        return slot->node;
-    /* Take the same view of what the base is now. */
     const fa_node *view = slot->view;
     fa_slot *base_slot = find_slot(thread, slot->base);
     fa_leaf *leaf = base_slot != NULL ? base_slot->leaf : slot->base_leaf;
@@ -268,6 +266,22 @@ static fa_node *slot_node(fa_thread *thread, fa_slot *slot, const char *what, co
     slot->base_node = base_slot != NULL ? base_slot->node : NULL;
     if (slot->base_leaf != NULL)
         slot->base_version = slot->base_leaf->recorded_version;
+    return node;
+}
+
+static fa_node *slot_node(fa_thread *thread, fa_slot *slot, const char *what, const char *name)
+{
+    if (slot->leaf != NULL)
+        return fa_leaf_node(slot->leaf);
+    if (slot->base == NULL || !view_is_stale(thread, slot))
+        return slot->node;
+    /* With the history that it was made with, whoever looks at it first. */
+    const fa_node *base = slot->view->in[0];
+    const bool no_grad = thread->no_grad,
+               had_history = base->op == FA_OP_leaf ? base->leaf->requires_grad : base->requires_grad;
+    thread->no_grad = had_history && !slot->view->requires_grad && !slot->view->detached;
+    fa_node *node = take_again(thread, slot, what, name);
+    thread->no_grad = no_grad;
     return node;
 }
 
@@ -317,6 +331,19 @@ static fa_node *write_back(fa_node *base, const fa_node *view, fa_node *value, c
     }
 }
 
+/* A write outside autograd changes the value of a computed tensor, not where its gradient goes. */
+static fa_node *keep_history(fa_thread *thread, fa_node *old, fa_node *value)
+{
+    if (!thread->no_grad || old == NULL || !old->requires_grad)
+        return value;
+    const int64_t ints[1] = {FA_REPLACE_VALUE};
+    fa_node *in[2] = {old, value};
+    thread->no_grad = false;
+    fa_node *node = fa_record(FA_OP_replace, 2, in, ints, sizeof ints, NULL, 0);
+    thread->no_grad = true;
+    return node;
+}
+
 static bool assign_slot(fa_thread *thread, fa_slot *slot, const fa_tensor *handle, fa_node *value, const char *what)
 {
     if (slot->leaf != NULL) {
@@ -343,14 +370,22 @@ static bool assign_slot(fa_thread *thread, fa_slot *slot, const fa_tensor *handl
         fa_node *base = fa_use(base_handle, what, "the base of a view");
         if (base == NULL)
             return false;
-        if (base->requires_grad && view->detached && !thread->no_grad)
+        if (view->detached && value->requires_grad && !thread->no_grad)
             return fa_refuse(FA_STATE_ERROR, what,
-                             "got a write through a detached view of a tensor with history, which would lose it. Hint: "
-                             "write to a copy: fa_clone(fa_detach(x)).");
+                             "got a value with history to write through a detached view, where it would be lost. Hint: "
+                             "fa_detach the value, or write to a copy: fa_clone(fa_detach(x)).");
+        /* What is written through a detached view is no part of the history. */
+        const bool no_grad = thread->no_grad;
+        thread->no_grad = no_grad || (base->requires_grad && view->detached);
         fa_node *written = write_back(base, view, value, what);
         fa_slot *base_slot = written != NULL ? fa_slot_of(thread, base_handle, what, "the base of a view") : NULL;
-        return base_slot != NULL && assign_slot(thread, base_slot, base_handle, written, what);
+        const bool ok = base_slot != NULL && assign_slot(thread, base_slot, base_handle, written, what);
+        thread->no_grad = no_grad;
+        return ok;
     }
+    value = keep_history(thread, slot->node, value);
+    if (value == NULL)
+        return false;
     set_slot_node(thread, slot, value);
     return true;
 }

@@ -75,6 +75,8 @@ void fa_leaf_release(fa_leaf *leaf)
         leaf->grad->grad_of = NULL;
         fa_leaf_release(leaf->grad);
     }
+    if (leaf->hooks != NULL)
+        fa_leaf_hooks_free(leaf);
     fa_buffer_release(leaf->buffer);
     fa_mfree(leaf->name);
     give_leaf(leaf);

@@ -22,6 +22,7 @@ typedef struct fa_node fa_node;
 typedef struct fa_leaf fa_leaf;
 typedef struct fa_scope_frame fa_scope_frame;
 typedef struct fa_thread fa_thread;
+typedef struct fa_gradient_hooks fa_gradient_hooks;
 
 /* How a parameter gets its first value (drawn late, in the order of the module tree). */
 typedef enum fa_init_kind { FA_INIT_NONE, FA_INIT_UNIFORM, FA_INIT_CONSTANT } fa_init_kind;
@@ -41,11 +42,14 @@ struct fa_leaf {
     fa_leaf *grad; /* its gradient's memory, made once */
     fa_init_kind init;
     double init_lo, init_hi;
-    char *name;             /* "conv1.weight" for messages; may be NULL */
-    fa_leaf *grad_of;       /* of a gradient: the leaf that owns it (not counted) */
-    fa_tensor *handle;      /* the handle outside scopes; NULL: none yet */
-    fa_node *backward_grad; /* during backward: the sum so far; NULL: nothing but zeros */
-    bool touched;           /* during backward: it was reached */
+    char *name;               /* "conv1.weight" for messages; may be NULL */
+    fa_leaf *grad_of;         /* of a gradient: the leaf that owns it (not counted) */
+    fa_tensor *handle;        /* the handle outside scopes; NULL: none yet */
+    fa_node *backward_grad;   /* during backward: the sum so far; NULL: nothing but zeros */
+    bool touched;             /* during backward: it was reached */
+    fa_gradient_hooks *hooks; /* fa_register_hook; NULL: none */
+    const fa_node *last_user; /* of a leaf with hooks, during a walk: the node whose gradient rule adds to it last */
+    uint32_t hooked;          /* the walk that called them */
 };
 
 typedef enum fa_node_state { FA_PENDING, FA_DONE, FA_DROPPED, FA_FAILED } fa_node_state;
@@ -69,17 +73,21 @@ struct fa_node {
     fa_where where;
     uint64_t serial; /* order of recording in the thread */
     fa_scope_frame *scope;
-    fa_leaf *leaf;          /* op leaf */
-    uint64_t leaf_version;  /* op leaf: the version it reads */
-    fa_buffer *value;       /* FA_DONE: in meta.layout */
-    fa_buffer *plain;       /* the same, row-major, made for reading */
-    const void *user;       /* custom op */
-    fa_node *backward_grad; /* during backward: the sum so far; NULL: nothing but zeros */
-    uint32_t wanted;        /* the walk of fa_autograd_grad that needs its gradient */
-    fa_leaf *retained;      /* fa_retain_grad: a leaf without values, whose gradient is the node's */
-    int64_t *counter;       /* effect: counted up when it was recorded, down again if it fails */
-    uint32_t mark, index;   /* of a traversal: plan's own */
-    uint32_t flags;         /* of a traversal: plan's own */
+    fa_leaf *leaf;            /* op leaf */
+    uint64_t leaf_version;    /* op leaf: the version it reads */
+    fa_buffer *value;         /* FA_DONE: in meta.layout */
+    fa_buffer *plain;         /* the same, row-major, made for reading */
+    const void *user;         /* custom op */
+    fa_node *backward_grad;   /* during backward: the sum so far; NULL: nothing but zeros */
+    uint32_t wanted;          /* the walk of fa_autograd_grad that needs its gradient */
+    fa_leaf *retained;        /* fa_retain_grad: a leaf without values, whose gradient is the node's */
+    int64_t *counter;         /* effect: counted up when it was recorded, down again if it fails */
+    fa_gradient_hooks *hooks; /* fa_register_hook; NULL: none */
+    fa_node *partner;         /* hook: nn/'s own */
+    uint64_t partner_serial;
+    uint32_t reached, below; /* the walk that gave it a gradient; that will give it one */
+    uint32_t mark, index;    /* of a traversal: plan's own */
+    uint32_t flags;          /* of a traversal: plan's own */
 };
 
 /* ---- Recording: what ops/ and nn/ use ------------------------------------------------------------------------------
@@ -110,9 +118,21 @@ fa_tensor *fa_handle(fa_node *node);
 fa_tensor *fa_handle_view(fa_node *node, const fa_tensor *base);
 /* Gives a handle another node: an in-place op. Checks what PyTorch checks; returns the handle or NULL. */
 fa_tensor *fa_assign_handle(fa_tensor *handle, fa_node *value, const char *what);
+/* Attribute of the op replace: the value of the second input with the history of the first. */
+enum { FA_REPLACE_VALUE = 0 };
 
 /* In a gradient rule: whether input i needs its gradient. */
 bool fa_wants_grad(const fa_node *node, int i);
+/* In a gradient rule: what it records will be differentiated in turn (create_graph). An op whose gradient is an op
+ * without a rule records it in simple ops then. */
+bool fa_rules_differentiable(void);
+/* Around the call of a function of the user's from a gradient rule: what it records is as anywhere else. */
+typedef struct fa_outside {
+    bool differentiable_rules;
+    fa_where where;
+} fa_outside;
+fa_outside fa_outside_begin(void);
+void fa_outside_end(fa_outside outside);
 
 /* Messages: "[2, 3]" into a small ring of buffers, valid for the next few calls. */
 const char *fa_shape_text(const fa_meta *meta);
@@ -157,6 +177,19 @@ fa_meta fa_meta_of(int dtype, int ndim, const int64_t *shape);
 bool fa_meta_from_shape(fa_meta *meta, fa_dtype dtype, const fa_shape *shape, const char *what);
 /* Broadcast shape of two metas; false after an error naming both. */
 bool fa_broadcast(const fa_meta *a, const fa_meta *b, fa_meta *out, const char *what);
+
+/* ---- Hooks of gradients --------------------------------------------------------------------------------------------
+ */
+
+/* Calls a list's functions on a gradient; returns what comes out, NULL after an error. */
+fa_node *fa_gradient_hooks_call(fa_gradient_hooks *hooks, fa_node *gradient);
+void fa_gradient_hooks_free(fa_gradient_hooks *hooks);
+/* Whether any leaf has hooks. */
+bool fa_leaf_hooks_exist(void);
+/* The next number of a hook, of a tensor or a module. */
+int64_t fa_next_hook_id(void);
+/* What a hook gave in place of `gradient`, checked; `what` is for messages. NULL after an error. */
+fa_node *fa_replaced_gradient(const fa_tensor *given, const fa_node *gradient, const char *what);
 
 /* ---- Evaluation ----------------------------------------------------------------------------------------------------
  */

@@ -284,6 +284,31 @@ bool fa_wants_grad(const fa_node *node, int i)
     return i < node->n_in && node->in[i] != NULL && node->in[i]->requires_grad;
 }
 
+bool fa_rules_differentiable(void)
+{
+    const fa_thread *thread = fa_thread_get();
+    return thread != NULL && thread->differentiable_rules;
+}
+
+fa_outside fa_outside_begin(void)
+{
+    fa_thread *thread = fa_thread_get();
+    fa_outside outside = {.where = fa_current_where()};
+    if (thread != NULL) {
+        outside.differentiable_rules = thread->differentiable_rules;
+        thread->differentiable_rules = false;
+    }
+    return outside;
+}
+
+void fa_outside_end(fa_outside outside)
+{
+    fa_thread *thread = fa_thread_get();
+    if (thread != NULL)
+        thread->differentiable_rules = outside.differentiable_rules;
+    fa_begin(outside.where);
+}
+
 /* ---- Effects -------------------------------------------------------------------------------------------------------
  */
 

@@ -66,6 +66,7 @@ static void release_node(fa_node *node)
         fa_leaf_release(node->leaf);
     if (node->retained != NULL)
         fa_leaf_release(node->retained);
+    fa_gradient_hooks_free(node->hooks);
     node->serial = 0;
 }
 
@@ -158,4 +159,6 @@ void fa_scope_reset(uint64_t mark)
         return;
     close_down_to(thread, mark >> 1);
     thread->no_grad = (mark & 1) != 0;
+    thread->walking = false;
+    thread->differentiable_rules = false;
 }

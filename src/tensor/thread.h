@@ -37,6 +37,7 @@ struct fa_thread {
     bool exited;
     fa_where where;
     bool no_grad;
+    bool walking;              /* gradients are being recorded */
     bool differentiable_rules; /* gradient rules run whose results will be differentiated (create_graph) */
 
     fa_slot **slot_chunks;
@@ -92,6 +93,7 @@ extern const fa_executor fa_plan_executor; /* defined in plan/ */
 fa_slot *fa_slot_of(fa_thread *thread, const fa_tensor *handle, const char *what, const char *name);
 /* The last reference to a leaf goes: so does its handle outside scopes. */
 void fa_leaf_handle_drop(fa_leaf *leaf);
+void fa_leaf_hooks_free(fa_leaf *leaf);
 /* A scope's tensors and nodes are given up. */
 void fa_scope_close(fa_thread *thread, fa_scope_frame *frame);
 /* Gives up pending work after a failure: nodes recorded from `first_serial` on fail, their effects are undone. */

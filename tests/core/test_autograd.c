@@ -176,8 +176,30 @@ F(bce, fa_binary_cross_entropy(fa_div(in[0], 10), fa_div(in[1], 10)))
 F(bce_with_logits, fa_binary_cross_entropy_with_logits(in[0], in[1], .pos_weight = fa_tensor_of(FA_SHAPE(2), 0.5, 3)))
 F(kl_div, fa_kl_div(in[0], in[1], .reduction = FA_REDUCE_BATCHMEAN))
 F(kl_div_log, fa_kl_div(in[0], in[1], .log_target = true))
+F(silu, fa_silu(in[0]))
+F(gelu, fa_gelu(in[0]))
+F(gelu_tanh, fa_gelu(in[0], .approximate = FA_GELU_TANH))
+F(elu, fa_elu(in[0], .alpha = 1.3))
+F(softplus, fa_softplus(in[0], .beta = 1.7))
+F(hardswish, fa_hardswish(fa_mul(in[0], 20)))
+F(prelu, fa_pow(fa_prelu(in[0], in[1]), 2))
+F(prod, fa_prod(in[0], .dims = FA_SHAPE(1)))
+F(prod_all, fa_prod(in[0]))
+F(prod_zeros, fa_prod(fa_mul(in[0], fa_tensor_of_as(FA_FLOAT64, FA_SHAPE(5), 1, 0, 2, 0, 1)), .dims = FA_SHAPE(1)))
+F(adaptive_max_pool2d, fa_pow(fa_adaptive_max_pool2d(in[0], .output_hw = {2, 3}), 3))
+F(batch_norm, fa_batch_norm(in[0], NULL, NULL, .weight = in[1], .bias = in[2], .training = true, .eps = 1e-2))
+F(batch_norm_plain, fa_batch_norm(in[0], NULL, NULL, .training = true, .eps = 1e-2))
+F(batch_norm_eval,
+  fa_pow(fa_batch_norm(in[0], fa_tensor_of_as(FA_FLOAT64, FA_SHAPE(2), 0.5, -1),
+                       fa_tensor_of_as(FA_FLOAT64, FA_SHAPE(2), 0.5, 2), .weight = in[1], .bias = in[2]),
+         2))
+F(group_norm, fa_group_norm(in[0], 2, .weight = in[1], .bias = in[2], .eps = 1e-2))
+F(layer_norm, fa_layer_norm(in[0], FA_SHAPE(3, 4), .weight = in[1], .bias = in[2], .eps = 1e-2))
+F(instance_norm, fa_instance_norm(in[0], .weight = in[1], .bias = in[2], .eps = 1e-2))
 F(network,
-  fa_cross_entropy(fa_flatten(fa_max_pool2d(fa_relu(fa_conv2d(in[0], in[1], in[2], .padding = 1)), 2), 1), labels(2)))
+  fa_cross_entropy(fa_flatten(fa_max_pool2d(fa_relu(fa_conv2d(in[0], .weight = in[1], .bias = in[2], .padding = 1)), 2),
+                              1),
+                   labels(2)))
 
 #define DIMS(...)                                                                                                      \
     {                                                                                                                  \
@@ -221,6 +243,23 @@ static const second seconds[] = {
     {"bce_with_logits", f_bce_with_logits, {DIMS(3, 2), DIMS(3, 2)}, 0, 0},
     {"kl_div", f_kl_div, {DIMS(2, 3), DIMS(3)}, true, 0},
     {"kl_div_log", f_kl_div_log, {DIMS(2, 3), DIMS(2, 3)}, 0, 0},
+    {"silu", f_silu, {DIMS(6)}, 0, 0},
+    {"gelu", f_gelu, {DIMS(6)}, 0, 0},
+    {"gelu_tanh", f_gelu_tanh, {DIMS(6)}, 0, 0},
+    {"elu", f_elu, {DIMS(9)}, 0, true},
+    {"softplus", f_softplus, {DIMS(6)}, 0, 0},
+    {"hardswish", f_hardswish, {DIMS(12)}, 0, true},
+    {"prelu", f_prelu, {DIMS(2, 3, 2), DIMS(3)}, 0, true},
+    {"prod", f_prod, {DIMS(2, 5, 2)}, 0, 0},
+    {"prod_all", f_prod_all, {DIMS(2, 3)}, true, 0},
+    {"prod_zeros", f_prod_zeros, {DIMS(2, 5)}, true, 0},
+    {"adaptive_max_pool2d", f_adaptive_max_pool2d, {DIMS(2, 2, 5, 7)}, 0, true},
+    {"batch_norm", f_batch_norm, {DIMS(3, 2, 3, 2), DIMS(2), DIMS(2)}, 0, 0},
+    {"batch_norm_plain", f_batch_norm_plain, {DIMS(5, 2)}, 0, 0},
+    {"batch_norm_eval", f_batch_norm_eval, {DIMS(3, 2, 4), DIMS(2), DIMS(2)}, 0, 0},
+    {"group_norm", f_group_norm, {DIMS(2, 4, 3), DIMS(4), DIMS(4)}, 0, 0},
+    {"layer_norm", f_layer_norm, {DIMS(2, 3, 4), DIMS(3, 4), DIMS(3, 4)}, 0, 0},
+    {"instance_norm", f_instance_norm, {DIMS(2, 2, 3, 2), DIMS(2), DIMS(2)}, 0, 0},
     {"network", f_network, {DIMS(2, 1, 4, 4), DIMS(2, 1, 3, 3), DIMS(2)}, 0, true},
 };
 
@@ -361,18 +400,190 @@ static void test_penalty(void **state)
     assert_string_equal(fa_error(), "");
 }
 
-static void test_rule_without_rule(void **state)
+/* What PyTorch gives where functions have corners, at a threshold, and of NaN. */
+static void test_second_at_edges(void **state)
 {
     (void)state;
+    enum { N = 6, F = 4 };
+    static const double at[N] = {-3, 0, 3, 20, INFINITY, NAN};
+    static const double want[F][N] = {
+        {1.3 * 0.049787068367863944, 0, 0, 0, 0, 0},                /* elu */
+        {0.045176659730912144, 0.25, 0.045176659730912, 0, 0, NAN}, /* softplus */
+        {0, 1.0 / 3, 0, 0, 0, 0},                                   /* hardswish */
+        {0, 0, 0, 0, 0, 0}                                          /* prelu */
+    };
+    for (int f = 0; f < F; f++)
+        fa_scope {
+            fa_tensor *x = fa_from_memory(at, FA_FLOAT64, FA_SHAPE(N)), *y, *grads[1];
+            fa_set_requires_grad_at(x, true, FA_HERE);
+            y = f == 0   ? fa_elu(x, 1.3)
+                : f == 1 ? fa_softplus(x)
+                : f == 2 ? fa_hardswish(x)
+                         : fa_prelu(x, fa_tensor_of_as(FA_FLOAT64, FA_SHAPE(1), 0.25));
+            assert_true(fa_autograd_grad(FA_TENSORS(fa_sum(y)), FA_TENSORS(x), grads, .create_graph = true));
+            assert_true(fa_autograd_grad(FA_TENSORS(fa_sum(grads[0])), FA_TENSORS(x), grads, .allow_unused = true));
+            if (grads[0])
+                assert_all_close_f64(fa_data(grads[0]), want[f], N, 1e-13, 1e-15);
+        }
+    /* prelu counts 0 among the negative in its gradient, and among the positive in that one's gradients. */
     fa_scope {
-        fa_tensor *x = fa_randn_with(FA_SHAPE(4, 2, 3, 3), .requires_grad = true), *grads[1];
-        fa_tensor *y = fa_batch_norm(x, NULL, NULL, .training = true);
-        assert_true(fa_autograd_grad(FA_TENSORS(fa_sum(fa_pow(y, 3))), FA_TENSORS(x), grads, .create_graph = true));
+        static const double corner[4] = {0, -1, 1, NAN}, ones[4] = {1, 1, 1, 1}, passed[4] = {1, 0.25, 1, 0.25},
+                            bent[4] = {0, 1, 0, 1};
+        fa_tensor *x = fa_from_memory(corner, FA_FLOAT64, FA_SHAPE(4)),
+                  *v = fa_from_memory(ones, FA_FLOAT64, FA_SHAPE(4));
+        fa_tensor *weight = fa_tensor_of_as(FA_FLOAT64, FA_SHAPE(1), 0.25), *first[2], *grads[2];
+        fa_set_requires_grad_at(x, true, FA_HERE);
+        fa_set_requires_grad_at(v, true, FA_HERE);
+        fa_set_requires_grad_at(weight, true, FA_HERE);
+        assert_true(fa_autograd_grad(FA_TENSORS(fa_prelu(x, weight)), FA_TENSORS(x, weight), first,
+                                     .grad_outputs = FA_TENSORS(v), .create_graph = true));
+        assert_true(fa_autograd_grad(FA_TENSORS(fa_sum(first[0])), FA_TENSORS(v, weight), grads));
+        assert_all_close_f64(fa_data(grads[0]), passed, 4, 0, 0);
+        assert_true(fa_item(grads[1]) == 2);
+        assert_true(fa_autograd_grad(FA_TENSORS(fa_sum(first[1])), FA_TENSORS(x), grads));
+        assert_all_close_f64(fa_data(grads[0]), bent, 4, 0, 0);
+    }
+    /* A product with zeros: of 0, 0 and 3 all first derivatives are 0, and two second ones are not. */
+    static const double factors[2][3] = {{2, 0, 3}, {0, 0, 3}}, bends[2][3] = {{30, 203, 20}, {30, 3, 0}};
+    for (int k = 0; k < 2; k++)
+        fa_scope {
+            fa_tensor *x = fa_from_memory(factors[k], FA_FLOAT64, FA_SHAPE(3)), *grads[1];
+            fa_set_requires_grad_at(x, true, FA_HERE);
+            assert_true(fa_autograd_grad(FA_TENSORS(fa_prod(x)), FA_TENSORS(x), grads, .create_graph = true));
+            fa_tensor *sum = fa_sum(fa_mul(grads[0], fa_tensor_of_as(FA_FLOAT64, FA_SHAPE(3), 1, 10, 100)));
+            assert_true(fa_autograd_grad(FA_TENSORS(sum), FA_TENSORS(x), grads));
+            assert_all_close_f64(fa_data(grads[0]), bends[k], 3, 0, 0);
+        }
+    assert_string_equal(fa_error(), "");
+}
+
+/* ---- Custom ops ---- */
+
+static void cube_forward(fa_custom_call *call)
+{
+    const double *x = call->input[0];
+    for (int i = 0; i < 2; i++)
+        ((double *)call->output)[i] = call->numbers[0] * x[i] * x[i] * x[i];
+}
+
+static void cube_backward(fa_custom_call *call)
+{
+    const double *x = call->input[0], *g = call->output_grad;
+    for (int i = 0; i < 2; i++)
+        ((double *)call->input_grad[0])[i] = 3 * call->numbers[0] * x[i] * x[i] * g[i];
+}
+
+static bool cube_rule(fa_custom_rule *call)
+{
+    assert_int_equal(call->inputs, 1);
+    assert_true(call->wanted[0]);
+    if (call->context)
+        ++*(int *)call->context;
+    fa_tensor *x = call->input[0];
+    call->input_grad[0] = fa_mul(call->output_grad, fa_mul(fa_mul(x, x), 3 * call->numbers[0]));
+    return true;
+}
+
+static void test_custom_rules(void **state)
+{
+    (void)state;
+    int calls = 0;
+    const fa_custom_op both = {.name = "cube",
+                               .forward = cube_forward,
+                               .backward = cube_backward,
+                               .rule = cube_rule,
+                               .context = &calls},
+                       ruled = {.name = "cube", .forward = cube_forward, .rule = cube_rule};
+    fa_scope {
+        fa_tensor *x = leaf(1, 2), *grads[1];
+        fa_tensor *y = fa_custom(&both, {fa_mul(x, 1)}, .numbers = {0.5});
+        assert_true(fa_autograd_grad(FA_TENSORS(fa_sum(y)), FA_TENSORS(x), grads, .create_graph = true));
+        assert_int_equal(calls, 1);
+        check_values(grads[0], 1.5, 6);
+        fa_tensor *slope = grads[0];
+        assert_true(fa_autograd_grad(FA_TENSORS(fa_sum(slope)), FA_TENSORS(x), grads, .create_graph = true));
+        check_values(grads[0], 3, 6);
+        assert_true(fa_autograd_grad(FA_TENSORS(fa_sum(grads[0])), FA_TENSORS(x), grads, .retain_graph = true));
+        check_values(grads[0], 3, 3);
+        assert_true(fa_backward(fa_sum(fa_mul(slope, slope)))); /* 2 * 1.5 x^2 * 3 x */
+        check_values(fa_grad(x), 9, 72);
+        assert_int_equal(calls, 1);
+        /* Without backward the rule is all there is; with it, backward is. */
+        fa_tensor *z = leaf(1, 2);
+        assert_true(fa_backward(fa_sum(fa_custom(&ruled, {z}, .numbers = {1}))));
+        check_values(fa_grad(z), 3, 12);
+        assert_true(fa_backward(fa_sum(fa_custom(&both, {z}, .numbers = {1}))));
+        check_values(fa_grad(z), 6, 24);
+        assert_int_equal(calls, 1);
+    }
+    assert_string_equal(fa_error(), "");
+}
+
+static bool rule_of_nothing(fa_custom_rule *call)
+{
+    (void)call;
+    return true; /* all gradients are zero */
+}
+
+static bool rule_without_reason(fa_custom_rule *call)
+{
+    (void)call;
+    return false;
+}
+
+static bool rule_of_wrong_shape(fa_custom_rule *call)
+{
+    call->input_grad[0] = fa_zeros(3);
+    return true;
+}
+
+static bool rule_that_walks(fa_custom_rule *call)
+{
+    return fa_backward(fa_sum(fa_mul(call->input[0], 2)));
+}
+
+static void test_custom_without_rule(void **state)
+{
+    (void)state;
+    const fa_custom_op plain = {.name = "cube", .forward = cube_forward, .backward = cube_backward};
+    fa_scope {
+        fa_tensor *x = leaf(1, 2), *grads[1];
+        fa_tensor *y = fa_custom(&plain, {x}, .numbers = {1});
+        assert_true(fa_autograd_grad(FA_TENSORS(fa_sum(y)), FA_TENSORS(x), grads, .create_graph = true));
         assert_true(fa_requires_grad(grads[0]));
-        assert_true(fa_data(grads[0]) != NULL);
+        check_values(grads[0], 3, 12);
         assert_false(fa_backward(fa_sum(grads[0])));
-        check_error(FA_STATE_ERROR, "batch_norm");
+        check_error(FA_STATE_ERROR, "cube");
         assert_null(fa_grad(x));
+    }
+    static const struct {
+        bool (*rule)(fa_custom_rule *call);
+        fa_error_kind kind;
+        const char *part;
+    } wrong[] = {{rule_without_reason, FA_STATE_ERROR, "without a reason"},
+                 {rule_of_wrong_shape, FA_SHAPE_ERROR, "[3]"},
+                 {rule_that_walks, FA_STATE_ERROR, "while gradients are being recorded"}};
+    for (int i = 0; i < 3; i++)
+        fa_scope {
+            const fa_custom_op op = {.name = "cube", .forward = cube_forward, .rule = wrong[i].rule};
+            fa_tensor *x = leaf(1, 2), *y = fa_custom(&op, {x}, .numbers = {1});
+            assert_false(fa_backward(fa_sum(y), .retain_graph = true));
+            check_error(wrong[i].kind, wrong[i].part);
+            assert_null(fa_grad(x));
+        }
+    fa_scope {
+        const fa_custom_op op = {.name = "cube", .forward = cube_forward, .rule = rule_of_nothing};
+        fa_tensor *x = leaf(1, 2);
+        assert_true(fa_backward(fa_sum(fa_custom(&op, {x}, .numbers = {1}))));
+        check_values(fa_grad(x), 0, 0);
+        /* A leaf that was written since is not what the op has read. */
+        const fa_custom_op ruled = {.name = "cube", .forward = cube_forward, .rule = cube_rule};
+        fa_tensor *y = fa_custom(&ruled, {x}, .numbers = {1});
+        fa_no_grad {
+            fa_add_(x, 1);
+        }
+        assert_false(fa_backward(fa_sum(y)));
+        check_error(FA_STATE_ERROR, "changed in place");
     }
     assert_string_equal(fa_error(), "");
 }
@@ -492,7 +703,9 @@ int main(void)
         cmocka_unit_test_setup(test_grad_errors, no_error),
         cmocka_unit_test_setup(test_third, no_error),
         cmocka_unit_test_setup(test_penalty, no_error),
-        cmocka_unit_test_setup(test_rule_without_rule, no_error),
+        cmocka_unit_test_setup(test_second_at_edges, no_error),
+        cmocka_unit_test_setup(test_custom_rules, no_error),
+        cmocka_unit_test_setup(test_custom_without_rule, no_error),
         cmocka_unit_test_setup(test_retain_grad, no_error),
         cmocka_unit_test_setup(test_enable_grad, no_error),
         cmocka_unit_test_setup(test_clip_grad_norm, no_error),

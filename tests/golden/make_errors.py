@@ -369,6 +369,35 @@ def leaf():
     return torch.ones(3, requires_grad=True)
 
 
+OPTIONS = [
+    ("randint: below uint8", "torch.randint(-1, 5, (2,), dtype=torch.uint8)"),
+    ("randint: beyond uint8", "torch.randint(0, 257, (2,), dtype=torch.uint8)"),
+    ("randint: beyond bool", "torch.randint(0, 3, (2,), dtype=torch.bool)"),
+    ("randint: beyond float16", "torch.randint(0, 65506, (2,), dtype=torch.float16)"),
+    ("randint: gradient of integers", "torch.randint(0, 3, (2,), requires_grad=True)"),
+    ("randint_like: beyond the type", "torch.randint_like(torch.zeros(2, dtype=torch.uint8), 0, 300)"),
+    ("randint_like: empty range", "torch.randint_like(R(2), 3, 3)"),
+    ("mean: of type int64", "R(2).mean(dtype=torch.int64)"),
+    ("mean: int64", "L(1, 2).mean()"),
+    ("cumsum: of type bool", "R(2).cumsum(0, dtype=torch.bool)"),
+    ("one_hot: no classes", "F.one_hot(L(0), 0)"),
+    ("group_norm: no groups", "F.group_norm(R(2, 4, 3), 0)"),
+    ("where: int64 condition", "torch.where(L(1, 0), R(2), R(2))"),
+    ("masked_fill: uint8 mask", "R(2).masked_fill(torch.zeros(2, dtype=torch.uint8), 1)"),
+    ("interpolate: bilinear of lines", "F.interpolate(R(1, 1, 4), scale_factor=2.0, mode='bilinear')"),
+    ("interpolate: linear of images", "F.interpolate(R(1, 1, 4, 4), scale_factor=2.0, mode='linear')"),
+    ("interpolate: antialias of nearest", "F.interpolate(R(1, 1, 4, 4), scale_factor=2.0, antialias=True)"),
+    ("interpolate: antialias of lines", "F.interpolate(R(1, 1, 4), scale_factor=2.0, mode='linear', antialias=True)"),
+    ("interpolate: two sizes for lines", "F.interpolate(R(1, 1, 4), size=(2, 3))"),
+    ("instance_norm: one running statistic", "F.instance_norm(R(2, 3, 4), R(3), None)"),
+    ("instance_norm: no running statistics", "F.instance_norm(R(2, 3, 4), use_input_stats=False)"),
+    ("instance_norm: running statistics of another size", "F.instance_norm(R(2, 3, 4), R(2), R(2))"),
+    ("conv_transpose2d: output_size too small", "nn.ConvTranspose2d(1, 1, 3, stride=2)(R(1, 1, 4, 4), output_size=[8, 9])"),
+    ("conv_transpose2d: output_size too large", "nn.ConvTranspose2d(1, 1, 3, stride=2)(R(1, 1, 4, 4), output_size=[9, 11])"),
+    ("StepLR: last_epoch of a new optimizer", "S.StepLR(sgd(), 3, last_epoch=4)"),
+    ("OneCycleLR: last_epoch without a cycle", "(lambda o: (S.StepLR(o, 3), S.OneCycleLR(o, 0.1, total_steps=9, last_epoch=4)))(sgd())"),
+    ("cross_entropy: unknown reduction", "F.cross_entropy(R(2, 3), L(0, 1), reduction='foo')"),
+]
 NAMES = {"torch": torch, "torchvision": torchvision, "nn": nn, "F": F, "optim": optim, "DataLoader": DataLoader,
          "TensorDataset": TensorDataset, "random_split": random_split, "Uneven": Uneven, "leaf": leaf,
          "sgd": sgd, "S": optim.lr_scheduler, "R": torch.randn, "L": lambda *v: torch.tensor(v)}
@@ -376,7 +405,7 @@ NAMES = {"torch": torch, "torchvision": torchvision, "nn": nn, "F": F, "optim": 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     for stem, mistakes in {"errors": MISTAKES, "errors_elementwise": ELEMENTWISE, "errors_tensors": TENSORS,
-                           "errors_training": TRAINING, "errors_functions": FUNCTIONS}.items():
+                           "errors_training": TRAINING, "errors_functions": FUNCTIONS, "errors_options": OPTIONS}.items():
         for name, call in mistakes:
             try:
                 exec(call, dict(NAMES))

@@ -64,6 +64,9 @@ LAYERS = [
     ("upsample_size", lambda: nn.Upsample(size=7), (1, 2, 3, 3)),
     ("upsample_pair", lambda: nn.Upsample(size=(3, 4), mode="bilinear", align_corners=True), (1, 2, 3, 3)),
     ("upsample_factors", lambda: nn.Upsample(scale_factor=(2, 3.5), mode="bilinear"), (1, 2, 3, 3)),
+    ("instance_norm2d_tracking", lambda: nn.InstanceNorm2d(3, affine=True, track_running_stats=True, bias=False), (2, 3, 4, 2)),
+    ("instance_norm2d_momentum", lambda: nn.InstanceNorm2d(3, momentum=None, track_running_stats=True), (2, 3, 4, 2)),
+    ("upsample_line", lambda: nn.Upsample(scale_factor=1.5, mode="linear"), (1, 2, 5)),
     ("sequential_named", lambda: named(), (1, 1, 4, 4)),
     ("module_dict", lambda: nn.ModuleDict({"a": nn.Linear(2, 1), "b": nn.ReLU(), "c": nn.ReLU()}), None),
     ("module_dict_empty", lambda: nn.ModuleDict(), None),
@@ -98,8 +101,28 @@ INITS = [
     ("orthogonal", (5, 9), lambda t: nn.init.orthogonal_(t)),
     ("orthogonal_tall", (9, 2, 2, 1), lambda t: nn.init.orthogonal_(t, gain=1.5)),
     ("normal_f64", (17,), lambda t: nn.init.normal_(t)),
+    ("trunc_normal_f64", (6, 9), lambda t: nn.init.trunc_normal_(t, std=1.5)),
+    ("trunc_normal_tail_f64", (40,), lambda t: nn.init.trunc_normal_(t, mean=0.5, std=2.0, a=1.0, b=1.5)),
     ("uniform_f64", (5,), lambda t: nn.init.uniform_(t, -1.0, 3.0)),
 ]
+
+
+def results(tensors):
+    """What tests/nn/test_layers.c looks at beside one output: "second" results and state after a step."""
+    torch.manual_seed(5)
+    x = torch.randn(2, 3, 5, 4)
+    tensors["second.x"] = x
+    norm = nn.InstanceNorm2d(3, track_running_stats=True)
+    norm(x)
+    tensors["second.running_mean"], tensors["second.running_var"] = norm.running_mean.clone(), norm.running_var.clone()
+    norm.eval()
+    tensors["second.evaluated"] = norm(x)
+    for name, pool in (("max_pool2d", nn.MaxPool2d(2, 1, return_indices=True)), ("adaptive", nn.AdaptiveMaxPool2d((3, 2), return_indices=True))):
+        tensors[f"second.{name}"], tensors[f"second.{name}_indices"] = pool(x)
+    torch.manual_seed(0)
+    back = nn.ConvTranspose2d(3, 2, 3, stride=2, padding=1)
+    tensors["second.to_size"] = back(x, output_size=[10, 7]).detach()
+
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
@@ -122,6 +145,7 @@ if __name__ == "__main__":
         call(t)
         tensors[f"init.{name}"] = t
         index["init"][name] = {"then": torch.rand(2).tolist()}
+    results(tensors)
     (HERE / "nn_layers.json").write_text(json.dumps(index, indent=1) + "\n")
     path = HERE / "nn_layers.safetensors"
     save_file({k: v.contiguous().clone() for k, v in tensors.items()}, path)

@@ -73,6 +73,14 @@ for name, kind, options in RUNS:
 
 schedules = []
 S = optim.lr_scheduler
+
+
+def again(optimizer, make):
+    """A schedule that goes on where another one, which set the first rates, left off."""
+    S.StepLR(optimizer, 100)
+    return make()
+
+
 SCHEDULES = [
     ("step", lambda o: S.StepLR(o, 3, 0.5), 20),
     ("step_1", lambda o: S.StepLR(o, 1), 20),
@@ -101,6 +109,18 @@ SCHEDULES = [
     ("sequential_chain", lambda o: S.SequentialLR(o, [S.ChainedScheduler([S.ExponentialLR(o, 0.9), S.StepLR(o, 2)]),
                                                       S.LinearLR(o)], [5]), 12),
     ("chained", lambda o: S.ChainedScheduler([S.ConstantLR(o, 0.1, 2), S.ExponentialLR(o, 0.9)]), 8),
+    ("one_cycle_momenta", lambda o: S.OneCycleLR(o, [0.5, 0.1], total_steps=12, base_momentum=[0.7, 0.8],
+                                                 max_momentum=[0.9, 0.99]), 12),
+    ("step_again", lambda o: again(o, lambda: S.StepLR(o, 3, 0.5, last_epoch=4)), 9),
+    ("multi_step_again", lambda o: again(o, lambda: S.MultiStepLR(o, [4, 6], 0.3, last_epoch=3)), 5),
+    ("exponential_again", lambda o: again(o, lambda: S.ExponentialLR(o, 0.9, last_epoch=4)), 5),
+    ("constant_again", lambda o: again(o, lambda: S.ConstantLR(o, 0.3, 7, last_epoch=4)), 5),
+    ("linear_again", lambda o: again(o, lambda: S.LinearLR(o, 0.5, 1.0, 8, last_epoch=4)), 6),
+    ("cosine_again", lambda o: again(o, lambda: S.CosineAnnealingLR(o, 6, last_epoch=4)), 9),
+    ("restarts_again", lambda o: again(o, lambda: S.CosineAnnealingWarmRestarts(o, 3, 2, last_epoch=4)), 9),
+    ("lambda_again", lambda o: again(o, lambda: S.LambdaLR(o, lambda e: 1 / (1 + e), last_epoch=4)), 5),
+    ("one_cycle_again", lambda o: [S.OneCycleLR(o, 0.5, total_steps=12), S.OneCycleLR(o, 0.4, total_steps=20, last_epoch=4)][1], 9),
+    ("sequential_again", lambda o: S.SequentialLR(o, [S.ConstantLR(o, 0.1, 3), S.ExponentialLR(o, 0.8)], [5], last_epoch=2), 6),
     ("two", lambda o: [S.StepLR(o, 2, 0.5), S.CosineAnnealingLR(o, 5)], 9),
 ]
 for name, make, steps in SCHEDULES:

@@ -92,6 +92,9 @@ LAYER(upsample, fa_nn_upsample(.scale_factor = 2))
 LAYER(upsample_size, fa_nn_upsample(7))
 LAYER(upsample_pair, fa_nn_upsample(.size_hw = {3, 4}, .mode = FA_BILINEAR, .align_corners = true))
 LAYER(upsample_factors, fa_nn_upsample(.scale_factor_hw = {2, 3.5}, .mode = FA_BILINEAR))
+LAYER(instance_norm2d_tracking, fa_nn_instance_norm2d(3, .affine = true, .track_running_stats = true, .bias = false))
+LAYER(instance_norm2d_momentum, fa_nn_instance_norm2d(3, .momentum = NAN, .track_running_stats = true))
+LAYER(upsample_line, fa_nn_upsample(.scale_factor = 1.5, .mode = FA_LINEAR))
 LAYER(sequential_named, fa_nn_sequential_named({"conv", fa_nn_conv2d(1, 2, 3)}, {"act", fa_nn_relu()}))
 LAYER(module_dict, fa_nn_module_dict({"a", fa_nn_linear(2, 1)}, {"b", fa_nn_relu()}, {"c", fa_nn_relu()}))
 LAYER(module_dict_empty, fa_nn_module_dict())
@@ -151,6 +154,9 @@ static const struct {
     ENTRY(upsample_size),
     ENTRY(upsample_pair),
     ENTRY(upsample_factors),
+    ENTRY(instance_norm2d_tracking),
+    ENTRY(instance_norm2d_momentum),
+    ENTRY(upsample_line),
     ENTRY(sequential_named),
     ENTRY(module_dict),
     ENTRY(module_dict_empty),
@@ -222,6 +228,63 @@ static void test_evaluation(void **state)
     fa_free(norm);
 }
 
+static void assert_golden(fa_tensor *got, const char *name)
+{
+    const golden_tensor *want = golden_find(&golden, "second.%s", name);
+    assert_string_equal(fa_error(), "");
+    assert_non_null(want);
+    assert_int_equal(fa_ndim(got), want->shape.ndim);
+    for (int d = 0; d < want->shape.ndim; d++)
+        assert_int_equal(fa_size(got, d), want->shape.size[d]);
+    assert_int_equal(fa_dtype_of(got), want->dtype);
+    if (want->dtype == FA_FLOAT32)
+        assert_all_close_f32(fa_data(got), want->data, want->numel, 1e-5, 1e-6);
+    else
+        assert_same_bytes(fa_data(got), want->data, (size_t)want->numel * 8);
+}
+
+/* Running statistics after a step and in evaluation; the places that pools give; a size that is asked for. */
+static void test_second_results(void **state)
+{
+    (void)state;
+    const golden_tensor *stored = golden_find(&golden, "second.x");
+    fa_module *norm = fa_nn_instance_norm2d(3, .track_running_stats = true);
+    fa_module *pool = fa_nn_max_pool2d(2, .stride = 1, .return_indices = true);
+    fa_module *adaptive = fa_nn_adaptive_max_pool2d(.output_hw = {3, 2}, .return_indices = true);
+    fa_manual_seed(0);
+    fa_module *back = fa_nn_conv_transpose2d(3, 2, 3, .stride = 2, .padding = 1);
+    fa_scope {
+        fa_tensor *x = fa_from_memory(stored->data, stored->dtype, stored->shape);
+        fa_forward(norm, x);
+        assert_golden(fa_find(norm, "running_mean"), "running_mean");
+        assert_golden(fa_find(norm, "running_var"), "running_var");
+        assert_true(fa_item(fa_find(norm, "num_batches_tracked")) == 0);
+        fa_eval(norm);
+        assert_golden(fa_forward(norm, x), "evaluated");
+        assert_null(fa_pool_indices(pool));
+        assert_contains(fa_error(), "fa_forward it first");
+        fa_clear_error();
+        assert_golden(fa_forward(pool, x), "max_pool2d");
+        assert_golden(fa_pool_indices(pool), "max_pool2d_indices");
+        assert_golden(fa_forward(adaptive, x), "adaptive");
+        assert_golden(fa_pool_indices(adaptive), "adaptive_indices");
+        assert_golden(fa_forward_to_size(back, x, 10, 7), "to_size");
+        assert_int_equal(fa_size(fa_forward(back, x), 2), 9); /* the next one has its own size again */
+        assert_null(fa_forward_to_size(pool, x, 10, 7));
+        assert_contains(fa_error(), "MaxPool2d, needs a ConvTranspose2d");
+        fa_clear_error();
+        assert_null(fa_pool_indices(norm));
+        fa_clear_error();
+    }
+    assert_null(fa_pool_indices(pool)); /* they ended with their scope */
+    assert_false(fa_ok());
+    fa_clear_error();
+    fa_free(norm);
+    fa_free(pool);
+    fa_free(adaptive);
+    fa_free(back);
+}
+
 /* ---- torch.nn.init -------------------------------------------------------------------------------------------------
  */
 
@@ -261,6 +324,8 @@ DEFINE_INIT(trunc_normal_tail, fa_init_trunc_normal_(t, 0.5, 2, 1, 1.5))
 DEFINE_INIT(orthogonal, fa_init_orthogonal_(t))
 DEFINE_INIT(orthogonal_tall, fa_init_orthogonal_(t, 1.5))
 DEFINE_INIT(normal_f64, fa_init_normal_(t))
+DEFINE_INIT(trunc_normal_f64, fa_init_trunc_normal_(t, .std = 1.5))
+DEFINE_INIT(trunc_normal_tail_f64, fa_init_trunc_normal_(t, 0.5, 2, 1, 1.5))
 DEFINE_INIT(uniform_f64, fa_init_uniform_(t, -1, 3))
 
 static void test_init(void **state)
@@ -293,6 +358,8 @@ static void test_init(void **state)
                  INIT(orthogonal, 5, 9),
                  INIT(orthogonal_tall, 9, 2, 2, 1),
                  {"normal_f64", FA_FLOAT64, FA_SHAPE(17), init_normal_f64},
+                 {"trunc_normal_f64", FA_FLOAT64, FA_SHAPE(6, 9), init_trunc_normal_f64},
+                 {"trunc_normal_tail_f64", FA_FLOAT64, FA_SHAPE(40), init_trunc_normal_tail_f64},
                  {"uniform_f64", FA_FLOAT64, FA_SHAPE(5), init_uniform_f64}};
     const cJSON *all = cJSON_GetObjectItem(golden.index, "init");
     assert_int_equal(cJSON_GetArraySize(all), sizeof inits / sizeof *inits);
@@ -472,12 +539,12 @@ static void test_backward_hooks(void **state)
     fa_init_ones_(weight);
     seen s = {0};
     int doubled = 0;
-    int64_t id = fa_register_backward_hook(layer, look, &s);
+    int64_t id = fa_register_full_backward_pre_hook(layer, look, &s);
     for (int round = 0; round < 3; round++)
         fa_scope {
             fa_module_zero_grad_at(model, FA_HERE);
             if (round == 1)
-                fa_register_backward_hook(layer, twice, &doubled);
+                fa_register_full_backward_pre_hook(layer, twice, &doubled);
             if (round == 2)
                 assert_true(fa_remove_hook(layer, id));
             fa_tensor *loss = fa_mul(fa_sum(fa_forward(model, fa_full(FA_SHAPE(1, 1), 5))), 3);
@@ -493,7 +560,7 @@ static void test_backward_hooks(void **state)
             fa_data(fa_forward(model, fa_ones(1, 1)));
         assert_int_equal(doubled, 2);
     }
-    fa_register_backward_hook(layer, wrong_shape, NULL);
+    fa_register_full_backward_pre_hook(layer, wrong_shape, NULL);
     fa_scope {
         assert_false(fa_backward(fa_sum(fa_forward(model, fa_ones(1, 1)))));
         assert_contains(fa_error(), "backward hook");
@@ -503,7 +570,7 @@ static void test_backward_hooks(void **state)
     fa_scope {
         fa_tensor *x = fa_full(FA_SHAPE(1, 1), 2, .requires_grad = true);
         fa_module *gone = fa_nn_relu();
-        fa_register_backward_hook(gone, twice, &doubled);
+        fa_register_full_backward_pre_hook(gone, twice, &doubled);
         fa_tensor *y = fa_sum(fa_forward(gone, x));
         fa_free(gone);
         assert_true(fa_backward(y));
@@ -606,6 +673,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_layers),
         TEST(test_evaluation),
+        TEST(test_second_results),
         TEST(test_init),
         TEST(test_init_of_parameters),
         TEST(test_walks),

@@ -11,7 +11,7 @@
 
 /* Files of tests/golden/, each made by make_STEM.py. */
 static const char *const stems[] = {
-    "layers", "losses", "zeros", "tensor_ops", "elementwise", "functions",
+    "layers", "losses", "zeros", "tensor_ops", "elementwise", "functions", "options",
 };
 static golden_file golden;
 static const char *const modes[] = {"fused", "nofuse", "off"};

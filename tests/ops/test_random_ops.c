@@ -1,5 +1,6 @@
-/* Random configurations of every op: fast kernels and fused plans against the reference kernels, numeric gradients, and
- * the same bits for any number of threads; then the same again for the other instruction sets of this machine.
+/* Random configurations of every op: fast kernels and fused plans against the reference kernels, numeric gradients,
+ * also of gradients, and the same bits for any number of threads; then the same again for the other instruction sets of
+ * this machine.
  *
  * A failing case is shrunk and printed as FACULA_CASE='...', which runs that case alone. FA_TEST_SEED chooses other
  * configurations, FACULA_CASES how many of them an op (500). */
@@ -166,6 +167,75 @@ static bool gradient_is_numeric(const op_case *c, char *why)
     return good;
 }
 
+/* An element that is 0 may lie on a kink, as for norms and abs. */
+static bool has_zero(const op_case *c)
+{
+    for (int i = 0; i < c->inputs; i++)
+        for (int64_t k = 0, n = op_numel(&c->input[i].shape); k < n && c->input[i].grad; k++)
+            if (op_element(c->input[i].dtype, c->input[i].data, k) == 0)
+                return true;
+    return false;
+}
+
+/* (f'(x + h v) - f'(x - h v)) / 2h against what the gradient of the gradient gives, for one direction v of all inputs
+ * together; f = sum of w * y^2 / 2. */
+static bool second_is_numeric(const op_case *c, char *why)
+{
+    const double h = 1e-6;
+    op_result result, moved[2] = {0};
+    if (!op_case_twice(c, true, &result)) {
+        snprintf(why, 512, "%.500s", result.error);
+        return false;
+    }
+    bool good = true;
+    for (int side = 0; side < 2 && good && result.count > 0 && !has_zero(c); side++) {
+        op_case there = *c;
+        for (int i = 0; i < c->inputs; i++) {
+            char name[48];
+            snprintf(name, sizeof name, "direction_%s", c->input[i].name);
+            const op_value *v = op_result_find(&result, name);
+            if (!v || v->dtype != FA_FLOAT64)
+                continue;
+            double *x = malloc((size_t)v->numel * sizeof *x + 8);
+            for (int64_t k = 0; k < v->numel; k++)
+                x[k] = ((double *)c->input[i].data)[k] + (side ? -h : h) * ((double *)v->data)[k];
+            there.input[i].data = x;
+        }
+        good = op_case_twice(&there, false, &moved[side]);
+        if (!good)
+            snprintf(why, 512, "%.500s", moved[side].error);
+        for (int i = 0; i < c->inputs; i++)
+            if (there.input[i].data != c->input[i].data)
+                free(there.input[i].data);
+    }
+    for (int k = 0; k < moved[0].count && good; k++) {
+        const op_value *above = &moved[0].value[k];
+        if (strncmp(above->name, "first_", 6) != 0)
+            continue;
+        const op_value *below = op_result_find(&moved[1], above->name);
+        char name[48];
+        snprintf(name, sizeof name, "second_%s", above->name + 6);
+        const op_value *second = op_result_find(&result, name);
+        double size = 1, slope = 0;
+        for (int64_t i = 0; i < above->numel; i++) {
+            const double a = ((double *)above->data)[i], b = ((double *)below->data)[i];
+            size = fmax(size, fabs(a - b) / (2 * h));
+            slope = fmax(slope, fabs(a));
+        }
+        for (int64_t i = 0; i < above->numel && good; i++) {
+            const double numeric = (((double *)above->data)[i] - ((double *)below->data)[i]) / (2 * h);
+            const double got = second ? ((double *)second->data)[i] : 0;
+            good = isnan(numeric) || fabs(numeric - got) <= 1e-5 * size + 1e-8 * slope;
+            if (!good)
+                snprintf(why, 512, "%s[%lld]: %.12g instead of %.12g", name, (long long)i, got, numeric);
+        }
+    }
+    op_result_free(&result);
+    op_result_free(&moved[0]);
+    op_result_free(&moved[1]);
+    return good;
+}
+
 /* ---- Driving them -------------------------------------------------------------------------------------------------
  */
 
@@ -181,6 +251,7 @@ static const property properties[] = {
     {"reference", like_reference, FA_FLOAT32, false, false, 1},
     {"threads", same_for_threads, FA_FLOAT32, true, false, 12},
     {"gradient", gradient_is_numeric, FA_FLOAT64, false, true, 8},
+    {"second", second_is_numeric, FA_FLOAT64, false, true, 12},
 };
 
 static uint64_t test_start;

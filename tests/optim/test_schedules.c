@@ -65,6 +65,25 @@ static void make(const char *name, fa_optim *o, fa_scheduler *made[2])
                           FA_MILESTONES(4)))
     MAKE("chained", fa_chained_scheduler(
                         FA_SCHEDULES(fa_constant_lr(o, .factor = 0.1, .total_iters = 2), fa_exponential_lr(o, 0.9))))
+    MAKE("one_cycle_momenta",
+         fa_one_cycle_lr(o, .max_lrs = ((double[]){0.5, 0.1}), .total_steps = 12,
+                         .base_momenta = ((double[]){0.7, 0.8}), .max_momenta = ((double[]){0.9, 0.99})))
+    /* One that goes on where another, which set the first rates, left off. */
+    if (strstr(name, "_again") && strcmp(name, "sequential_again") != 0)
+        fa_free(strcmp(name, "one_cycle_again") == 0 ? fa_one_cycle_lr(o, 0.5, .total_steps = 12) : fa_step_lr(o, 100));
+    MAKE("step_again", fa_step_lr(o, 3, .gamma = 0.5, .last_epoch = 4))
+    MAKE("multi_step_again", fa_multi_step_lr(o, FA_MILESTONES(4, 6), .gamma = 0.3, .last_epoch = 3))
+    MAKE("exponential_again", fa_exponential_lr(o, 0.9, .last_epoch = 4))
+    MAKE("constant_again", fa_constant_lr(o, .factor = 0.3, .total_iters = 7, .last_epoch = 4))
+    MAKE("linear_again", fa_linear_lr(o, .start_factor = 0.5, .end_factor = 1, .total_iters = 8, .last_epoch = 4))
+    MAKE("cosine_again", fa_cosine_annealing_lr(o, 6, .last_epoch = 4))
+    MAKE("restarts_again", fa_cosine_annealing_warm_restarts(o, 3, .T_mult = 2, .last_epoch = 4))
+    MAKE("lambda_again", fa_lambda_lr(o, shrinking, .last_epoch = 4))
+    MAKE("one_cycle_again", fa_one_cycle_lr(o, 0.4, .total_steps = 20, .last_epoch = 4))
+    MAKE("sequential_again",
+         fa_sequential_lr(o,
+                          FA_SCHEDULES(fa_constant_lr(o, .factor = 0.1, .total_iters = 3), fa_exponential_lr(o, 0.8)),
+                          FA_MILESTONES(5), .last_epoch = 2))
     if (strcmp(name, "sequential_three") == 0) {
         fa_scheduler *first = fa_constant_lr(o, .factor = 0.1, .total_iters = 3);
         fa_scheduler *second = fa_exponential_lr(o, 0.8), *third = fa_step_lr(o, 2, .gamma = 0.5);
@@ -121,7 +140,7 @@ static void test_golden(void **state)
         }
         checked++;
     }
-    assert_int_equal(checked, 46);
+    assert_int_equal(checked, 68);
     assert_int_equal(fa_optim_live_count() + fa_scheduler_live_count(), 0);
 }
 

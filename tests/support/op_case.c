@@ -343,6 +343,15 @@ static bool run_inside(const op_case *c, bool backward, const double *gradient, 
     return fa_ok();
 }
 
+static bool finish(bool good, op_result *result)
+{
+    if (fa_ok() && good)
+        return true;
+    snprintf(result->error, sizeof result->error, "%s", fa_ok() ? "no value and no error" : fa_error());
+    fa_clear_error();
+    return false;
+}
+
 bool op_case_run(const op_case *c, bool backward, const double *gradient, op_result *result)
 {
     bool good = false;
@@ -350,12 +359,68 @@ bool op_case_run(const op_case *c, bool backward, const double *gradient, op_res
     fa_scope {
         good = run_inside(c, backward, gradient, result);
     }
-    if (!fa_ok() || !good) {
-        snprintf(result->error, sizeof result->error, "%s", fa_ok() ? "no value and no error" : fa_error());
-        fa_clear_error();
-        return false;
+    return finish(good, result);
+}
+
+static fa_tensor *drawn_like(fa_tensor *x, uint64_t state)
+{
+    int64_t n = fa_numel(x);
+    void *data = malloc((size_t)(n + 1) * 8);
+    for (int64_t i = 0; i < n; i++)
+        op_set_element(fa_dtype_of(x), data, i, op_random_normal(&state));
+    fa_tensor *result = fa_from_memory(data, fa_dtype_of(x), fa_shape_of(x));
+    free(data);
+    return result;
+}
+
+static bool twice_inside(const op_case *c, bool second, op_result *result)
+{
+    fa_tensor *in[OP_INPUTS] = {0}, *leaf[OP_INPUTS], *first[OP_INPUTS], *other[OP_INPUTS];
+    const char *name[OP_INPUTS];
+    int64_t leaves = 0;
+    for (int i = 0; i < c->inputs; i++) {
+        in[i] = fa_from_memory(c->input[i].data, c->input[i].dtype, c->input[i].shape);
+        if (!c->input[i].grad || !floating(c->input[i].dtype))
+            continue;
+        name[leaves] = c->input[i].name;
+        leaf[leaves++] = fa_set_requires_grad_at(in[i], true, FA_HERE);
     }
-    return true;
+    op_outputs out = {0};
+    c->kind->build(c, in, &out);
+    fa_tensor *y = out.tensor[0];
+    if (!fa_ok() || !fa_requires_grad(y))
+        return fa_ok();
+    fa_tensor *w = drawn_like(y, c->seed + 77), *loss = fa_mul(fa_sum(fa_mul(w, fa_mul(y, y))), 0.5), *sum = NULL;
+    const fa_tensor_list inputs = {leaf, NULL, leaves};
+    if (!keep(result, "", "weights", w) ||
+        !fa_autograd_grad(FA_TENSORS(loss), inputs, first, .create_graph = second, .allow_unused = true))
+        return false;
+    for (int64_t i = 0; i < leaves; i++) {
+        if (!first[i])
+            continue;
+        fa_tensor *v = drawn_like(leaf[i], c->seed + 131 * (uint64_t)(i + 1)), *term = fa_sum(fa_mul(v, first[i]));
+        if (!keep(result, "first_", name[i], first[i]) || !keep(result, "direction_", name[i], v))
+            return false;
+        sum = !sum ? term : fa_add(sum, term);
+    }
+    if (!second || !sum || !fa_requires_grad(sum)) /* constant: all second derivatives are 0 */
+        return fa_ok();
+    if (!fa_autograd_grad(FA_TENSORS(sum), inputs, other, .allow_unused = true))
+        return false;
+    for (int64_t i = 0; i < leaves; i++)
+        if (other[i] && !keep(result, "second_", name[i], other[i]))
+            return false;
+    return fa_ok();
+}
+
+bool op_case_twice(const op_case *c, bool second, op_result *result)
+{
+    bool good = false;
+    *result = (op_result){0};
+    fa_scope {
+        good = twice_inside(c, second, result);
+    }
+    return finish(good, result);
 }
 
 void op_result_free(op_result *result)

@@ -127,6 +127,10 @@ typedef struct op_result {
  * inputs want gradients and `backward`, and copies every output and gradient. False with result->error after an error.
  */
 bool op_case_run(const op_case *c, bool backward, const double *gradient, op_result *result);
+/* Gradients of gradients. With w ("weights" of the result) and a direction v for each input ("direction_x") drawn from
+ * the case's seed, `first_x` is the gradient of L = sum of w*y*y / 2, and with `second` also `second_x` that of the sum
+ * of v * first over all inputs: H v, H the second derivatives of L. No result at all where y has no history. */
+bool op_case_twice(const op_case *c, bool second, op_result *result);
 void op_result_free(op_result *result);
 const op_value *op_result_find(const op_result *result, const char *name);
 

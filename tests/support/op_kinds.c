@@ -116,25 +116,10 @@ static void draw_slice(op_case *c, op_draw *d)
 /* ---- Reductions ---------------------------------------------------------------------------------------------------
  */
 
-static void build_reduction(const op_case *c, fa_tensor **in, op_outputs *out,
-                            fa_tensor *(*call)(const fa_reduce_args *))
-{
-    fa_reduce_args args = {.x = IN("x"), .where_ = FA_HERE, .dims = {.ndim = -1}, .keepdim = INT("keepdim", 0)};
-    if (op_find_param(c, "dims"))
-        args.dims = op_shape(c, "dims");
-    op_give(out, "y", call(&args));
-}
-
-static void build_sum(const op_case *c, fa_tensor **in, op_outputs *out)
-{
-    build_reduction(c, in, out, fa_sum_at);
-}
-
-static void build_mean(const op_case *c, fa_tensor **in, op_outputs *out)
-{
-    build_reduction(c, in, out, fa_mean_at);
-}
-
+#define OVER_DIMS                                                                                                      \
+    .dims = op_find_param(c, "dims") ? op_shape(c, "dims") : (fa_shape){.ndim = -1}, .keepdim = INT("keepdim", 0)
+BUILD(sum, fa_sum(IN("x"), OVER_DIMS))
+BUILD(mean, fa_mean(IN("x"), OVER_DIMS))
 BUILD(argmax, fa_argmax(IN("x"), INT("dim", 0), .keepdim = INT("keepdim", 0)))
 
 static void build_max(const op_case *c, fa_tensor **in, op_outputs *out)

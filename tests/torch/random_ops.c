@@ -71,6 +71,20 @@ static void print_case(const op_case *c, const double *gradient, int64_t gradien
     printf("],\"error\":%s}\n", result->error[0] != '\0' ? "true" : "false");
 }
 
+/* Gradients of gradients of a smooth case in float64. */
+static void run_twice(const op_kind *kind, uint64_t seed)
+{
+    op_draw draw = {.state = seed * 2654435761u + 3, .smooth = true};
+    op_case c = {0};
+    op_case_draw(&c, kind, FA_FLOAT64, seed, &draw);
+    op_result result = {0};
+    op_case_twice(&c, true, &result);
+    c.terms = fmax(c.terms, 1e4);
+    print_case(&c, NULL, 0, &result);
+    op_result_free(&result);
+    op_case_free(&c);
+}
+
 static void run_case(const op_kind *kind, fa_dtype dtype, uint64_t seed)
 {
     op_draw draw = {.state = seed * 2654435761u + 1};
@@ -104,6 +118,8 @@ int main(int argc, char **argv)
             continue;
         for (int64_t k = 0; k < cases; k++)
             run_case(kind, k % 2 == 0 ? FA_FLOAT32 : FA_FLOAT64, seed + (uint64_t)k);
+        for (int64_t k = 0; k < (cases + 1) / 2 && !kind->no_gradient; k++)
+            run_twice(kind, seed + (uint64_t)k);
         fa_clear_error();
     }
     return 0;
