@@ -38,6 +38,7 @@ NAMES = {
     "criterion(outputs, targets)", "fa_parameters": "Module.named_parameters()", "fa_buffers": "Module.named_buffers()",
     "fa_state_dict": "Module.state_dict()", "fa_find": "Module.state_dict()[key]", "fa_submodule":
     "Module.get_submodule", "fa_requires_grad_": "Tensor.requires_grad_, Module.requires_grad_", "fa_to": "x.to(device)",
+    "fa_module_to_dtype": "Module.double(), Module.float()",
     "fa_summary": None, "fa_nn_bce_loss": "nn.BCELoss", "fa_nn_bce_with_logits_loss": "nn.BCEWithLogitsLoss",
     "fa_nn_kl_div_loss": "nn.KLDivLoss", "fa_nn_nll_loss": "nn.NLLLoss", "fa_nn_mse_loss": "nn.MSELoss",
     "fa_apply": "Module.apply", "fa_named_modules": "Module.named_modules()", "fa_register_forward_hook":

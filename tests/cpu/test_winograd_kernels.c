@@ -88,7 +88,7 @@ static void cut(kernel_call *c, int input)
 static void test_error(void **state)
 {
     (void)state;
-    static const layer layers[] = {{2, 16, 16, 12}, {2, 32, 64, 14}, {1, 128, 128, 8}, {8, 24, 40, 7}};
+    static const layer layers[] = {{2, 64, 16, 12}, {2, 64, 64, 14}, {1, 128, 128, 8}, {8, 72, 40, 7}};
     FOR_EACH_ISA(isa)
     for (int i = 0; i < 4; i++)
         for (int o = 0; o < 3; o++) {
@@ -116,7 +116,7 @@ static void test_not_finite(void **state)
 {
     (void)state;
     static const float bad[] = {NAN, INFINITY, -INFINITY};
-    static const layer l = {5, 18, 20, 9};
+    static const layer l = {5, 66, 20, 9};
     FOR_EACH_ISA(isa)
     for (int o = 0; o < 3; o++)
         for (int input = 0; input < 2; input++)
@@ -144,7 +144,7 @@ static void test_not_finite(void **state)
 static void test_images(void **state)
 {
     (void)state;
-    static const layer all = {5, 18, 20, 9};
+    static const layer all = {5, 66, 20, 9};
     FOR_EACH_ISA(isa)
     for (int o = 0; o < 2; o++) {
         kernel_call c = call_of(&all, ops[o]), one = c;

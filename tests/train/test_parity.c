@@ -28,7 +28,7 @@ typedef struct mistake {
     const char *name;
     uint64_t seed;
     bool drawn_between, other_order, no_normalize, no_shuffle, shift_labels, sum, smoothing, no_weight_decay,
-        no_momentum, twice, keep_gradients, clipped, tanh, no_padding, replicate, kernel_5, step_twice;
+        no_momentum, other_lr, keep_gradients, clipped, tanh, no_padding, replicate, kernel_5, step_twice;
     const char *part[3]; /* of the report */
 } mistake;
 
@@ -86,7 +86,7 @@ static void assert_page_shows(const char *text)
 static void train(const mistake *m, const char *recording)
 {
     fa_module *model = build(m);
-    fa_optim *optim = fa_sgd(fa_parameters(model), 0.05, .momentum = m->no_momentum ? 0 : 0.9,
+    fa_optim *optim = fa_sgd(fa_parameters(model), m->other_lr ? 0.1 : 0.05, .momentum = m->no_momentum ? 0 : 0.9,
                              .weight_decay = m->no_weight_decay ? 0 : 5e-4);
     fa_loader *loader = first_64(m);
     fa_parity *parity = fa_parity_new(source_path(recording), model, .optim = optim);
@@ -160,6 +160,8 @@ static const mistake mistakes[] = {
      .part = {"They part in step 1, at 0.weight [4, 1, 3, 3] after the step.",
               "weight_decay 0.0005 in PyTorch, 0 here"}},
     {"no momentum", .no_momentum = true, .part = {"at the optimizer's options.", "momentum 0.9 in PyTorch, 0 here"}},
+    {"other learning rate", .other_lr = true,
+     .part = {"at 0.weight [4, 1, 3, 3] after the step.", "learning rate 0.05 in PyTorch, 0.1 here."}},
     {"two steps", .step_twice = true, .part = {"at 0.weight [4, 1, 3, 3] after the step.", "a second fa_step"}},
 };
 
@@ -217,10 +219,13 @@ static void own_network(bool wrong)
         }
         for (int k = 0; k < 4; k++) {
             assert_int_equal(do_step(net, optim, parity, x[k], y[k]), k < 3);
+            fa_tensor *other = fa_add(x[k], x[k]); /* in evaluation, and without gradients: not compared */
             fa_eval(&net->base);
-            fa_no_grad
-                assert_non_null(fa_forward(&net->base, x[k]));
+            assert_non_null(fa_forward(&net->base, other));
             fa_train(&net->base);
+            fa_no_grad {
+                assert_non_null(fa_forward(&net->base, other));
+            }
         }
         assert_false(do_step(net, optim, parity, x[0], y[0])); /* beyond the recording: not compared */
     }
