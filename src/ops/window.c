@@ -102,12 +102,12 @@ bool fa_pool2d_ints_from(const fa_pool2d_args *args, const fa_node *x, const cha
         !fa_window_check(ints->dilation, 1, what, "dilation", "leave it out for 1."))
         return false;
     for (int axis = 0; axis < 2; axis++) {
-        const int64_t span = ints->dilation[axis] * (ints->kernel[axis] - 1) + 1;
-        if (ints->padding[axis] > span / 2)
+        if (ints->padding[axis] > ints->kernel[axis] / 2)
             return fa_refuse(FA_VALUE_ERROR, what,
-                             "got padding %lld for a window of %lld, needs at most half of it, %lld. "
+                             "got padding %lld for a kernel of %lld, needs at most half of it, %lld. "
                              "Hint: a window that lies in padding alone has no value.",
-                             (long long)ints->padding[axis], (long long)span, (long long)(span / 2));
+                             (long long)ints->padding[axis], (long long)ints->kernel[axis],
+                             (long long)(ints->kernel[axis] / 2));
     }
     const int first = x->meta.ndim - 3;
     for (int d = first; d < x->meta.ndim; d++)

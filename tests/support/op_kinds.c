@@ -364,7 +364,7 @@ static void draw_pool(op_case *c, op_draw *d, bool average)
         dilation[i] = usual || average ? 1 : (double)op_choose(d, 1, 4) > 3 ? 2 : 1;
         s[i] = usual ? 2 : (double)op_choose(d, 1, 6);
         int64_t reach = (int64_t)(dilation[i] * (k[i] - 1) + 1);
-        p[i] = usual ? 0 : (double)op_choose(d, 0, average ? (int64_t)k[i] / 2 : reach / 2);
+        p[i] = usual ? 0 : (double)op_choose(d, 0, (int64_t)k[i] / 2);
         hw[i] = side(d, reach - 2 * (int64_t)p[i]);
     }
     fa_shape shape = FA_SHAPE(n, channels(d), hw[0], hw[1]);
