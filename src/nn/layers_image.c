@@ -361,12 +361,12 @@ static fa_module *pool2d_new(const fa_nn_pool2d_args *args, bool max)
         !fa_check_pair(&checked.dilation, 1, what, "dilation", where))
         return NULL;
     for (int d = 0; d < 2; d++) {
-        int64_t extent = checked.dilation.at[d] * (checked.kernel.at[d] - 1) + 1;
-        if (checked.padding.at[d] > extent / 2) {
+        const int64_t half = checked.kernel.at[d] / 2;
+        if (checked.padding.at[d] > half) {
             fa_fail(FA_VALUE_ERROR, where, what,
-                    "got padding %lld for a window of %lld, needs at most half of it, %lld. Hint: more would make "
+                    "got padding %lld for a kernel of %lld, needs at most half of it, %lld. Hint: more would make "
                     "windows of padding alone",
-                    (long long)checked.padding.at[d], (long long)extent, (long long)(extent / 2));
+                    (long long)checked.padding.at[d], (long long)checked.kernel.at[d], (long long)half);
             return NULL;
         }
     }

@@ -67,7 +67,8 @@ static double slope(slope_kind kind, double x, double y, double positive)
     case SLOPE_X:
         return 1 - y - scale * sigmoid(-x);
     case SLOPE_Y:
-        return (positive - 1) * soft(x) - x;
+        return x < 0 ? (positive - 1) * soft(-x) - positive * x
+                     : (positive - 1) * soft(x) - x; /* also for infinities */
     case SLOPE_XX:
         return scale * sigmoid(x) * sigmoid(-x);
     default:

@@ -396,6 +396,7 @@ OPTIONS = [
     ("conv_transpose2d: output_size too large", "nn.ConvTranspose2d(1, 1, 3, stride=2)(R(1, 1, 4, 4), output_size=[9, 11])"),
     ("StepLR: last_epoch of a new optimizer", "S.StepLR(sgd(), 3, last_epoch=4)"),
     ("OneCycleLR: last_epoch without a cycle", "(lambda o: (S.StepLR(o, 3), S.OneCycleLR(o, 0.1, total_steps=9, last_epoch=4)))(sgd())"),
+    ("max_pool2d: padding beyond half the kernel", "F.max_pool2d(R(1, 1, 12, 12), 3, 1, 2, 2)"),
     ("cross_entropy: unknown reduction", "F.cross_entropy(R(2, 3), L(0, 1), reduction='foo')"),
 ]
 NAMES = {"torch": torch, "torchvision": torchvision, "nn": nn, "F": F, "optim": optim, "DataLoader": DataLoader,

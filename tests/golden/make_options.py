@@ -60,7 +60,8 @@ def instance_norm(t, a):
 
 
 def antialias(t, a):
-    return F.interpolate(t["x"], two(a, "size", None), tuple(a["factor"]) if "factor" in a else None, "bilinear",
+    x = t["x"].detach() if "plain" in a else t["x"]
+    return F.interpolate(x, two(a, "size", None), tuple(a["factor"]) if "factor" in a else None, "bilinear",
                          bool(a.get("align_corners", 0)), antialias=True)
 
 
@@ -146,6 +147,8 @@ def images(g):
         for factor in ((0.5, 0.5), (0.3, 1.7), (2, 2)):
             g.add("interpolate_antialias", {"x": R(1, 2, 7, 9)}, factor=factor, align_corners=align, terms=200)
     g.add("interpolate_antialias", {"x": R(0, 2, 7, 9)}, size=(3, 3), note="batch of 0")
+    for factor in ((1.1, 1.1), (1.1, 2)):  # a size that stays is copied; PyTorch's gradient is another one's
+        g.add("interpolate_antialias", {"x": R(1, 2, 7, 9)}, factor=factor, plain=1)
     for mode, align in ((0, 0), (1, 0), (3, 0), (3, 1)):
         for option in (dict(size=3), dict(size=11), dict(size=1), dict(factor=2), dict(factor=0.6), dict(factor=1.7)):
             g.add("interpolate_line", {"x": R(2, 3, 5)}, mode=mode, align_corners=align, **option)

@@ -53,6 +53,8 @@ PROGRAM(two_sizes)
     AT(wrong ? fa_interpolate(x, .size_hw = {2, 3}) : fa_interpolate(x, .size = 3));
 }
 
+MISTAKE(pool_padding, fa_max_pool2d(fa_randn(1, 1, 12, 12), 3, .stride = 1, .padding = wrong ? 2 : 1, .dilation = 2))
+
 PROGRAM(one_running)
 {
     fa_tensor *x = fa_randn(2, 3, 4), *mean = fa_randn(3), *var = wrong ? NULL : fa_ones(3);
@@ -135,6 +137,7 @@ static const mistake mistakes[] = {
     {"conv_transpose2d: output_size too large", size_large, "conv_transpose2d", NULL, "9 x 11", "9 x 9 to 10 x 10"},
     {"StepLR: last_epoch of a new optimizer", step_new, "fa_step_lr", NULL, "last_epoch 4", "had a schedule"},
     {"OneCycleLR: last_epoch without a cycle", cycle_new, "fa_one_cycle_lr", NULL, "group 0", "had this schedule"},
+    {"max_pool2d: padding beyond half the kernel", pool_padding, "max_pool2d", NULL, "padding 2", "half of it, 1"},
     {"cross_entropy: unknown reduction", unknown_reduction, "cross_entropy", NULL, "7", "FA_REDUCE_MEAN"},
 };
 
