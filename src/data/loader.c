@@ -8,8 +8,8 @@
  *   delivered <= taken <= queued <= delivered + slot_count
  *   slots [delivered, taken) are a worker's until `ready`, [taken, queued) wait, all others are the looping thread's;
  *   taken, queued, ready, busy, stop are read and written under `mutex`. */
+#include "data/loader.h"
 #include "base/pool.h"
-#include "data/sampler.h"
 #include "tensor/thread.h"
 
 #include <pthread.h>
@@ -43,7 +43,9 @@ typedef struct loader_body {
     fa_where where;
     fa_order order;
     bool at_end; /* no more batches to queue */
+    bool halted; /* no more batches to hand out */
     int64_t delivered;
+    fa_loader_position *start; /* of the next loop; NULL: its beginning */
 
     slot *slots;
     int64_t slot_count;
@@ -235,6 +237,41 @@ static void end_abandoned_loop(fa_loader *loader, const fa_thread *thread)
     fa_object_drop(&loader->object);
 }
 
+static fa_loader_form form_of(const loader_body *loader)
+{
+    const fa_sampler_body *rule = rule_of(loader);
+    int64_t items = fa_sampler_items(rule, loader->dataset);
+    return (fa_loader_form){.items = items,
+                            .total = fa_sampler_total(rule, items),
+                            .batch_size = loader->batch_size,
+                            .kind = rule->kind,
+                            .drop_last = loader->drop_last,
+                            .generator = loader->generator != NULL,
+                            .sampler_generator = loader->sampler != NULL && rule->generator != NULL};
+}
+
+/* The loop begins at loader->start, which has served its time then. False after an error. */
+static bool begin_at(loader_body *loader, fa_where where)
+{
+    fa_loader_position *start = loader->start;
+    fa_loader_form form = form_of(loader);
+    char text[256];
+    const char *difference = fa_loader_form_difference(&form, &start->form, text, sizeof text);
+    if (difference != NULL || !fa_order_seek(&loader->order, &start->order))
+        return fa_fail(FA_STATE_ERROR, where, "fa_for_each_batch",
+                       "got a loader that cannot go on where the saved one stood: %s.",
+                       difference != NULL ? difference : "the saved position is not one of its order");
+    loader->delivered = start->batches;
+    bool fine = fa_generator_set_state(NULL, start->standard.bytes);
+    if (form.generator)
+        fine = fa_generator_set_state(loader->generator, start->generator.bytes) && fine;
+    if (form.sampler_generator)
+        fine = fa_generator_set_state(rule_of(loader)->generator, start->sampler_generator.bytes) && fine;
+    fa_mfree(start);
+    loader->start = NULL;
+    return fine;
+}
+
 static bool begin_loop(loader_body *loader, const fa_thread *thread, fa_where where)
 {
     if (loader->active)
@@ -248,17 +285,21 @@ static bool begin_loop(loader_body *loader, const fa_thread *thread, fa_where wh
     if (!prepare_slots(loader) || !fa_dataset_prepare(set) ||
         !fa_order_begin(&loader->order, rule, fa_sampler_items(rule, loader->dataset), where))
         return false;
-    fa_generator *generator = fa_generator_or_default(loader->generator);
-    (void)fa_mt_random_int64(fa_generator_lock(generator)); /* the base seed, which nothing here uses */
-    fa_generator_unlock(generator);
+    loader->at_end = loader->halted = false;
+    loader->delivered = 0;
+    if (loader->start == NULL) {
+        fa_generator *generator = fa_generator_or_default(loader->generator);
+        (void)fa_mt_random_int64(fa_generator_lock(generator)); /* the base seed, which nothing here uses */
+        fa_generator_unlock(generator);
+    } else if (!begin_at(loader, where)) {
+        return false;
+    }
     loader->active = true;
     loader->loop++;
     loader->thread = thread->id;
     loader->scope_id = 0;
-    loader->at_end = false;
-    loader->delivered = 0;
     pthread_mutex_lock(&loader->mutex);
-    loader->taken = loader->queued = 0;
+    loader->taken = loader->queued = loader->delivered;
     pthread_mutex_unlock(&loader->mutex);
     return true;
 }
@@ -311,7 +352,7 @@ static bool deliver(loader_body *loader, fa_batch *batch)
 bool fa_batches_more_(fa_batch *batch)
 {
     loader_body *loader = running(batch);
-    if (loader == NULL || !fa_ok())
+    if (loader == NULL || loader->halted || !fa_ok())
         return false;
     batch->scope_ = fa_scope_begin_at(batch->where_);
     loader->scope_id = batch->scope_.id_;
@@ -340,6 +381,58 @@ void fa_batches_end_(fa_batch *batch)
     batch->loader_ = NULL;
 }
 
+/* ---- Positions (data/loader.h) ----------------------------------------------------------------------------------- */
+
+static loader_body *use_loader(fa_loader *loader, const char *what, fa_where where)
+{
+    return fa_object_check((fa_object *)loader, &fa_loader_class, what, where) ? loader->object.body : NULL;
+}
+
+bool fa_loader_describe(fa_loader *loader, fa_loader_form *form, fa_where where)
+{
+    const loader_body *body = use_loader(loader, "position of a loader", where);
+    if (body != NULL)
+        *form = form_of(body);
+    return body != NULL;
+}
+
+bool fa_loader_tell(fa_loader *loader, fa_loader_position *position, fa_where where)
+{
+    const loader_body *body = use_loader(loader, "position of a loader", where);
+    if (body == NULL)
+        return false;
+    if (!body->active)
+        return fa_fail(FA_STATE_ERROR, where, "position of a loader", "got a loader outside a loop, needs one in it.");
+    position->form = form_of(body);
+    position->batches = body->delivered;
+    int64_t given = body->delivered * body->batch_size;
+    fa_order_tell(&body->order, given < position->form.total ? given : position->form.total, &position->order);
+    fa_generator_get_state(NULL, position->standard.bytes);
+    if (position->form.generator)
+        fa_generator_get_state(body->generator, position->generator.bytes);
+    if (position->form.sampler_generator)
+        fa_generator_get_state(rule_of(body)->generator, position->sampler_generator.bytes);
+    return true;
+}
+
+bool fa_loader_seek(fa_loader *loader, const fa_loader_position *position, fa_where where)
+{
+    loader_body *body = use_loader(loader, "position of a loader", where);
+    if (body == NULL)
+        return false;
+    if (body->start == NULL && (body->start = fa_malloc(sizeof *body->start)) == NULL)
+        return fa_fail_memory(where, sizeof *body->start);
+    *body->start = *position;
+    return true;
+}
+
+void fa_loader_halt(fa_loader *loader)
+{
+    loader_body *body = loader != NULL ? loader->object.body : NULL;
+    if (body != NULL)
+        body->halted = true;
+}
+
 /* ---- The object -------------------------------------------------------------------------------------------------- */
 
 static void destroy_loader(void *body)
@@ -360,6 +453,7 @@ static void destroy_loader(void *body)
     fa_mfree(loader->slots);
     fa_mfree(loader->threads);
     fa_order_free(&loader->order);
+    fa_mfree(loader->start);
     if (loader->generator != NULL)
         fa_generator_release(loader->generator);
     fa_object_drop((fa_object *)loader->sampler);

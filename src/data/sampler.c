@@ -42,7 +42,7 @@ bool fa_order_begin(fa_order *order, const fa_sampler_body *sampler, int64_t n, 
     return true;
 }
 
-static void draw(fa_order *order, fa_mt *mt)
+void fa_order_draw(fa_order *order, fa_mt *mt)
 {
     if (order->kind == FA_SAMPLE_REPLACED) {
         int64_t left = order->total - order->given;
@@ -60,13 +60,16 @@ static void draw_block(fa_order *order)
     if (order->own_seed) {
         if (!order->started) {
             fa_generator *source = fa_generator_default();
-            fa_mt_seed(&order->engine, (uint64_t)fa_mt_random_int64(fa_generator_lock(source)));
+            order->seed = (uint64_t)fa_mt_random_int64(fa_generator_lock(source));
             fa_generator_unlock(source);
+            fa_mt_seed(&order->engine, order->seed);
         }
-        draw(order, &order->engine);
+        fa_order_draw(order, &order->engine);
     } else {
         fa_generator *source = fa_generator_or_default(order->generator);
-        draw(order, fa_generator_lock(source));
+        fa_mt *mt = fa_generator_lock(source);
+        order->before = *mt;
+        fa_order_draw(order, mt);
         fa_generator_unlock(source);
     }
     order->started = true;
