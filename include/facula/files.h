@@ -208,6 +208,28 @@ typedef struct fa_load_args {
 FA_API fa_value *fa_load_at(const fa_load_args *args) FA_WARN_UNUSED;
 #define fa_load(...) FA_CALL_(fa_load_at, fa_load_args, .begin_ = 0, __VA_ARGS__)
 
+/* ---- Saving ------------------------------------------------------------------------------------------------------ */
+
+/* fa_save(x, path): x is a value, a tensor or a module (a whole model, nn.h). The ending of the path decides:
+ *
+ *     .safetensors   a dict of tensors, as the safetensors package writes it
+ *     .npy           one tensor, as numpy.save writes it
+ *     any other      what torch.save writes, for torch.load with its defaults (weights_only=True)
+ *
+ * The file is written beside its place, flushed to the disk and then takes its name: whatever fails, and whenever the
+ * process is killed, the path holds the old file or the new one, whole. Equal values give equal bytes. A tensor brings
+ * its own elements alone; tensors with the very same elements in memory (tied weights) share them in a .pth file too.
+ * Gradients, history and devices are not saved. False after an error, or while one is set. */
+FA_API bool fa_save_value_at(fa_value *value, const char *path, fa_where where);
+FA_API bool fa_save_tensor_at(fa_tensor *tensor, const char *path, fa_where where);
+struct fa_module;
+FA_API bool fa_save_module_at(struct fa_module *module, const char *path, fa_where where);
+#define fa_save(x, path)                                                                                               \
+    _Generic((x), fa_value *                                                                                           \
+             : fa_save_value_at, fa_tensor *                                                                           \
+             : fa_save_tensor_at, struct fa_module *                                                                   \
+             : fa_save_module_at)((x), (path), FA_HERE)
+
 /* ---- Counting arguments ------------------------------------------------------------------------------------------ */
 
 #define fa_key_of(key)                                                                                                 \
