@@ -230,6 +230,26 @@ FA_API bool fa_save_module_at(struct fa_module *module, const char *path, fa_whe
              : fa_save_tensor_at, struct fa_module *                                                                   \
              : fa_save_module_at)((x), (path), FA_HERE)
 
+/* ---- What a tensor is in its file -------------------------------------------------------------------------------- */
+
+typedef struct fa_tensor_info {
+    const char *dtype; /* PyTorch's word: "int16", also for types that become others here */
+    fa_shape shape;
+    int64_t elements, bytes;
+    const void *data, *storage; /* where it lies in memory, and in what: tied tensors have both in common */
+    bool contiguous, requires_grad;
+    bool parameter; /* an nn.Parameter */
+} fa_tensor_info;
+/* Nothing is converted and no element is read. False after an error. */
+FA_API bool fa_tensor_info_at(fa_value *tensor, fa_tensor_info *info, fa_where where);
+
+typedef struct fa_tensor_range {
+    double least, most; /* infinities included; NaN where there is nothing but NaN, no element, or no order (complex) */
+    int64_t nan, infinite;
+} fa_tensor_range;
+/* Reads all elements. False after an error. */
+FA_API bool fa_tensor_range_at(fa_value *tensor, fa_tensor_range *range, fa_where where);
+
 /* ---- Counting arguments ------------------------------------------------------------------------------------------ */
 
 #define fa_key_of(key)                                                                                                 \
