@@ -10,6 +10,7 @@
 #include "facula/functional.h"
 #include "facula/nn.h"
 #include "facula/optim.h"
+#include "facula/state.h"
 #include "facula/tensor.h"
 #include "facula/vision.h"
 
