@@ -250,26 +250,53 @@ static fa_loader_form form_of(const loader_body *loader)
                             .sampler_generator = loader->sampler != NULL && rule->generator != NULL};
 }
 
+static void copy_generator(fa_mt *to, fa_generator *generator)
+{
+    generator = fa_generator_or_default(generator);
+    *to = *fa_generator_lock(generator);
+    fa_generator_unlock(generator);
+}
+
+static void set_generator(fa_generator *generator, const fa_mt *from)
+{
+    generator = fa_generator_or_default(generator);
+    *fa_generator_lock(generator) = *from;
+    fa_generator_unlock(generator);
+}
+
+static void set_generators(const loader_body *loader, const fa_loader_position *position)
+{
+    set_generator(NULL, &position->standard);
+    if (position->form.generator)
+        set_generator(loader->generator, &position->generator);
+    if (position->form.sampler_generator)
+        set_generator(rule_of(loader)->generator, &position->sampler_generator);
+}
+
+/* False after raising an error: a position of another loader. */
+static bool check_form(const loader_body *loader, const fa_loader_position *position, fa_where where)
+{
+    fa_loader_form form = form_of(loader);
+    char text[256];
+    const char *difference = fa_loader_form_difference(&form, &position->form, text, sizeof text);
+    return difference == NULL || fa_fail(FA_STATE_ERROR, where, "position of a loader",
+                                         "got a loader that cannot go on where the saved one stood: %s.", difference);
+}
+
 /* The loop begins at loader->start, which has served its time then. False after an error. */
 static bool begin_at(loader_body *loader, fa_where where)
 {
     fa_loader_position *start = loader->start;
-    fa_loader_form form = form_of(loader);
-    char text[256];
-    const char *difference = fa_loader_form_difference(&form, &start->form, text, sizeof text);
-    if (difference != NULL || !fa_order_seek(&loader->order, &start->order))
-        return fa_fail(FA_STATE_ERROR, where, "fa_for_each_batch",
-                       "got a loader that cannot go on where the saved one stood: %s.",
-                       difference != NULL ? difference : "the saved position is not one of its order");
+    if (!check_form(loader, start, where))
+        return false;
+    if (!fa_order_seek(&loader->order, &start->order))
+        return fa_fail(FA_STATE_ERROR, where, "position of a loader", "got a position that the order does not have.");
     loader->delivered = start->batches;
-    bool fine = fa_generator_set_state(NULL, start->standard.bytes);
-    if (form.generator)
-        fine = fa_generator_set_state(loader->generator, start->generator.bytes) && fine;
-    if (form.sampler_generator)
-        fine = fa_generator_set_state(rule_of(loader)->generator, start->sampler_generator.bytes) && fine;
+    loader->halted = start->ended;
+    set_generators(loader, start);
     fa_mfree(start);
     loader->start = NULL;
-    return fine;
+    return true;
 }
 
 static bool begin_loop(loader_body *loader, const fa_thread *thread, fa_where where)
@@ -401,17 +428,18 @@ bool fa_loader_tell(fa_loader *loader, fa_loader_position *position, fa_where wh
     const loader_body *body = use_loader(loader, "position of a loader", where);
     if (body == NULL)
         return false;
-    if (!body->active)
-        return fa_fail(FA_STATE_ERROR, where, "position of a loader", "got a loader outside a loop, needs one in it.");
     position->form = form_of(body);
-    position->batches = body->delivered;
-    int64_t given = body->delivered * body->batch_size;
-    fa_order_tell(&body->order, given < position->form.total ? given : position->form.total, &position->order);
-    fa_generator_get_state(NULL, position->standard.bytes);
+    position->batches = body->active ? body->delivered : -1;
+    position->ended = false;
+    if (body->active) {
+        int64_t given = body->delivered * body->batch_size, total = position->form.total;
+        fa_order_tell(&body->order, given < total ? given : total, &position->order);
+    }
+    copy_generator(&position->standard, NULL);
     if (position->form.generator)
-        fa_generator_get_state(body->generator, position->generator.bytes);
+        copy_generator(&position->generator, body->generator);
     if (position->form.sampler_generator)
-        fa_generator_get_state(rule_of(body)->generator, position->sampler_generator.bytes);
+        copy_generator(&position->sampler_generator, rule_of(body)->generator);
     return true;
 }
 
@@ -420,6 +448,12 @@ bool fa_loader_seek(fa_loader *loader, const fa_loader_position *position, fa_wh
     loader_body *body = use_loader(loader, "position of a loader", where);
     if (body == NULL)
         return false;
+    if (position->batches < 0) {
+        if (!check_form(body, position, where))
+            return false;
+        set_generators(body, position);
+        return true;
+    }
     if (body->start == NULL && (body->start = fa_malloc(sizeof *body->start)) == NULL)
         return fa_fail_memory(where, sizeof *body->start);
     *body->start = *position;

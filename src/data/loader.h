@@ -7,10 +7,6 @@
 
 #include "data/sampler.h"
 
-typedef struct fa_generator_state {
-    uint8_t bytes[FA_GENERATOR_STATE_SIZE];
-} fa_generator_state;
-
 /* Which loader it was: a position fits no other. */
 typedef struct fa_loader_form {
     int64_t items; /* to choose from */
@@ -24,18 +20,21 @@ typedef struct fa_loader_form {
 
 typedef struct fa_loader_position {
     fa_loader_form form;
-    int64_t batches;                                 /* handed out */
-    fa_order_position order;                         /* after them */
-    fa_generator_state standard;                     /* the default generator's */
-    fa_generator_state generator, sampler_generator; /* where `form` says that there are such */
+    int64_t batches;                    /* handed out; -1: no loop was running */
+    bool ended;                         /* the loop was left there: no more batches to hand out */
+    fa_order_position order;            /* after them */
+    fa_mt standard;                     /* the default generator */
+    fa_mt generator, sampler_generator; /* where `form` says that there are such */
 } fa_loader_position;
 
 /* What the loader is like; false after an error. */
 bool fa_loader_describe(fa_loader *loader, fa_loader_form *form, fa_where where);
-/* Inside a loop of the calling thread: the state after the batch that was handed out last. False after an error. */
+/* Inside a loop of the calling thread: the state after the batch that was handed out last; outside: the generators
+ * alone. A few kilobytes are copied. False after an error. */
 bool fa_loader_tell(fa_loader *loader, fa_loader_position *position, fa_where where);
 /* The next loop begins there: it draws nothing for what was handed out before, fetches none of it, and sets the
- * generators as they were. The position must be of the loader's form. False after an error. */
+ * generators as they were. A position outside loops sets them now. The position must be of the loader's form: that is
+ * checked when the loop begins. False after an error. */
 bool fa_loader_seek(fa_loader *loader, const fa_loader_position *position, fa_where where);
 /* The loop that is running hands out no more batches. */
 void fa_loader_halt(fa_loader *loader);

@@ -2,14 +2,10 @@
 #include "data/loader.h"
 
 #include <stdio.h>
-#include <string.h>
 
 void fa_order_tell(const fa_order *order, int64_t given, fa_order_position *position)
 {
-    memset(position, 0, sizeof *position);
-    position->given = given;
-    position->started = order->started;
-    position->dry = order->dry;
+    *position = (fa_order_position){.given = given, .started = order->started, .dry = order->dry};
     if (!order->started || given == order->total)
         return;
     if (order->own_seed) {
@@ -17,7 +13,8 @@ void fa_order_tell(const fa_order *order, int64_t given, fa_order_position *posi
     } else {
         /* What was pulled ahead came from this same block: another one would have been a visible draw. */
         position->next = order->next - (order->given - given);
-        fa_mt_save(&order->before, position->before);
+        position->has_before = true;
+        position->before = order->before;
     }
 }
 
@@ -50,9 +47,9 @@ bool fa_order_seek(fa_order *order, const fa_order_position *position)
         seek_with_engine(order, position->given);
         return true;
     }
-    fa_mt mt;
-    if (position->next < 0 || position->next > position->given || !fa_mt_load(&mt, position->before))
+    if (!position->has_before || position->next < 0 || position->next > position->given)
         return false;
+    fa_mt mt = position->before;
     order->given -= position->next;
     fa_order_draw(order, &mt);
     order->next = position->next;

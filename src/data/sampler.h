@@ -59,8 +59,9 @@ typedef struct fa_order_position {
     int64_t given;
     int64_t next; /* of them, in the block in use (without own_seed) */
     bool started, dry;
-    uint64_t seed;                           /* with own_seed */
-    uint8_t before[FA_GENERATOR_STATE_SIZE]; /* without, once started */
+    uint64_t seed;   /* with own_seed */
+    bool has_before; /* without, within a block */
+    fa_mt before;
 } fa_order_position;
 
 /* The position after the first `given` indices, the last of which were pulled by a batch that was asked for; what was

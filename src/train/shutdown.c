@@ -13,6 +13,7 @@ int64_t fa_shutdown(FILE *report)
                  {"optimizers", fa_optim_live_count()},
                  {"schedules", fa_scheduler_live_count()},
                  {"averages of weights", fa_ema_live_count()},
+                 {"runs", fa_run_live_count()},
                  {"data sets, loaders, samplers and transforms", fa_object_count()}};
     int64_t alive = 0;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
