@@ -91,6 +91,7 @@ typedef struct fa_run_open_args {
  *   - the folder holds a run, and neither resume nor overwrite is set: nothing is touched;
  *   - resuming, the network, the optimizer or one of its options (the learning rate too), the kind of schedule, or the
  *     loader is not that of the run: the message names both, and nothing has changed;
+ *   - another process has the run open;
  *   - files that cannot be read or written.
  * .epochs may be greater than before. The schedule goes on with its own numbers as they were saved (a cosine over 10
  * epochs is not stretched); fa_run_notes says so. */

@@ -4,10 +4,14 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "files/atomic.h"
+#include "files/system.h"
 #include "train/signals.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -128,21 +132,42 @@ static bool tell_position(fa_run *run, fa_where where)
     return fa_loader_tell(run->loader, &run->position, where);
 }
 
+/* Two processes that train one run would write over each other's files. The lock ends with the process at the latest;
+ * where the disk knows no locks there is none. */
+static bool lock_folder(fa_run *run, fa_where where)
+{
+    run->lock = fa_sys_open(run->folder, O_RDONLY | O_DIRECTORY, 0);
+    if (run->lock < 0)
+        return fa_fail(FA_FILE_ERROR, where, "fa_run_open", "could not open the folder %s: %s.", run->folder,
+                       strerror(errno));
+    if (flock(run->lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return true;
+    return fa_fail(FA_STATE_ERROR, where, "fa_run_open",
+                   "got the folder %s, whose run is open in another process or in this one, needs one that is free. "
+                   "Hint: wait for its end, or stop it; fa_free closes a run.",
+                   run->folder);
+}
+
 static bool begin_anew(fa_run *run, const fa_run_open_args *args)
 {
+    if (fa_run_exists(run->folder) && args->resume)
+        return fa_fail(FA_FILE_ERROR, args->where_, "fa_run_open",
+                       "got the folder %s, which holds files of a run but no last.pth, needs that. Hint: a copy of "
+                       "best_model.pth or of a checkpoint_epoch_N.pth under that name goes on from there.",
+                       run->folder);
     if (fa_run_exists(run->folder) && !args->overwrite)
         return fa_fail(FA_FILE_ERROR, args->where_, "fa_run_open",
                        "got the folder %s, which holds a run already, needs one without. Hint: .resume = true goes on "
                        "with that run, .overwrite = true removes it and begins anew.",
                        run->folder);
-    return fa_make_folders(run->folder, "fa_run_open", args->where_) &&
+    return fa_make_folders(run->folder, "fa_run_open", args->where_) && lock_folder(run, args->where_) &&
            (!args->overwrite || fa_run_remove(run, args->where_)) && tell_position(run, args->where_) &&
            fa_run_write(run, "last.pth", args->where_);
 }
 
 static bool go_on(fa_run *run, fa_where where)
 {
-    if (!fa_run_read(run, where))
+    if (!lock_folder(run, where) || !fa_run_read(run, where))
         return false;
     run->resumed = true;
     if (run->epoch > run->epochs || (run->epoch == run->epochs && run->batch > 0))
@@ -171,6 +196,7 @@ fa_run *fa_run_open_at(const fa_run_open_args *args)
         return NULL;
     }
     atomic_fetch_add(&live, 1);
+    run->lock = -1;
     bool fine = fill(run, args);
     if (fine)
         fine = args->resume && has_checkpoint(run, args->where_) ? go_on(run, args->where_) : begin_anew(run, args);
@@ -192,6 +218,8 @@ void fa_run_free(fa_run *run)
         return;
     if (run->signals)
         fa_signals_end();
+    if (run->lock >= 0)
+        fa_sys_close(run->lock);
     fa_object_drop((fa_object *)run->loader);
     fa_module_free(run->model);
     if (run->options != NULL)

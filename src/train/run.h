@@ -29,6 +29,7 @@ struct fa_run {
     int64_t epochs, every_epochs, keep_last;
     double every_minutes;
     bool signals;
+    int lock;           /* the folder, open and locked against other processes; -1: not yet */
     char **class_names; /* [class_count] */
     int64_t class_count;
     char *transforms;    /* NULL: not given */

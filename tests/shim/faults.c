@@ -22,7 +22,7 @@
 enum { FDS = 4096 };
 
 static atomic_long calls;
-static atomic_bool watched[FDS];
+static atomic_bool watched[FDS], written[FDS];
 
 static long number(const char *variable)
 {
@@ -80,7 +80,7 @@ static int open_by(open_function next, const char *path, int flags, mode_t mode)
         return -1;
     int fd = next(path, flags, mode);
     if (fd >= 0 && fd < FDS)
-        atomic_store(&watched[fd], counted);
+        atomic_store(&watched[fd], counted), atomic_store(&written[fd], (flags & O_ACCMODE) != O_RDONLY);
     return fd;
 }
 
@@ -117,7 +117,7 @@ int fsync(int fd)
 int close(int fd)
 {
     NEXT(close);
-    bool counted = on_file(fd);
+    bool counted = on_file(fd) && atomic_load(&written[fd]); /* of what was only read it means nothing */
     if (fd >= 0 && fd < FDS)
         atomic_store(&watched[fd], false);
     int result = next(fd);

@@ -135,6 +135,9 @@ static void test_files(void **state)
     if (run == NULL)
         fail_msg("%s", fa_error());
     assert_true(there(folder, "last.pth") && there(folder, "history.csv") && there(folder, "run.json"));
+    assert_null(open_run(&r, folder, 5, true));
+    assert_contains(fa_error(), "open in another process or in this one");
+    fa_clear_error();
     assert_false(there(folder, "best_model.pth"));
     assert_string_equal(fa_run_folder(run), folder);
     assert_string_equal(fa_run_notes(run), "");
