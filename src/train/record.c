@@ -79,54 +79,55 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Numbers of the checkpoint_epoch_N.pth, ascending; NULL after an error. */
-static int64_t *numbers(const fa_run *run, int64_t *count, fa_where where)
+typedef struct number_list {
+    int64_t *number;
+    int64_t count, capacity;
+} number_list;
+
+static bool append(number_list *list, int64_t number)
 {
-    int64_t *list = fa_malloc(sizeof *list), capacity = 1;
+    if (list->count == list->capacity) {
+        int64_t capacity = list->capacity > 0 ? 2 * list->capacity : 16;
+        int64_t *more = fa_realloc(list->number, (size_t)capacity * sizeof *more);
+        if (more == NULL)
+            return false;
+        list->number = more;
+        list->capacity = capacity;
+    }
+    list->number[list->count++] = number;
+    return true;
+}
+
+/* The numbers of the checkpoint_epoch_N.pth, ascending. False after an error. */
+static bool list_numbers(const fa_run *run, number_list *list, fa_where where)
+{
     DIR *entries = opendir(run->folder);
+    if (entries == NULL)
+        return fa_fail(FA_FILE_ERROR, where, "run", "could not read the folder %s: %s.", run->folder, strerror(errno));
     const struct dirent *entry;
-    *count = 0;
-    if (list != NULL && entries == NULL) {
-        fa_fail(FA_FILE_ERROR, where, "run", "could not read the folder %s: %s.", run->folder, strerror(errno));
-        fa_mfree(list);
-        return NULL;
-    }
-    while (list != NULL && (entry = readdir(entries)) != NULL) {
-        int64_t n = numbered(entry->d_name);
-        if (n < 0)
-            continue;
-        if (*count == capacity) {
-            capacity *= 2;
-            int64_t *more = fa_realloc(list, (size_t)capacity * sizeof *list);
-            if (more == NULL) {
-                fa_mfree(list);
-                list = NULL;
-                break;
-            }
-            list = more;
-        }
-        list[(*count)++] = n;
-    }
-    if (entries != NULL)
-        closedir(entries);
-    if (list == NULL)
-        fa_fail_memory(where, (size_t)capacity * sizeof *list);
-    else
-        qsort(list, (size_t)*count, sizeof *list, by_size);
-    return list;
+    bool fine = true;
+    while (fine && (entry = readdir(entries)) != NULL)
+        if (numbered(entry->d_name) > 0)
+            fine = append(list, numbered(entry->d_name));
+    closedir(entries);
+    if (!fine)
+        return fa_fail_memory(where, (size_t)list->capacity * sizeof *list->number);
+    if (list->count > 0)
+        qsort(list->number, (size_t)list->count, sizeof *list->number, by_size);
+    return true;
 }
 
 /* Removes the first checkpoint_epoch_N.pth until at most `keep` are left. */
 static bool remove_numbered(const fa_run *run, int64_t keep, fa_where where)
 {
-    int64_t count, *list = numbers(run, &count, where);
-    bool fine = list != NULL;
-    for (int64_t i = 0; fine && i < count - keep; i++) {
+    number_list list = {NULL, 0, 0};
+    bool fine = list_numbers(run, &list, where);
+    for (int64_t i = 0; fine && i < list.count - keep; i++) {
         char name[64];
-        snprintf(name, sizeof name, "checkpoint_epoch_%lld.pth", (long long)list[i]);
+        snprintf(name, sizeof name, "checkpoint_epoch_%lld.pth", (long long)list.number[i]);
         fine = remove_file(run, name, where);
     }
-    fa_mfree(list);
+    fa_mfree(list.number);
     return fine;
 }
 
