@@ -253,6 +253,44 @@ static void test_minutes(void **state)
     tempdir_free(&dir);
 }
 
+/* Resident memory, in KiB. */
+static long resident(void)
+{
+    char *text = read_file("/proc/self/statm", NULL);
+    long pages = 0;
+    assert_int_equal(sscanf(text, "%*ld %ld", &pages), 1);
+    free(text);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* A thousand steps take no more memory than a hundred. */
+static void test_memory(void **state)
+{
+    (void)state;
+    if (FA_SANITIZED)
+        skip();
+    tempdir dir = tempdir_new();
+    rig r = make_rig();
+    fa_run *run = fa_run_open(dir.path, .model = r.model, .optim = r.optim, .train_loader = r.train, .epochs = 340,
+                              .every_epochs = 0, .every_minutes = 0);
+    long before = 0;
+    fa_for_each_epoch(epoch, run)
+    {
+        if (epoch == 40)
+            before = resident();
+        fa_for_each_batch (b, r.train)
+            train_batch(&r, run, &b);
+        fa_run_end_epoch(run);
+    }
+    assert_true(fa_ok());
+    long growth = resident() - before;
+    if (growth > 1024)
+        fail_msg("900 steps took %ld KiB more", growth);
+    fa_free(run);
+    end_rig(&r);
+    tempdir_free(&dir);
+}
+
 /* ---- What is refused --------------------------------------------------------------------------------------------- */
 
 static void test_folder_in_use(void **state)
@@ -524,8 +562,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_second_signal), /* first: a process that has used threads is not to be forked */
-        cmocka_unit_test(test_files),           cmocka_unit_test(test_means),        cmocka_unit_test(test_minutes),
-        cmocka_unit_test(test_folder_in_use),   cmocka_unit_test(test_other_things), cmocka_unit_test(test_wrong_calls),
-        cmocka_unit_test(test_loss_not_finite), cmocka_unit_test(test_softmax_note), cmocka_unit_test(test_signal)};
+        cmocka_unit_test(test_files),         cmocka_unit_test(test_means),
+        cmocka_unit_test(test_minutes),       cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_folder_in_use), cmocka_unit_test(test_other_things),
+        cmocka_unit_test(test_wrong_calls),   cmocka_unit_test(test_loss_not_finite),
+        cmocka_unit_test(test_softmax_note),  cmocka_unit_test(test_signal)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
