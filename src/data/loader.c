@@ -495,7 +495,7 @@ static void destroy_loader(void *body)
     fa_mfree(loader);
 }
 
-const fa_object_class fa_loader_class = {"loader", destroy_loader};
+const fa_object_kind fa_loader_class = {"loader", destroy_loader};
 
 static bool check_args(const fa_data_loader_args *args, int64_t length)
 {

@@ -138,7 +138,7 @@ static void destroy_sampler(void *body)
     fa_mfree(sampler);
 }
 
-const fa_object_class fa_sampler_class = {"sampler", destroy_sampler};
+const fa_object_kind fa_sampler_class = {"sampler", destroy_sampler};
 
 /* Copies the description; holds the data set, retains the generator, owns the indices (also after an error). */
 static fa_sampler *make(const fa_sampler_body *description, fa_where where)

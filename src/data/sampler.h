@@ -23,7 +23,7 @@ struct fa_sampler {
     fa_object object;
 };
 
-extern const fa_object_class fa_sampler_class;
+extern const fa_object_kind fa_sampler_class;
 
 /* One pass. Draws happen in blocks, each when the first index of it is wanted; a draw from a generator that the program
  * can see (`shared`) happens only when a batch is asked for, never ahead of it. */

@@ -58,10 +58,14 @@ fa_leaf *fa_value_leaf(fa_value *tensor, fa_where where);
 
 /* False after raising an error that names `what`: no value, one that has ended, or none of this kind. */
 bool fa_value_check(const fa_value *value, fa_value_kind kind, const char *what, fa_where where);
+/* Whether everything below it is finite and nests at most FA_VALUE_MAX_DEPTH deep, so that a walk may recurse. */
+bool fa_value_check_tree(fa_value *root, const char *what, fa_where where);
 /* What a value is, for messages: "a dict of 3 entries", "the string 'abc'". Into a ring of buffers. */
 const char *fa_value_text(const fa_value *value);
 /* Keys of a dict for messages: "epoch, loss, ... (12 in all)". */
 const char *fa_keys_text(const fa_value *dict);
+/* At shutdown: what the calling thread's root scope holds ends. */
+void fa_values_end_root(void);
 /* The same cell? Handles are equal where the value is the same one. */
 static inline bool fa_same_value(const fa_value *a, const fa_value *b)
 {
