@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAGIC = 6, HEADER_MAX = 1 << 16, ALIGNMENT = 64 };
+enum { MAGIC = 6, HEADER_MAX = 1 << 16, ALIGNMENT = 64, GROWTH = 21 };
 
 static const struct {
     const char *word; /* without the byte order */
@@ -304,6 +304,9 @@ bool fa_npy_write(fa_value *tensor, const char *path, const char *what, fa_where
         length +=
             snprintf(head + length, sizeof head - (size_t)length, "%s%lld", d > 0 ? ", " : "", (long long)view.size[d]);
     length += snprintf(head + length, sizeof head - (size_t)length, "%s), }", view.ndim == 1 ? "," : "");
+    if (view.ndim > 0) /* NumPy leaves room for a first size of GROWTH digits, to be written over in place */
+        length += snprintf(head + length, sizeof head - (size_t)length, "%*s",
+                           GROWTH - snprintf(NULL, 0, "%lld", (long long)view.size[0]), "");
     do
         head[length++] = ' ';
     while ((length + 1) % ALIGNMENT != 0);

@@ -81,7 +81,8 @@ static bool read_metadata(header *h)
             return false;
         h->notes = notes;
         note *n = &notes[h->note_count++];
-        *n = (note){.name = fa_json_string(json, &n->name_length)};
+        *n = (note){.name = NULL};
+        n->name = fa_json_string(json, &n->name_length);
         if (n->name == NULL || !fa_json_take(json, ':') || (n->text = fa_json_string(json, &n->text_length)) == NULL)
             return refuse_json(h);
     } while (fa_json_has(json, ','));

@@ -28,8 +28,8 @@ typedef struct bytes {
 
 static void put(bytes *b, uint64_t value, int count)
 {
-    for (int i = 0; i < count; i++)
-        b->data[b->length++] = (uint8_t)(value >> (8 * i));
+    for (int i = 0; i < count; i++, value >>= 8)
+        b->data[b->length++] = (uint8_t)value;
 }
 
 static void send(fa_zip_writer *zip, const bytes *b)
