@@ -23,7 +23,7 @@
 
 enum {
     BUFFER = 64 << 10, /* small pieces are gathered up to here */
-    AT_ONCE = 8 << 20, /* the disk begins on what lies behind while the rest is being made */
+    AT_ONCE = 4 << 20, /* the disk begins on what lies behind while the rest is being made */
     LINKS = 40,        /* followed at most */
     NAME_KEPT = 200,   /* bytes of a long name that its temporary one repeats: both must stay below NAME_MAX */
     RANDOM_DIGITS = 16,

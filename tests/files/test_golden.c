@@ -247,11 +247,18 @@ static int remove_folder(void **state)
     return 0;
 }
 
+static int clear(void **state)
+{
+    (void)state;
+    fa_clear_error();
+    return 0;
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_state),  cmocka_unit_test(test_safetensors),
-                                       cmocka_unit_test(test_npy),    cmocka_unit_test(test_round_trips),
-                                       cmocka_unit_test(test_views),  cmocka_unit_test(test_live),
-                                       cmocka_unit_test(test_refused)};
+#define TEST(name) cmocka_unit_test_setup(name, clear)
+    const struct CMUnitTest tests[] = {TEST(test_state),       TEST(test_safetensors), TEST(test_npy),
+                                       TEST(test_round_trips), TEST(test_views),       TEST(test_live),
+                                       TEST(test_refused)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

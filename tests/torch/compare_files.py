@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Files against PyTorch itself, in both directions: what torch.save writes is read by `facula convert` and written again,
-and torch.load(weights_only=True) must give the same values, types, shapes and ties.
+and torch.load must give the same values, types, shapes and ties: with weights_only=True, but for releases before 2.0,
+whose weights_only knows no floats and refuses their own checkpoints.
 
 usage: compare_files.py FACULA [--cases N] [--seed S]     (exit status 77: PyTorch is not installed)"""
 import argparse
@@ -32,7 +33,9 @@ NEWER = tuple(int(x) for x in torch.__version__.split(".")[:2]) >= (2, 0)
 
 def raw(tensor):
     """Elements as bytes: NaN compares too."""
-    return bytes(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy()) if tensor.numel() else b""
+    tensor = tensor.detach().contiguous().reshape(-1)
+    tensor = torch.view_as_real(tensor).reshape(-1) if tensor.is_complex() else tensor
+    return bytes(tensor.view(torch.uint8).numpy()) if tensor.numel() else b""
 
 
 def draw_tensor(draw, dtypes=DTYPES):
@@ -43,7 +46,15 @@ def draw_tensor(draw, dtypes=DTYPES):
         count *= n
     size = torch.zeros(1, dtype=dtype).element_size()
     values = torch.tensor(list(draw.randbytes(count * size)), dtype=torch.uint8)
-    tensor = (values % 2).bool() if dtype == torch.bool else values.view(dtype) if count else torch.zeros(0, dtype=dtype)
+    if not count:
+        tensor = torch.zeros(0, dtype=dtype)
+    elif dtype == torch.bool:
+        tensor = (values % 2).bool()
+    elif dtype.is_complex:
+        part = torch.float32 if dtype == torch.complex64 else torch.float64
+        tensor = torch.view_as_complex(values.view(part).reshape(-1, 2))
+    else:
+        tensor = values.view(dtype)
     tensor = tensor.reshape(-1)[:count].reshape(shape)
     kind = draw.randrange(6)
     if kind == 0 and tensor.dim() > 1:
@@ -74,7 +85,7 @@ def draw_value(draw, depth, made):
     if kind == 6:
         return draw.choice(["", "a", "gr\u00fcn", "\u732b", "x" * 300, "\n\t\"\\", "\U0001f600"])
     if kind == 7:
-        return {draw.randrange(1000) for _ in range(draw.randrange(4))} if NEWER else ()
+        return {draw.randrange(1000) for _ in range(draw.randrange(4))}
     if kind == 8:
         return torch.Size([1, 2, 3][:draw.randrange(4)])
     n = draw.choice([0, 1, 2, 3, 4, 5])
@@ -132,7 +143,7 @@ def main():
             return folder / target
 
         def load(path):
-            return torch.load(str(path), **({"weights_only": True} if torch.__version__ >= "1.13" else {}))
+            return torch.load(str(path), weights_only=NEWER)
 
         def check(value, name, **keywords):
             torch.save(value, str(folder / "in.pth"), **keywords)
