@@ -73,8 +73,27 @@ static bool is_file_name(const char *name, int64_t length)
     return length > 0 && (size_t)length == strlen(name) && strchr(name, '/') == NULL && name[0] != '.';
 }
 
-static int save_folder(fa_value *dict, const char *path)
+/* NumPy has no such type: told before anything is written. */
+static bool fits_numpy(fa_value *tensor, const char *name)
 {
+    fa_tensor_info info;
+    if (!fa_tensor_info_at(tensor, &info, FA_HERE)) {
+        fail_with_error();
+        return false;
+    }
+    if (strcmp(info.dtype, "bfloat16") != 0 && strncmp(info.dtype, "float8", 6) != 0)
+        return true;
+    refuse("%s is %s, which NumPy does not have; --dtype float32 converts", name, info.dtype);
+    return false;
+}
+
+static int save_folder(fa_value *dict, const char *out)
+{
+    char path[4096]; /* without the slash */
+    if ((size_t)snprintf(path, sizeof path, "%s", out) >= sizeof path)
+        return refuse("%s: the path is too long", out);
+    for (size_t i = strlen(path); i > 1 && path[i - 1] == '/'; i--)
+        path[i - 1] = '\0';
     if (fa_kind_of(dict) != FA_VALUE_DICT)
         return refuse("%s: a folder takes a dict of tensors, not a %s; give a name that ends in .npy", path,
                       fa_kind_name(dict));
@@ -85,6 +104,8 @@ static int save_folder(fa_value *dict, const char *path)
         if (fa_kind_of(fa_value_at(dict, i)) != FA_VALUE_TENSOR)
             return refuse("%s: \"%s\" is a %s, no tensor; --only NAME takes one entry", path, fa_as_string(key),
                           fa_kind_name(fa_value_at(dict, i)));
+        if (!fits_numpy(fa_value_at(dict, i), fa_as_string(key)))
+            return 1;
     }
     if (mkdir(path, 0777) != 0 && errno != EEXIST)
         return refuse("%s could not be made: %s", path, strerror(errno));
@@ -150,6 +171,15 @@ static void print_candidates(fa_value *value)
     if (names.length > 0)
         fprintf(stderr, "facula: --only takes one entry; there are: %s\n", names.text);
     line_free(&names);
+}
+
+/* Whether one entry would have fitted where the whole does not. */
+static bool needs_part(fa_value *value, const char *out)
+{
+    bool part = fa_kind_of(value) == FA_VALUE_DICT && ends(out, ".npy");
+    for (int64_t i = 0; !part && fa_kind_of(value) == FA_VALUE_DICT && i < fa_len(value); i++)
+        part = fa_kind_of(fa_value_at(value, i)) != FA_VALUE_TENSOR;
+    return part;
 }
 
 static bool is_floating(const char *dtype)
@@ -281,10 +311,12 @@ static int convert(const convert_options *o)
     if (!fa_ok())
         return fail_with_error();
     bool folder = is_folder(o->out) || ends(o->out, "/");
+    if (ends(o->out, ".npy") && fa_kind_of(value) == FA_VALUE_TENSOR && !fits_numpy(value, "the tensor"))
+        return 1;
     int status = folder ? save_folder(value, o->out) : fa_save(value, o->out) ? 0 : fail_with_error();
     if (status == 0)
         print_done(o->out, value);
-    else if (o->only == NULL && !ends(o->out, ".pth"))
+    else if (o->only == NULL && needs_part(value, o->out))
         print_candidates(loaded);
     return status;
 }

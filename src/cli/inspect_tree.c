@@ -38,9 +38,10 @@ static row *add_row(table *t, int depth)
 
 /* ---- Collecting -------------------------------------------------------------------------------------------------- */
 
-static void add_short(line *l, double x)
+static void add_short(line *l, const fa_tensor_info *info, double x)
 {
-    line_add(l, "%.4g", x);
+    bool floating = strstr(info->dtype, "float") != NULL;
+    line_add(l, floating ? "%.4g" : "%.0f", x + 0.0); /* no -0 */
 }
 
 static bool add_range(row *r, fa_value *value, const fa_tensor_info *info)
@@ -49,14 +50,14 @@ static bool add_range(row *r, fa_value *value, const fa_tensor_info *info)
     if (!fa_tensor_range_at(value, &range, FA_HERE))
         return false;
     if (range.least == range.most && info->elements == 1) {
-        add_short(&r->note, range.least);
+        add_short(&r->note, info, range.least);
     } else if (range.least == range.most) {
         line_add(&r->note, "all ");
-        add_short(&r->note, range.least);
+        add_short(&r->note, info, range.least);
     } else if (!isnan(range.least)) {
-        add_short(&r->note, range.least);
+        add_short(&r->note, info, range.least);
         line_add(&r->note, " to ");
-        add_short(&r->note, range.most);
+        add_short(&r->note, info, range.most);
     }
     if (range.nan > 0)
         line_add(&r->warning, "%lld NaN", (long long)range.nan);

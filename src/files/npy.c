@@ -285,7 +285,7 @@ bool fa_npy_write(fa_value *tensor, const char *path, const char *what, fa_where
     if (fa_kind_of(tensor) != FA_VALUE_TENSOR)
         return fa_fail(
             FA_VALUE_ERROR, where, what,
-            "got a %s for %s, needs one tensor. Hint: a dict of tensors goes into a .safetensors or .pth file.",
+            "got %s for %s, needs one tensor. Hint: a dict of tensors goes into a .safetensors or .pth file.",
             fa_kind_name(tensor), path);
     if (!fa_value_view(tensor, &view, where))
         return false;

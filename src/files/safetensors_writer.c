@@ -167,13 +167,12 @@ static bool read_item(item *to, fa_value *dict, int64_t i, const char *path, con
     fa_value *key = fa_key_at(dict, i), *value = fa_value_at(dict, i);
     size_t bad;
     if (fa_kind_of(key) != FA_VALUE_STRING)
-        return REFUSE("got a %s as a key, needs strings: the names in %s. Hint: save as .pth.", fa_kind_name(key),
-                      path);
+        return REFUSE("got %s as a key, needs strings: the names in %s. Hint: save as .pth.", fa_kind_name(key), path);
     to->name = fa_as_string_at(key, where);
     to->name_length = (size_t)fa_len(key);
     if (fa_kind_of(value) != FA_VALUE_TENSOR)
         return REFUSE(
-            "got a %s under \"%s\", needs tensors: .safetensors files hold nothing else. Hint: save as .pth, or "
+            "got %s under \"%s\", needs tensors: .safetensors files hold nothing else. Hint: save as .pth, or "
             "the dict of tensors alone.",
             fa_kind_name(value), to->name);
     if (strcmp(to->name, "__metadata__") == 0)
@@ -219,7 +218,7 @@ static bool write_file(const text *head, const item *items, int64_t count, const
 bool fa_safetensors_write(fa_value *dict, const char *path, const char *what, fa_where where)
 {
     if (fa_kind_of(dict) != FA_VALUE_DICT)
-        return REFUSE("got a %s for %s, needs a dict of tensors. Hint: save as .pth.", fa_kind_name(dict), path);
+        return REFUSE("got %s for %s, needs a dict of tensors. Hint: save as .pth.", fa_kind_name(dict), path);
     int64_t count = fa_len(dict);
     item *items = fa_calloc((size_t)count, sizeof *items);
     if (items == NULL)

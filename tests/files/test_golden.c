@@ -212,7 +212,7 @@ static void test_refused(void **state)
         assert_false(fa_save(fa_dict("epoch", 3), path));
         failed("\"epoch\"");
         assert_false(fa_save(fa_dict(1, fa_ones(1)), path));
-        failed("got a int as a key");
+        failed("got int as a key");
         assert_false(fa_save(fa_list(fa_ones(1)), path));
         failed("needs a dict of tensors");
         assert_false(fa_save(fa_dict("__metadata__", fa_ones(1)), path));
