@@ -321,6 +321,14 @@ static bool check_schedule(fa_run *run, fa_value *c, fa_where where)
     return true;
 }
 
+static bool check_epochs(const fa_run *run, fa_where where)
+{
+    int64_t begun = run->epoch + (run->batch > 0);
+    return run->epochs >= begun ||
+           REFUSE(run, where, "has begun %lld epochs: got .epochs %lld, needs at least that many.", (long long)begun,
+                  (long long)run->epochs);
+}
+
 static bool check_loader(const fa_run *run, const fa_loader_position *position, fa_where where)
 {
     fa_loader_form form;
@@ -411,7 +419,7 @@ static bool read_value(fa_run *run, fa_value *c, const char *path, fa_where wher
         return fa_fail(FA_FILE_ERROR, where, "fa_run_open", "%s has form %lld, needs 1. Hint: a newer facula reads it.",
                        path, (long long)format);
     if (!check_network(run, c, where) || !check_optim(run, c, where) || !check_schedule(run, c, where) ||
-        !read_numbers(run, c, where) || !check_loader(run, &run->position, where))
+        !read_numbers(run, c, where) || !check_epochs(run, where) || !check_loader(run, &run->position, where))
         return false;
     if (!load_states(run, c, where) || !fa_loader_seek(run->loader, &run->position, where))
         return false;

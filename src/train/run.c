@@ -98,7 +98,7 @@ static bool fill(fa_run *run, const fa_run_open_args *args)
     if (!fa_loader_describe(args->train_loader, &form, where))
         return false;
     run->loader = args->train_loader;
-    fa_object_hold((fa_object *)run->loader);
+    fa_object_borrow((fa_object *)run->loader); /* as a loop does: it ends with whom it would end without the run */
     run->model = fa_retain(args->model);
     run->optim = args->optim;
     run->scheduler = args->scheduler;
@@ -167,15 +167,8 @@ static bool begin_anew(fa_run *run, const fa_run_open_args *args)
 
 static bool go_on(fa_run *run, fa_where where)
 {
-    if (!lock_folder(run, where) || !fa_run_read(run, where))
-        return false;
     run->resumed = true;
-    if (run->epoch > run->epochs || (run->epoch == run->epochs && run->batch > 0))
-        return fa_fail(FA_VALUE_ERROR, where, "fa_run_open",
-                       "got .epochs %lld, needs at least the %lld that the run "
-                       "in %s has done.",
-                       (long long)run->epochs, (long long)run->epoch, run->folder);
-    return true;
+    return lock_folder(run, where) && fa_run_read(run, where) && fa_run_prune(run, where);
 }
 
 static bool has_checkpoint(const fa_run *run, fa_where where)

@@ -354,7 +354,7 @@ static void test_other_things(void **state)
 
     r = make_rig();
     r.schedule = fa_step_lr(r.optim, 2);
-    refuse(&r, folder, 1, "at least the 2");
+    refuse(&r, folder, 1, "has begun 2 epochs: got .epochs 1");
     fa_free(r.train);
     r.train = make_loader(ITEMS, 8, true);
     refuse(&r, folder, 2, "batch_size: got 8, needs 16");
