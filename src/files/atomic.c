@@ -13,7 +13,6 @@
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -143,15 +142,12 @@ static void remove_if_dead(int folder, const char *name)
 
 static void remove_leftovers(const fa_atomic_file *file)
 {
-    size_t length = folder_length(file->target);
-    char *folder = length > 0 ? strndup(file->target, length) : strdup(".");
-    DIR *entries = folder != NULL ? opendir(folder) : NULL;
-    free(folder);
+    DIR *entries = opendir(file->folder);
     if (entries == NULL)
         return;
     const struct dirent *entry;
     while ((entry = readdir(entries)) != NULL)
-        if (is_temporary_of(entry->d_name, file->target + length))
+        if (is_temporary_of(entry->d_name, file->target + folder_length(file->target)))
             remove_if_dead(dirfd(entries), entry->d_name);
     closedir(entries);
 }
@@ -162,9 +158,10 @@ static void end(fa_atomic_file *file)
 {
     fa_mfree(file->path);
     fa_mfree(file->target);
+    fa_mfree(file->folder);
     fa_mfree(file->temporary);
     fa_mfree(file->buffer);
-    file->path = file->target = file->temporary = NULL;
+    file->path = file->target = file->folder = file->temporary = NULL;
     file->buffer = NULL;
 }
 
@@ -232,33 +229,46 @@ static bool make_temporary(fa_atomic_file *file, mode_t mode)
     return false;
 }
 
+/* Room for the names of the folder and the temporary file; the folder's is filled in. */
+static bool make_names(fa_atomic_file *file)
+{
+    size_t folder = folder_length(file->target), room = strlen(file->target) + RANDOM_DIGITS + sizeof ending + 3;
+    file->folder = fa_malloc(folder + 2);
+    file->temporary = fa_malloc(room);
+    if (file->folder == NULL || file->temporary == NULL)
+        return fa_fail_memory(file->where, room);
+    memcpy(file->folder, folder > 0 ? file->target : ".", folder > 0 ? folder : 1);
+    file->folder[folder > 0 ? folder : 1] = '\0';
+    return true;
+}
+
+static bool begin(fa_atomic_file *file)
+{
+    mode_t mode;
+    if (file->path == NULL || file->buffer == NULL)
+        return fa_fail_memory(file->where, BUFFER);
+    file->target = follow_links(file);
+    if (file->target == NULL || !check_target(file, &mode) || !make_names(file))
+        return false;
+    remove_leftovers(file);
+    if (make_temporary(file, mode))
+        return true;
+    int error = errno;
+    return REFUSE(file, "could not write %s: %s%s.", file->path, reason(error),
+                  error == ENOENT                     ? " (its folder does not exist)"
+                  : error == EACCES || error == EROFS ? " (a new file is made beside it and then takes its name)"
+                                                      : "");
+}
+
 bool fa_atomic_open(fa_atomic_file *file, const char *path, const char *what, fa_where where)
 {
     *file = (fa_atomic_file){.what = what, .where = where, .fd = -1};
     if (path == NULL || path[0] == '\0')
         return REFUSE(file, "got an empty path, needs the name of a file.");
-    mode_t mode;
     file->path = fa_strdup(path);
     file->buffer = fa_malloc(BUFFER);
-    if (file->path == NULL || file->buffer == NULL) {
-        fa_fail_memory(where, BUFFER);
-    } else if ((file->target = follow_links(file)) != NULL && check_target(file, &mode)) {
-        size_t room = strlen(file->target) + RANDOM_DIGITS + sizeof ending + 3;
-        file->temporary = fa_malloc(room);
-        if (file->temporary == NULL) {
-            fa_fail_memory(where, room);
-        } else {
-            remove_leftovers(file);
-            if (make_temporary(file, mode)) {
-                return true;
-            }
-            int error = errno;
-            REFUSE(file, "could not write %s: %s%s.", path, reason(error),
-                   error == ENOENT                     ? " (its folder does not exist)"
-                   : error == EACCES || error == EROFS ? " (a new file is made beside it and then takes its name)"
-                                                       : "");
-        }
-    }
+    if (begin(file))
+        return true;
     end(file);
     return false;
 }
@@ -309,14 +319,7 @@ bool fa_atomic_write(fa_atomic_file *file, const void *data, size_t bytes)
 /* The name itself lies in the folder. Disks that cannot flush one say so with EINVAL. */
 static bool flush_folder(const fa_atomic_file *file)
 {
-    size_t length = folder_length(file->target);
-    char *folder = length > 0 ? strndup(file->target, length) : strdup(".");
-    if (folder == NULL) {
-        errno = ENOMEM;
-        return false;
-    }
-    int fd = fa_sys_open(folder, O_RDONLY | O_DIRECTORY, 0);
-    free(folder);
+    int fd = fa_sys_open(file->folder, O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0)
         return errno == EACCES; /* a folder that may be written but not read */
     bool good = fa_sys_fsync(fd) == 0 || errno == EINVAL;

@@ -15,7 +15,8 @@
 typedef struct fa_atomic_file {
     char *path;      /* as the caller gave it, for messages */
     char *target;    /* links followed */
-    char *temporary; /* in the target's folder */
+    char *folder;    /* the target's */
+    char *temporary; /* in it */
     const char *what;
     fa_where where;
     int fd;           /* -1 after an error or the end */

@@ -35,6 +35,8 @@ fa_value *fa_npy_load(const fa_open_file *file);
 bool fa_safetensors_write(fa_value *value, const char *path, const char *what, fa_where where);
 bool fa_npy_write(fa_value *tensor, const char *path, const char *what, fa_where where);
 
+/* NumPy's word for a type without the order of bytes, "f4"; NULL: it has none. */
+const char *fa_npy_word(fa_stored stored);
 /* Whether a path ends so, upper case or lower: ".npy". */
 bool fa_path_ends(const char *path, const char *ending);
 /* The type called so in safetensors files; FA_STORED_COUNT: none. */

@@ -1,13 +1,11 @@
-/* NumPy's .npy: one array. "\x93NUMPY", two bytes of version, the header's length (2 bytes; 4 from version 2 on), the
- * header - a Python dict of descr, fortran_order and shape - padded with spaces, then the elements. */
+/* Reading NumPy's .npy: one array. "\x93NUMPY", two bytes of version, the header's length (2 bytes; 4 from version 2
+ * on), the header - a Python dict of descr, fortran_order and shape - padded with spaces, then the elements. */
 #include "base/error.h"
-#include "files/atomic.h"
 #include "files/formats.h"
 
-#include <stdio.h>
 #include <string.h>
 
-enum { MAGIC = 6, HEADER_MAX = 1 << 16, ALIGNMENT = 64, GROWTH = 21 };
+enum { MAGIC = 6, HEADER_MAX = 1 << 16 };
 
 static const struct {
     const char *word; /* without the byte order */
@@ -18,6 +16,14 @@ static const struct {
              {"u4", FA_STORED_UINT32},    {"u8", FA_STORED_UINT64},     {"b1", FA_STORED_BOOL},
              {"c8", FA_STORED_COMPLEX64}, {"c16", FA_STORED_COMPLEX128}};
 enum { TYPES = sizeof types / sizeof *types };
+
+const char *fa_npy_word(fa_stored stored)
+{
+    for (int i = 0; i < TYPES; i++)
+        if (types[i].stored == stored)
+            return types[i].word;
+    return NULL;
+}
 
 #define REFUSE(file, ...) fa_fail(FA_FILE_ERROR, (file)->where, (file)->what, __VA_ARGS__)
 
@@ -275,57 +281,4 @@ fa_value *fa_npy_load(const fa_open_file *file)
 bool fa_is_npy(const uint8_t *head, size_t count)
 {
     return count >= MAGIC && memcmp(head, "\x93NUMPY", MAGIC) == 0;
-}
-
-/* ---- Writing ----------------------------------------------------------------------------------------------------- */
-
-bool fa_npy_write(fa_value *tensor, const char *path, const char *what, fa_where where)
-{
-    fa_tensor_view view;
-    if (fa_kind_of(tensor) != FA_VALUE_TENSOR)
-        return fa_fail(
-            FA_VALUE_ERROR, where, what,
-            "got %s for %s, needs one tensor. Hint: a dict of tensors goes into a .safetensors or .pth file.",
-            fa_kind_name(tensor), path);
-    if (!fa_value_view(tensor, &view, where))
-        return false;
-    int i = 0;
-    while (i < TYPES && types[i].stored != view.stored)
-        i++;
-    if (i == TYPES)
-        return fa_fail(FA_VALUE_ERROR, where, what,
-                       "got the type %s for %s, which NumPy does not have. Hint: fa_to_dtype(x, FA_FLOAT32).",
-                       fa_stored_types[view.stored].name, path);
-    size_t size = fa_stored_types[view.stored].size, bytes = (size_t)view.elements * size;
-    char head[4 * ALIGNMENT + FA_MAX_DIMS * 24];
-    int length = snprintf(head, sizeof head, "\x93NUMPY\x01%c..{'descr': '%c%s', 'fortran_order': False, 'shape': (", 0,
-                          size == 1 ? '|' : '<', types[i].word);
-    for (int d = 0; d < view.ndim; d++)
-        length +=
-            snprintf(head + length, sizeof head - (size_t)length, "%s%lld", d > 0 ? ", " : "", (long long)view.size[d]);
-    length += snprintf(head + length, sizeof head - (size_t)length, "%s), }", view.ndim == 1 ? "," : "");
-    if (view.ndim > 0) /* NumPy leaves room for a first size of GROWTH digits, to be written over in place */
-        length += snprintf(head + length, sizeof head - (size_t)length, "%*s",
-                           GROWTH - snprintf(NULL, 0, "%lld", (long long)view.size[0]), "");
-    do
-        head[length++] = ' ';
-    while ((length + 1) % ALIGNMENT != 0);
-    head[length++] = '\n';
-    head[MAGIC + 2] = (char)((length - MAGIC - 4) & 0xff);
-    head[MAGIC + 3] = (char)((length - MAGIC - 4) >> 8);
-
-    void *copy = view.contiguous ? NULL : fa_malloc(bytes);
-    if (!view.contiguous && copy == NULL)
-        return fa_fail_memory(where, bytes);
-    if (copy != NULL)
-        fa_view_copy(copy, &view);
-    fa_atomic_file file;
-    bool good = fa_atomic_open(&file, path, what, where);
-    if (good) {
-        fa_atomic_write(&file, head, (size_t)length);
-        fa_atomic_write(&file, copy != NULL ? copy : view.data, bytes);
-        good = fa_atomic_commit(&file);
-    }
-    fa_mfree(copy);
-    return good;
 }
