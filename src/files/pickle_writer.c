@@ -375,13 +375,21 @@ static void put_bytes(fa_pickle *p, fa_value *value)
             text[n++] = (char)(0xc0 | data[i] >> 6);
         text[n++] = (char)(data[i] >= 0x80 ? 0x80 | (data[i] & 0x3f) : data[i]);
     }
-    put_global(p, array ? "__builtin__\nbytearray\n" : "_codecs\nencode\n");
+    if (array)
+        put_global(p, "__builtin__\nbytearray\n");
+    put_global(p, "_codecs\nencode\n");
     put_text(p, text, n);
     fa_mfree(text);
-    put_string(p, array ? "latin-1" : "latin1");
+    put_string(p, "latin1");
     put_byte(p, '\x86');
     put_memo(p);
     put_byte(p, 'R');
+    if (array) {
+        put_memo(p);
+        put_byte(p, '\x85');
+        put_memo(p);
+        put_byte(p, 'R');
+    }
     remember_value(p, value);
 }
 
