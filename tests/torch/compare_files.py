@@ -63,7 +63,7 @@ def draw_tensor(draw, dtypes=DTYPES):
         tensor = tensor[1:]
     elif kind == 2 and tensor.dim() == 4 and count:
         tensor = tensor.contiguous(memory_format=torch.channels_last)
-    elif kind == 3 and tensor.dim() > 0:
+    elif kind == 3 and tensor.dim() > 0 and tensor.shape[0] > 0:
         tensor = tensor[:1].expand(3, *tensor.shape[1:])
     return tensor
 
