@@ -6,31 +6,36 @@
 
 #include "facula/base.h"
 #include "facula/data.h"
+#include "facula/files.h"
 #include "facula/functional.h"
 #include "facula/nn.h"
 #include "facula/optim.h"
 #include "facula/parity.h"
+#include "facula/state.h"
 #include "facula/tensor.h"
+#include "facula/train.h"
 #include "facula/vision.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Releases a long-lived object: a module, optimizer, schedule, data set, loader, sampler, transform or generator.
- * What only it held goes with it. NULL is fine. Tensors are never freed by hand: they end with their scope. */
+/* Releases a long-lived object: a module, optimizer, schedule, data set, loader, sampler, transform, generator, run or
+ * value. What only it held goes with it. NULL is fine. Tensors are never freed by hand: they end with their scope. */
 #define fa_free(x)                                                                                                     \
     _Generic((x), fa_module *                                                                                          \
              : fa_module_free, fa_optim *                                                                              \
              : fa_optim_free, fa_scheduler *                                                                           \
              : fa_scheduler_free, fa_ema *                                                                             \
              : fa_ema_free, fa_parity *                                                                                \
-             : fa_parity_free, fa_dataset *                                                                            \
+             : fa_parity_free, fa_run *                                                                                \
+             : fa_run_free, fa_dataset *                                                                               \
              : fa_dataset_free, fa_loader *                                                                            \
              : fa_loader_free, fa_batch_sampler *                                                                      \
              : fa_batch_sampler_free, fa_sampler *                                                                     \
              : fa_sampler_free, fa_transform *                                                                         \
-             : fa_transform_free, fa_generator *                                                                       \
+             : fa_transform_free, fa_value *                                                                           \
+             : fa_value_free, fa_generator *                                                                           \
              : fa_generator_free)(x)
 
 /* print(x) of a tensor or a module, to standard output. */

@@ -140,15 +140,15 @@ FA_API bool fa_is_training(const fa_module *module);
 /* ---- What is in a module
  * --------------------------------------------------------------------------------------------- */
 
-/* named_parameters() and named_buffers(): in the tree's order, a shared one once, under its first name. state_dict():
- * every key, of each module its parameters, then its buffers, then its children; a shared one under each of its names.
- * The arrays belong to the module: valid until something is added to a module in the tree or the module is freed. */
+/* named_parameters() and named_buffers(): in the tree's order, a shared one once, under its first name. fa_state_list:
+ * every key of the state dict (fa_state_dict of facula/state.h is the dict itself), of each module its parameters, then
+ * its buffers, then its children; a shared one under each of its names. The arrays belong to the module: valid until something is added to a module in the tree or the module is freed. */
 FA_API fa_tensor_list fa_parameters_at(fa_module *module, fa_where where);
 FA_API fa_tensor_list fa_buffers_at(fa_module *module, fa_where where);
-FA_API fa_tensor_list fa_state_dict_at(fa_module *module, fa_where where);
+FA_API fa_tensor_list fa_state_list_at(fa_module *module, fa_where where);
 #define fa_parameters(module) fa_parameters_at((module), FA_HERE)
 #define fa_buffers(module) fa_buffers_at((module), FA_HERE)
-#define fa_state_dict(module) fa_state_dict_at((module), FA_HERE)
+#define fa_state_list(module) fa_state_list_at((module), FA_HERE)
 /* The tensor of a state dict's key: fa_find(model, "conv2.weight"). An error if there is none. */
 FA_API fa_tensor *fa_find_at(fa_module *module, const char *key, fa_where where);
 #define fa_find(module, key) fa_find_at((module), (key), FA_HERE)

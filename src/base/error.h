@@ -17,7 +17,7 @@ bool fa_fail_memory(fa_where where, size_t bytes);
 typedef struct fa_error_record {
     fa_error_kind kind;
     fa_where where;
-    char message[1024];
+    char message[4096];
 } fa_error_record;
 /* Takes the calling thread's error out (kind FA_NO_ERROR if none) and clears it; and puts one back. */
 void fa_error_take(fa_error_record *record);

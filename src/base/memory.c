@@ -170,6 +170,8 @@ fa_buffer *fa_buffer_new(size_t bytes)
     buffer->capacity = capacity;
     buffer->data = (char *)buffer + HEADER_BYTES;
     buffer->next_free = NULL;
+    buffer->end = NULL;
+    buffer->owner = NULL;
     return buffer;
 }
 
@@ -185,6 +187,21 @@ fa_buffer *fa_buffer_borrow(void *data, size_t bytes)
     return buffer;
 }
 
+static void end_part(fa_buffer *buffer)
+{
+    fa_buffer_release(buffer->owner);
+}
+
+fa_buffer *fa_buffer_part(fa_buffer *whole, size_t offset, size_t bytes)
+{
+    fa_buffer *part = fa_buffer_borrow((char *)whole->data + offset, bytes);
+    if (part) {
+        part->end = end_part;
+        part->owner = fa_buffer_retain(whole);
+    }
+    return part;
+}
+
 fa_buffer *fa_buffer_retain(fa_buffer *buffer)
 {
     if (buffer)
@@ -196,6 +213,8 @@ void fa_buffer_release(fa_buffer *buffer)
 {
     if (!buffer || atomic_fetch_sub_explicit(&buffer->refs, 1, memory_order_acq_rel) != 1)
         return;
+    if (buffer->end)
+        buffer->end(buffer);
     size_t capacity = buffer->capacity;
     int index = class_of(capacity, &capacity);
     lock_pool();

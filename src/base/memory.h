@@ -37,12 +37,16 @@ typedef struct fa_buffer {
     size_t bytes, capacity;
     void *data;
     struct fa_buffer *next_free;
+    void (*end)(struct fa_buffer *buffer); /* of borrowed data: called as the last reference goes; may be NULL */
+    void *owner;                           /* its own */
 } fa_buffer;
 
 /* A buffer of at least `bytes`, not cleared, one reference; from the pool of freed ones if one fits. NULL: no memory.
  */
 fa_buffer *fa_buffer_new(size_t bytes);
 fa_buffer *fa_buffer_borrow(void *data, size_t bytes);
+/* A part of a buffer, which it holds. NULL: no memory. */
+fa_buffer *fa_buffer_part(fa_buffer *whole, size_t offset, size_t bytes);
 fa_buffer *fa_buffer_retain(fa_buffer *buffer);
 /* Drops a reference; the last one gives the memory back to the pool. NULL is fine. */
 void fa_buffer_release(fa_buffer *buffer);

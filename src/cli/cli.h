@@ -23,6 +23,9 @@ typedef struct option_spec {
 int read_options(int argc, char **argv, const option_spec *options, int n_options, const char *usage,
                  const char **operands, int positionals);
 
+/* Whether the last line that was read had this option. */
+bool option_given(const char *name);
+
 /* A network of the benchmarks by name; NULL (with the names on stderr) if there is none. */
 typedef struct network {
     const char *name;
@@ -36,6 +39,8 @@ const network *network_that_prints(const char *text);
 int command_train(int argc, char **argv);
 int command_bench(int argc, char **argv);
 int command_parity(int argc, char **argv);
+int command_inspect(int argc, char **argv);
+int command_convert(int argc, char **argv);
 
 /* "facula: error: ..." with the library's message on stderr; returns 1. */
 int fail_with_error(void);

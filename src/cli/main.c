@@ -22,6 +22,8 @@ static const struct {
     const char *help;
 } commands[] = {
     {"train", command_train, "train an image classifier on a data set: facula train data/mnist"},
+    {"inspect", command_inspect, "show what is in a model file: facula inspect model.pth"},
+    {"convert", command_convert, "between .pth, .safetensors and .npy: facula convert model.pth model.safetensors"},
     {"bench", command_bench, "measure training or inference of a known network: facula bench --network mnist"},
     {"parity", command_parity, "compare with a recorded PyTorch run: facula parity RUN.json"},
 };

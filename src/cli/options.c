@@ -9,6 +9,17 @@
 
 enum { MAX_OPTIONS = 32, FIRST_VALUE = 256 };
 
+static const char *given[MAX_OPTIONS]; /* options of the last line that was read */
+static int n_given;
+
+bool option_given(const char *name)
+{
+    for (int i = 0; i < n_given; i++)
+        if (strcmp(given[i], name) == 0)
+            return true;
+    return false;
+}
+
 static void print_help(const option_spec *options, int n, const char *usage)
 {
     printf("%s\n\nOptions:\n", usage);
@@ -79,6 +90,7 @@ int read_options(int argc, char **argv, const option_spec *options, int n_option
     table[n_options] = (struct option){"help", no_argument, NULL, 'h'};
     for (int i = 0; i < positionals; i++)
         operands[i] = NULL;
+    n_given = 0;
     optind = 1;
     for (;;) {
         int at = optind, code = getopt_long(argc, argv, ":h", table, NULL);
@@ -94,8 +106,11 @@ int read_options(int argc, char **argv, const option_spec *options, int n_option
                     code == ':' ? "needs a value" : "no such option, or one that takes no value", argv[0]);
             return EXIT_USAGE;
         }
-        if (!read_value(&options[code - FIRST_VALUE], optarg))
+        const option_spec *option = &options[code - FIRST_VALUE];
+        if (!read_value(option, optarg))
             return EXIT_USAGE;
+        if (!option_given(option->name))
+            given[n_given++] = option->name;
     }
     for (int i = optind; i < argc; i++) {
         if (i - optind >= positionals) {

@@ -1,31 +1,28 @@
 /* facula train DATA: the `mnist` network on MNIST, validated on images held out of the training half; the test half is
  * looked at once, at the end. */
-#include "cli.h"
-#include "history.h"
+#include "train.h"
 
-#include <math.h>
+#include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { HELD_OUT = 5000, EVALUATION_BATCH = 500 };
+enum { EVALUATION_BATCH = 500 };
 
-typedef struct train_options {
-    int64_t epochs, batch_size, seed, threads, workers;
-    double lr;
-    const char *optimizer, *out, *data;
-} train_options;
-
-/* Everything that a run is made of; freed together. */
-typedef struct run {
+/* Everything that a training is made of; freed together. */
+typedef struct training {
     train_options options;
     fa_dataset *training, *validation_part, *training_part, *test;
     fa_loader *train_loader, *validation_loader, *test_loader;
     fa_module *model;
     fa_optim *optim;
-    history log;
+    fa_scheduler *schedule; /* NULL: none */
+    fa_run *run;
+    char folder[4096];
     bool terminal;
-} run;
+} training;
 
 static double seconds_now(void)
 {
@@ -34,198 +31,264 @@ static double seconds_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static int read_train_options(int argc, char **argv, train_options *o)
-{
-    *o = (train_options){
-        .epochs = 3, .batch_size = 64, .seed = 0, .threads = -1, .workers = 1, .lr = 1e-3, .optimizer = "adam"};
-    const option_spec options[] = {
-        {"epochs", OPTION_INT, &o->epochs, 1, 1e6, "N", "passes over the training images"},
-        {"batch-size", OPTION_INT, &o->batch_size, 1, 1e6, "N", "images a step"},
-        {"lr", OPTION_NUMBER, &o->lr, 0, 1e9, "X", "learning rate"},
-        {"optimizer", OPTION_TEXT, &o->optimizer, 0, 0, "NAME", "adam, or sgd with momentum 0.9"},
-        {"seed", OPTION_INT, &o->seed, 0, 9.2e18, "N", "of weights, order and the held-out images"},
-        {"threads", OPTION_INT, &o->threads, 1, 256, "N", "for the kernels; the results are the same for any number"},
-        {"workers", OPTION_INT, &o->workers, 0, 256, "N", "threads that fetch batches ahead"},
-        {"out", OPTION_TEXT, &o->out, 0, 0, "DIR", "folder for history.csv; default: the next free runs/mnist-NNN"},
-    };
-    int status =
-        read_options(argc, argv, options, sizeof options / sizeof *options,
-                     "usage: facula train DATA [options]\n\nTrains a small CNN on MNIST; DATA is the folder with "
-                     "its four files, such as data/mnist.",
-                     &o->data, 1);
-    if (status != 0)
-        return status;
-    if (o->data == NULL) {
-        fprintf(stderr, "facula: train: which data set? For example: facula train data/mnist\n");
-        return EXIT_USAGE;
-    }
-    if (strcmp(o->optimizer, "adam") != 0 && strcmp(o->optimizer, "sgd") != 0) {
-        fprintf(stderr, "facula: --optimizer: got \"%s\", needs adam or sgd\n", o->optimizer);
-        return EXIT_USAGE;
-    }
-    return 0;
-}
-
 /* PyTorch's order of events: seed, model, data. */
-static bool prepare(run *r)
+static bool prepare(training *t)
 {
-    const train_options *o = &r->options;
+    const train_options *o = &t->options;
     fa_manual_seed((uint64_t)o->seed);
-    r->model = find_network("mnist")->make();
-    r->training = fa_mnist(o->data, .train = true, .transform = fa_to_tensor());
-    r->test = fa_mnist(o->data, .train = false, .transform = fa_to_tensor());
+    t->model = find_network("mnist")->make();
+    t->training = fa_mnist(o->data, .train = true, .transform = fa_to_tensor());
+    t->test = fa_mnist(o->data, .train = false, .transform = fa_to_tensor());
     if (!fa_ok())
         return false;
-    int64_t n = fa_length(r->training);
-    if (n <= HELD_OUT)
-        return fa_raise(FA_VALUE_ERROR, "train: %s has %lld training images, needs more than the %d held out", o->data,
-                        (long long)n, HELD_OUT),
+    int64_t n = fa_length(t->training);
+    if (n <= o->held_out)
+        return fa_raise(FA_VALUE_ERROR, "train: %s has %lld training images, needs more than the %lld held out",
+                        o->data, (long long)n, (long long)o->held_out),
                false;
     fa_dataset *parts[2] = {NULL, NULL};
-    fa_random_split(r->training, parts, 2, {(double)(n - HELD_OUT), HELD_OUT});
-    r->training_part = parts[0];
-    r->validation_part = parts[1];
-    r->train_loader =
-        fa_data_loader(r->training_part, .batch_size = o->batch_size, .shuffle = true, .num_workers = (int)o->workers);
-    r->validation_loader = fa_data_loader(r->validation_part, .batch_size = EVALUATION_BATCH);
-    r->test_loader = fa_data_loader(r->test, .batch_size = EVALUATION_BATCH);
-    r->optim = strcmp(o->optimizer, "adam") == 0 ? fa_adam(fa_parameters(r->model), o->lr)
-                                                 : fa_sgd(fa_parameters(r->model), o->lr, .momentum = 0.9);
+    fa_random_split(t->training, parts, 2, {(double)(n - o->held_out), (double)o->held_out});
+    t->training_part = parts[0];
+    t->validation_part = parts[1];
+    t->train_loader =
+        fa_data_loader(t->training_part, .batch_size = o->batch_size, .shuffle = true, .num_workers = (int)o->workers);
+    t->validation_loader = fa_data_loader(t->validation_part, .batch_size = EVALUATION_BATCH);
+    t->test_loader = fa_data_loader(t->test, .batch_size = EVALUATION_BATCH);
+    t->optim = strcmp(o->optimizer, "adam") == 0 ? fa_adam(fa_parameters(t->model), o->lr)
+                                                 : fa_sgd(fa_parameters(t->model), o->lr, .momentum = 0.9);
+    if (strcmp(o->schedule, "cosine") == 0)
+        t->schedule = fa_cosine_annealing_lr(t->optim, o->schedule_epochs);
+    else if (strcmp(o->schedule, "step") == 0)
+        t->schedule = fa_step_lr(t->optim, (o->schedule_epochs + 2) / 3);
     return fa_ok();
 }
 
-static void show_progress(const run *r, int epoch, int64_t batch, int64_t batches, const metrics *m, double started)
+/* The run's folder: --resume, --out, or the next free runs/mnist-NNN. */
+static bool choose_folder(training *t)
 {
-    if (!r->terminal || (batch % 10 != 0 && batch != batches - 1))
-        return;
-    double seconds = seconds_now() - started;
-    int done = (int)(30 * (batch + 1) / batches);
-    printf("\repoch %d/%lld [%.*s%.*s] %3lld %%  loss %.4f  %.0f images/s ", epoch, (long long)r->options.epochs, done,
-           "==============================", 30 - done, "                              ",
-           (long long)(100 * (batch + 1) / batches), mean_loss(m), (double)m->samples / seconds);
+    const char *given = t->options.resume != NULL ? t->options.resume : t->options.out;
+    if (given != NULL && strlen(given) >= sizeof t->folder) {
+        fprintf(stderr, "facula: error: the path of the run's folder is too long\n");
+        return false;
+    }
+    if (given != NULL) {
+        strcpy(t->folder, given);
+        return true;
+    }
+    const char *failed = "runs";
+    if (mkdir("runs", 0777) == 0 || errno == EEXIST)
+        for (int i = 1; i < 100000; i++) {
+            snprintf(t->folder, sizeof t->folder, "runs/mnist-%03d", i);
+            failed = t->folder;
+            if (mkdir(t->folder, 0777) == 0)
+                return true;
+            if (errno != EEXIST)
+                break;
+        }
+    fprintf(stderr, "facula: error: the folder %s could not be made: %s\n", failed, strerror(errno));
+    return false;
+}
+
+static bool holds_run(const char *folder)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/last.pth", folder);
+    return access(path, F_OK) == 0;
+}
+
+static bool open_run(training *t)
+{
+    static const char *const digits[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+    const train_options *o = &t->options;
+    if (!choose_folder(t))
+        return false;
+    char quoted[8300];
+    quote_path(quoted, sizeof quoted, t->folder);
+    if (o->resume == NULL && !o->force && holds_run(t->folder)) {
+        fprintf(stderr,
+                "facula: error: %s holds a run already. Go on with it: facula train --resume %s; or give another "
+                "folder with --out; or remove that run and begin anew: --out %s --force\n",
+                t->folder, quoted, quoted);
+        return false;
+    }
+    fa_scope
+        t->run = fa_run_open(t->folder, .model = t->model, .optim = t->optim, .scheduler = t->schedule,
+                             .train_loader = t->train_loader, .epochs = o->epochs, .resume = o->resume != NULL,
+                             .overwrite = o->force, .every_epochs = o->save_every, .every_minutes = o->save_minutes,
+                             .keep_last = o->keep_last, .signals = true, .class_names = {digits, 10},
+                             .transforms = "ToTensor()", .options = value_of_train_options(o));
+    if (t->run == NULL)
+        fail_with_error();
+    return t->run != NULL;
+}
+
+static void introduce(const training *t)
+{
+    const train_options *o = &t->options;
+    printf("facula %s, %s, %d thread%s\n", fa_version(), fa_cpu_isa(), fa_get_num_threads(),
+           fa_get_num_threads() == 1 ? "" : "s");
+    printf("data: %s: %lld images to train on, %lld held out for validation, %lld to test\n", o->data,
+           (long long)fa_length(t->training_part), (long long)o->held_out, (long long)fa_length(t->test));
+    printf("network: mnist; optimizer: %s, learning rate %g", o->optimizer, o->lr);
+    if (t->schedule != NULL)
+        printf(", %s over %lld epochs", o->schedule, (long long)o->schedule_epochs);
+    printf("; batch size %lld; seed %lld\n", (long long)o->batch_size, (long long)o->seed);
+    fa_run_result r = fa_run_results(t->run);
+    printf("run: %s", t->folder);
+    if (o->resume != NULL && r.epoch == r.epochs)
+        printf(": all %lld epochs are done already; more with --epochs", (long long)r.epochs);
+    else if (o->resume != NULL)
+        printf(": goes on with epoch %lld, step %lld", (long long)r.epoch + 1, (long long)r.batch + 1);
+    printf("\n");
+    for (const char *note = fa_run_notes(t->run); *note != '\0';) {
+        int length = (int)strcspn(note, "\n");
+        printf("note: %.*s\n", length, note);
+        note += length + (note[length] == '\n');
+    }
+    if (o->epochs > o->schedule_epochs && strcmp(o->schedule, "cosine") == 0)
+        printf("note: the cosine is at its end after epoch %lld and rises again from there\n",
+               (long long)o->schedule_epochs);
     fflush(stdout);
 }
 
-/* One batch: forward, and with `optim` backward and update; its metrics are added. */
-static bool do_batch(fa_module *model, fa_optim *optim, const fa_batch *b, metrics *m)
+static void show_progress(const training *t, const fa_batch *b, int64_t batches, double started, int64_t first)
 {
-    fa_tensor *scores = fa_forward(model, b->images);
-    fa_tensor *loss = fa_cross_entropy(scores, b->labels);
-    fa_tensor *correct = fa_sum(fa_eq(fa_argmax(scores, 1), b->labels));
-    if (optim != NULL) {
-        fa_zero_grad(optim);
+    if (!t->terminal || (b->index % 10 != 0 && b->index != batches - 1))
+        return;
+    fa_run_result r = fa_run_results(t->run);
+    double images = (double)((b->index + 1 - first) * t->options.batch_size);
+    int done = (int)(30 * (b->index + 1) / batches);
+    printf("\repoch %lld/%lld [%.*s%.*s] %3lld %%  loss %.4f  %.0f images/s ", (long long)r.epoch + 1,
+           (long long)r.epochs, done, "==============================", 30 - done, "                              ",
+           (long long)(100 * (b->index + 1) / batches), r.train_loss, images / (seconds_now() - started));
+    fflush(stdout);
+}
+
+static void train_epoch(training *t)
+{
+    double started = seconds_now();
+    int64_t batches = fa_length(t->train_loader), first = -1;
+    fa_train(t->model);
+    fa_for_each_batch (b, t->train_loader) {
+        fa_tensor *scores = fa_forward(t->model, b.images);
+        fa_tensor *loss = fa_cross_entropy(scores, b.labels);
+        fa_zero_grad(t->optim);
         fa_backward(loss);
-        fa_step(optim);
+        fa_step(t->optim);
+        if (first < 0)
+            first = b.index;
+        if (fa_run_step(t->run, b, loss, .scores = scores))
+            show_progress(t, &b, batches, started, first);
     }
-    m->loss_sum += fa_item(loss) * (double)b->size;
-    m->correct += (long long)fa_item(correct);
-    m->samples += b->size;
-    return fa_ok();
-}
-
-static bool train_epoch(run *r, int epoch, metrics *m)
-{
-    double started = seconds_now();
-    int64_t batches = fa_length(r->train_loader);
-    fa_train(r->model);
-    fa_for_each_batch (b, r->train_loader) {
-        double before = m->loss_sum;
-        if (!do_batch(r->model, r->optim, &b, m))
-            break;
-        double loss = (m->loss_sum - before) / (double)b.size;
-        if (!isfinite(loss)) {
-            if (r->terminal)
-                printf("\n");
-            fa_raise(FA_VALUE_ERROR,
-                     "train: the loss became %g in epoch %d, step %lld, at learning rate %g. Hint: try a "
-                     "smaller one, for example --lr %g.",
-                     loss, epoch, (long long)b.index + 1, r->options.lr, r->options.lr / 10);
-            break;
-        }
-        show_progress(r, epoch, b.index, batches, m, started);
-    }
-    if (r->terminal)
+    if (t->terminal)
         printf("\r\033[K");
-    return fa_ok();
 }
 
-static bool evaluate(run *r, fa_loader *loader, metrics *m)
+/* The loader's batches, measured as validation or as the test. */
+static void evaluate(training *t, fa_loader *loader)
 {
-    fa_eval(r->model);
+    fa_eval(t->model);
     fa_no_grad {
-        fa_for_each_batch (b, loader)
-            if (!do_batch(r->model, NULL, &b, m))
-                break;
+        fa_for_each_batch (b, loader) {
+            fa_tensor *scores = fa_forward(t->model, b.images);
+            fa_tensor *loss = fa_cross_entropy(scores, b.labels);
+            if (loader == t->test_loader)
+                fa_run_test(t->run, b, loss, .scores = scores);
+            else
+                fa_run_validate(t->run, b, loss, .scores = scores);
+        }
     }
-    return fa_ok();
 }
 
-static bool train(run *r)
+static void train(training *t)
 {
-    for (int epoch = 1; epoch <= r->options.epochs; epoch++) {
+    fa_for_each_epoch(epoch, t->run)
+    {
         double started = seconds_now();
-        metrics training = {0}, validation = {0};
-        if (!train_epoch(r, epoch, &training))
-            return false;
-        double trained = seconds_now() - started;
-        if (!evaluate(r, r->validation_loader, &validation))
-            return false;
-        double seconds = seconds_now() - started;
-        printf("epoch %d/%lld  train loss %.4f  accuracy %.2f %%   validation loss %.4f  accuracy %.2f %%   %.1f s\n",
-               epoch, (long long)r->options.epochs, mean_loss(&training), accuracy(&training), mean_loss(&validation),
-               accuracy(&validation), seconds);
+        train_epoch(t);
+        if (!fa_ok() || fa_run_stopped(t->run) != 0)
+            break;
+        evaluate(t, t->validation_loader);
+        if (t->schedule != NULL && fa_run_stopped(t->run) == 0)
+            fa_step(t->schedule);
+        fa_run_end_epoch(t->run);
+        fa_run_result r = fa_run_results(t->run);
+        if (!fa_ok() || r.epoch == epoch)
+            break;
+        printf("epoch %lld/%lld  train loss %.4f  accuracy %.2f %%   validation loss %.4f  accuracy %.2f %%   %.1f "
+               "s%s\n",
+               (long long)r.epoch, (long long)r.epochs, r.train_loss, r.train_acc, r.val_loss, r.val_acc,
+               seconds_now() - started, r.is_best ? "  (best)" : "");
         fflush(stdout);
-        if (!history_row(&r->log, epoch, "train", &training, trained) ||
-            !history_row(&r->log, epoch, "validation", &validation, seconds - trained))
-            return false;
     }
-    double started = seconds_now();
-    metrics test = {0};
-    if (!evaluate(r, r->test_loader, &test) ||
-        !history_row(&r->log, (int)r->options.epochs, "test", &test, seconds_now() - started))
-        return false;
-    printf("test accuracy: %.2f %%\n", accuracy(&test));
-    return true;
+    if (!fa_ok() || fa_run_stopped(t->run) != 0)
+        return;
+    evaluate(t, t->test_loader);
+    if (fa_run_finish(t->run) && fa_run_stopped(t->run) == 0)
+        printf("test accuracy: %.2f %%\n", fa_run_results(t->run).test_acc);
 }
 
-static void end(run *r)
+/* After a signal or an error: how to go on. The exit status. */
+static int tell_end(const training *t)
 {
-    fa_free(r->optim);
-    fa_free(r->model);
-    fa_free(r->train_loader);
-    fa_free(r->validation_loader);
-    fa_free(r->test_loader);
-    fa_free(r->training_part);
-    fa_free(r->validation_part);
-    fa_free(r->training);
-    fa_free(r->test);
+    char quoted[8300];
+    quote_path(quoted, sizeof quoted, t->folder);
+    fa_run_result r = fa_run_results(t->run);
+    int signal = fa_run_stopped(t->run);
+    if (!fa_ok()) {
+        fa_error_kind kind = fa_error_code();
+        fail_with_error();
+        if (kind == FA_FILE_ERROR)
+            fprintf(stderr, "facula: when that is mended, go on with: facula train --resume %s\n", quoted);
+        return 1;
+    }
+    if (signal == 0) {
+        printf("best: epoch %lld, validation accuracy %.2f %%; saved in %s\n", (long long)r.best_epoch + 1,
+               r.best_val_acc, t->folder);
+        return 0;
+    }
+    printf("stopped by %s ", signal == SIGINT ? "SIGINT" : "SIGTERM");
+    if (r.epoch < r.epochs)
+        printf("in epoch %lld after step %lld of %lld", (long long)r.epoch + 1, (long long)r.batch,
+               (long long)fa_length(t->train_loader));
+    else
+        printf("after the last epoch");
+    printf("; the run is saved\ngo on with: facula train --resume %s\n", quoted);
+    return 128 + signal;
+}
+
+static void end(training *t)
+{
+    fa_free(t->run);
+    fa_free(t->schedule);
+    fa_free(t->optim);
+    fa_free(t->model);
+    fa_free(t->train_loader);
+    fa_free(t->validation_loader);
+    fa_free(t->test_loader);
+    fa_free(t->training_part);
+    fa_free(t->validation_part);
+    fa_free(t->training);
+    fa_free(t->test);
+    end_train_options(&t->options);
 }
 
 int command_train(int argc, char **argv)
 {
-    run r = {.terminal = isatty(STDOUT_FILENO) != 0};
-    int status = read_train_options(argc, argv, &r.options);
-    if (status != 0)
-        return status < 0 ? 0 : status;
-    if (r.options.threads > 0)
-        fa_set_num_threads((int)r.options.threads);
-    const train_options *o = &r.options;
-    bool ok = prepare(&r) && history_open(&r.log, o->out, "mnist");
-    if (ok) {
-        printf("facula %s, %s, %d thread%s\n", fa_version(), fa_cpu_isa(), fa_get_num_threads(),
-               fa_get_num_threads() == 1 ? "" : "s");
-        printf("data: %s: %lld images to train on, %d held out for validation, %lld to test\n", o->data,
-               (long long)fa_length(r.training_part), HELD_OUT, (long long)fa_length(r.test));
-        printf("network: mnist; optimizer: %s, learning rate %g; batch size %lld; seed %lld\n", o->optimizer, o->lr,
-               (long long)o->batch_size, (long long)o->seed);
-        fflush(stdout);
-        ok = train(&r);
-        ok = history_close(&r.log) && ok;
+    training t = {.terminal = isatty(STDOUT_FILENO) != 0};
+    int status = read_train_options(argc, argv, &t.options);
+    if (status == 0) {
+        if (t.options.threads > 0)
+            fa_set_num_threads((int)t.options.threads);
+        status = 1;
+        if (!prepare(&t)) {
+            fail_with_error();
+        } else if (open_run(&t)) {
+            introduce(&t);
+            train(&t);
+            status = tell_end(&t);
+        }
     }
-    if (!fa_ok())
-        fail_with_error();
-    else if (ok)
-        printf("history: %s\n", r.log.path);
-    end(&r);
-    return ok ? 0 : 1;
+    end(&t);
+    return status < 0 ? 0 : status;
 }

@@ -11,7 +11,7 @@ static void destroy_dataset(void *body)
     fa_mfree(dataset);
 }
 
-const fa_object_class fa_dataset_class = {"data set", destroy_dataset};
+const fa_object_kind fa_dataset_class = {"data set", destroy_dataset};
 
 fa_dataset *fa_dataset_make(const fa_dataset_kind *kind, void *data, bool draws, fa_where where)
 {

@@ -106,7 +106,7 @@ struct fa_dataset {
     fa_object object;
 };
 
-extern const fa_object_class fa_dataset_class, fa_loader_class;
+extern const fa_object_kind fa_dataset_class, fa_loader_class;
 
 /* A floating data set that owns `data`; NULL after an error, data destroyed. */
 fa_dataset *fa_dataset_make(const fa_dataset_kind *kind, void *data, bool draws, fa_where where);

@@ -11,8 +11,8 @@
  *   slots [delivered, taken) are a worker's until `ready`, [taken, queued) wait, all others are the looping thread's;
  *   late is the slot being finished, or NULL: parts of it from late_next on are free, late_busy are being done;
  *   taken, queued, ready, busy, stop and late... are read and written under `mutex`. */
+#include "data/loader.h"
 #include "base/pool.h"
-#include "data/sampler.h"
 #include "tensor/thread.h"
 
 #include <pthread.h>
@@ -47,7 +47,9 @@ typedef struct loader_body {
     fa_where where;
     fa_order order;
     bool at_end; /* no more batches to queue */
+    bool halted; /* no more batches to hand out */
     int64_t delivered;
+    fa_loader_position *start; /* of the next loop; NULL: its beginning */
 
     slot *slots;
     int64_t slot_count;
@@ -302,6 +304,68 @@ static void end_abandoned_loop(fa_loader *loader, const fa_thread *thread)
     fa_object_drop(&loader->object);
 }
 
+static fa_loader_form form_of(const loader_body *loader)
+{
+    const fa_sampler_body *rule = rule_of(loader);
+    int64_t items = fa_sampler_items(rule, loader->dataset);
+    return (fa_loader_form){.items = items,
+                            .total = fa_sampler_total(rule, items),
+                            .batch_size = loader->batch_size,
+                            .kind = rule->kind,
+                            .drop_last = loader->drop_last,
+                            .generator = loader->generator != NULL,
+                            .sampler_generator = loader->sampler != NULL && rule->generator != NULL};
+}
+
+static void copy_generator(fa_mt *to, fa_generator *generator)
+{
+    generator = fa_generator_or_default(generator);
+    *to = *fa_generator_lock(generator);
+    fa_generator_unlock(generator);
+}
+
+static void set_generator(fa_generator *generator, const fa_mt *from)
+{
+    generator = fa_generator_or_default(generator);
+    *fa_generator_lock(generator) = *from;
+    fa_generator_unlock(generator);
+}
+
+static void set_generators(const loader_body *loader, const fa_loader_position *position)
+{
+    set_generator(NULL, &position->standard);
+    if (position->form.generator)
+        set_generator(loader->generator, &position->generator);
+    if (position->form.sampler_generator)
+        set_generator(rule_of(loader)->generator, &position->sampler_generator);
+}
+
+/* False after raising an error: a position of another loader. */
+static bool check_form(const loader_body *loader, const fa_loader_position *position, fa_where where)
+{
+    fa_loader_form form = form_of(loader);
+    char text[256];
+    const char *difference = fa_loader_form_difference(&form, &position->form, text, sizeof text);
+    return difference == NULL || fa_fail(FA_STATE_ERROR, where, "position of a loader",
+                                         "got a loader that cannot go on where the saved one stood: %s.", difference);
+}
+
+/* The loop begins at loader->start, which has served its time then. False after an error. */
+static bool begin_at(loader_body *loader, fa_where where)
+{
+    fa_loader_position *start = loader->start;
+    if (!check_form(loader, start, where))
+        return false;
+    if (!fa_order_seek(&loader->order, &start->order))
+        return fa_fail(FA_STATE_ERROR, where, "position of a loader", "got a position that the order does not have.");
+    loader->delivered = start->batches;
+    loader->halted = start->ended;
+    set_generators(loader, start);
+    fa_mfree(start);
+    loader->start = NULL;
+    return true;
+}
+
 static bool begin_loop(loader_body *loader, const fa_thread *thread, fa_where where)
 {
     if (loader->active)
@@ -315,17 +379,21 @@ static bool begin_loop(loader_body *loader, const fa_thread *thread, fa_where wh
     if (!prepare_slots(loader) || !fa_dataset_prepare(set) ||
         !fa_order_begin(&loader->order, rule, fa_sampler_items(rule, loader->dataset), where))
         return false;
-    fa_generator *generator = fa_generator_or_default(loader->generator);
-    (void)fa_mt_random_int64(fa_generator_lock(generator)); /* the base seed, which nothing here uses */
-    fa_generator_unlock(generator);
+    loader->at_end = loader->halted = false;
+    loader->delivered = 0;
+    if (loader->start == NULL) {
+        fa_generator *generator = fa_generator_or_default(loader->generator);
+        (void)fa_mt_random_int64(fa_generator_lock(generator)); /* the base seed, which nothing here uses */
+        fa_generator_unlock(generator);
+    } else if (!begin_at(loader, where)) {
+        return false;
+    }
     loader->active = true;
     loader->loop++;
     loader->thread = thread->id;
     loader->scope_id = 0;
-    loader->at_end = false;
-    loader->delivered = 0;
     pthread_mutex_lock(&loader->mutex);
-    loader->taken = loader->queued = 0;
+    loader->taken = loader->queued = loader->delivered;
     pthread_mutex_unlock(&loader->mutex);
     return true;
 }
@@ -378,7 +446,7 @@ static bool deliver(loader_body *loader, fa_batch *batch)
 bool fa_batches_more_(fa_batch *batch)
 {
     loader_body *loader = running(batch);
-    if (loader == NULL || !fa_ok())
+    if (loader == NULL || loader->halted || !fa_ok())
         return false;
     batch->scope_ = fa_scope_begin_at(batch->where_);
     loader->scope_id = batch->scope_.id_;
@@ -407,6 +475,65 @@ void fa_batches_end_(fa_batch *batch)
     batch->loader_ = NULL;
 }
 
+/* ---- Positions (data/loader.h) ----------------------------------------------------------------------------------- */
+
+static loader_body *use_loader(fa_loader *loader, const char *what, fa_where where)
+{
+    return fa_object_check((fa_object *)loader, &fa_loader_class, what, where) ? loader->object.body : NULL;
+}
+
+bool fa_loader_describe(fa_loader *loader, fa_loader_form *form, fa_where where)
+{
+    const loader_body *body = use_loader(loader, "position of a loader", where);
+    if (body != NULL)
+        *form = form_of(body);
+    return body != NULL;
+}
+
+bool fa_loader_tell(fa_loader *loader, fa_loader_position *position, fa_where where)
+{
+    const loader_body *body = use_loader(loader, "position of a loader", where);
+    if (body == NULL)
+        return false;
+    position->form = form_of(body);
+    position->batches = body->active ? body->delivered : -1;
+    position->ended = false;
+    if (body->active) {
+        int64_t given = body->delivered * body->batch_size, total = position->form.total;
+        fa_order_tell(&body->order, given < total ? given : total, &position->order);
+    }
+    copy_generator(&position->standard, NULL);
+    if (position->form.generator)
+        copy_generator(&position->generator, body->generator);
+    if (position->form.sampler_generator)
+        copy_generator(&position->sampler_generator, rule_of(body)->generator);
+    return true;
+}
+
+bool fa_loader_seek(fa_loader *loader, const fa_loader_position *position, fa_where where)
+{
+    loader_body *body = use_loader(loader, "position of a loader", where);
+    if (body == NULL)
+        return false;
+    if (position->batches < 0) {
+        if (!check_form(body, position, where))
+            return false;
+        set_generators(body, position);
+        return true;
+    }
+    if (body->start == NULL && (body->start = fa_malloc(sizeof *body->start)) == NULL)
+        return fa_fail_memory(where, sizeof *body->start);
+    *body->start = *position;
+    return true;
+}
+
+void fa_loader_halt(fa_loader *loader)
+{
+    loader_body *body = loader != NULL ? loader->object.body : NULL;
+    if (body != NULL)
+        body->halted = true;
+}
+
 /* ---- The object -------------------------------------------------------------------------------------------------- */
 
 static void destroy_loader(void *body)
@@ -427,6 +554,7 @@ static void destroy_loader(void *body)
     fa_mfree(loader->slots);
     fa_mfree(loader->threads);
     fa_order_free(&loader->order);
+    fa_mfree(loader->start);
     if (loader->generator != NULL)
         fa_generator_release(loader->generator);
     fa_object_drop((fa_object *)loader->sampler);
@@ -435,7 +563,7 @@ static void destroy_loader(void *body)
     fa_mfree(loader);
 }
 
-const fa_object_class fa_loader_class = {"loader", destroy_loader};
+const fa_object_kind fa_loader_class = {"loader", destroy_loader};
 
 static bool check_args(const fa_data_loader_args *args, int64_t length)
 {

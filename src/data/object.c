@@ -42,7 +42,7 @@ static void take_out(list *from, fa_object *object)
     from->count--;
 }
 
-fa_object *fa_object_new(const fa_object_class *class, void *body)
+fa_object *fa_object_new(const fa_object_kind *class, void *body)
 {
     pthread_mutex_lock(&mutex);
     fa_object *object = ended.count > ENDED_KEPT ? ended.first : NULL;
@@ -58,7 +58,7 @@ fa_object *fa_object_new(const fa_object_class *class, void *body)
     return object;
 }
 
-bool fa_object_check(const fa_object *object, const fa_object_class *class, const char *what, fa_where where)
+bool fa_object_check(const fa_object *object, const fa_object_kind *class, const char *what, fa_where where)
 {
     if (object == NULL) {
         if (fa_ok())
@@ -93,7 +93,7 @@ static void apply(fa_object *object, change what)
             append(&ended, object);
         }
     }
-    const fa_object_class *class = object->class;
+    const fa_object_kind *class = object->class;
     pthread_mutex_unlock(&mutex);
     if (body != NULL)
         class->destroy(body); /* outside the lock: it drops what it holds */

@@ -12,13 +12,13 @@
 
 #include "facula/base.h"
 
-typedef struct fa_object_class {
+typedef struct fa_object_kind {
     const char *noun; /* "data set" */
     void (*destroy)(void *body);
-} fa_object_class;
+} fa_object_kind;
 
 typedef struct fa_object {
-    const fa_object_class *class;
+    const fa_object_kind *class;
     void *body; /* NULL once it has ended */
     int64_t holders, users;
     bool floating;
@@ -26,9 +26,9 @@ typedef struct fa_object {
 } fa_object;
 
 /* A floating object. NULL when there is no memory (raises nothing; the body is the caller's still). */
-fa_object *fa_object_new(const fa_object_class *class, void *body);
+fa_object *fa_object_new(const fa_object_kind *class, void *body);
 /* Whether the object can be used; false after raising an error (silent for NULL while an error is set). */
-bool fa_object_check(const fa_object *object, const fa_object_class *class, const char *what, fa_where where);
+bool fa_object_check(const fa_object *object, const fa_object_kind *class, const char *what, fa_where where);
 /* After fa_object_check: a constructor becomes a holder; a loop does for a while, which leaves what floats floating.
  * Either is ended by drop. NULL is fine. */
 void fa_object_hold(fa_object *object);

@@ -85,7 +85,7 @@ bool fa_order_begin(fa_order *order, const fa_sampler_body *sampler, int64_t n, 
     return true;
 }
 
-static void draw(fa_order *order, fa_mt *mt)
+void fa_order_draw(fa_order *order, fa_mt *mt)
 {
     order->have = block_size(order);
     switch (order->kind) {
@@ -128,13 +128,16 @@ static bool draw_block(fa_order *order)
     } else if (order->own_seed) {
         if (!order->started) {
             fa_generator *source = fa_generator_default();
-            fa_mt_seed(&order->engine, (uint64_t)fa_mt_random_int64(fa_generator_lock(source)));
+            order->seed = (uint64_t)fa_mt_random_int64(fa_generator_lock(source));
             fa_generator_unlock(source);
+            fa_mt_seed(&order->engine, order->seed);
         }
-        draw(order, &order->engine);
+        fa_order_draw(order, &order->engine);
     } else {
         fa_generator *source = fa_generator_or_default(order->generator);
-        draw(order, fa_generator_lock(source));
+        fa_mt *mt = fa_generator_lock(source);
+        order->before = *mt;
+        fa_order_draw(order, mt);
         fa_generator_unlock(source);
     }
     order->started = true;
@@ -232,7 +235,7 @@ static void destroy_sampler(void *body)
     fa_mfree(sampler);
 }
 
-const fa_object_class fa_sampler_class = {"sampler", destroy_sampler};
+const fa_object_kind fa_sampler_class = {"sampler", destroy_sampler};
 
 /* Copies the description; holds the data set, retains the generator, owns indices and weights (also after an error). */
 static fa_sampler *make(const fa_sampler_body *description, fa_where where)
@@ -383,7 +386,7 @@ static void destroy_batch_sampler(void *body)
     fa_mfree(sampler);
 }
 
-const fa_object_class fa_batch_sampler_class = {"batch sampler", destroy_batch_sampler};
+const fa_object_kind fa_batch_sampler_class = {"batch sampler", destroy_batch_sampler};
 
 static fa_batch_sampler *make_batches(const fa_batch_sampler_body *description, fa_where where)
 {

@@ -32,7 +32,7 @@ struct fa_sampler {
     fa_object object;
 };
 
-extern const fa_object_class fa_sampler_class, fa_batch_sampler_class;
+extern const fa_object_kind fa_sampler_class, fa_batch_sampler_class;
 
 /* BatchSampler: another sampler's indices in groups, or a rule of kind FA_SAMPLE_OWN_BATCH. */
 typedef struct fa_batch_sampler_body {
@@ -59,6 +59,8 @@ typedef struct fa_order {
     fa_where where;
     bool own_seed; /* blocks come from `engine`, seeded from the default generator before the first block */
     bool started, dry;
+    uint64_t seed; /* of `engine`, once started */
+    fa_mt before;  /* without own_seed: the generator before it drew the block */
     fa_mt engine;
     int64_t *block; /* [capacity] */
     int64_t capacity, have, next;
@@ -72,6 +74,24 @@ int64_t fa_order_pull(fa_order *order, int64_t *out, int64_t want, bool asked);
 /* Someone asked beyond the last index: PyTorch's permutations draw once more and throw it away. Once a pass. */
 void fa_order_run_dry(fa_order *order);
 void fa_order_free(fa_order *order);
+/* The next block of indices. */
+void fa_order_draw(fa_order *order, fa_mt *mt);
+
+/* Where an order stands after some of its indices; see data/loader.h. */
+typedef struct fa_order_position {
+    int64_t given;
+    int64_t next; /* of them, in the block in use (without own_seed) */
+    bool started, dry;
+    uint64_t seed;   /* with own_seed */
+    bool has_before; /* without, within a block */
+    fa_mt before;
+} fa_order_position;
+
+/* The position after the first `given` indices, the last of which were pulled by a batch that was asked for; what was
+ * pulled ahead of it does not count. */
+void fa_order_tell(const fa_order *order, int64_t given, fa_order_position *position);
+/* Brings an order that has just begun there. False, and the order is of no use, when it has no such position. */
+bool fa_order_seek(fa_order *order, const fa_order_position *position);
 /* Items that the sampler chooses from: of its own data set, else of the loader's. */
 int64_t fa_sampler_items(const fa_sampler_body *sampler, fa_dataset *dataset);
 /* Indices in a pass over n items; batches, of a kind that makes batches. */

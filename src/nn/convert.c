@@ -48,7 +48,7 @@ fa_module *fa_module_to_dtype_at(fa_module *module, fa_dtype dtype, fa_where whe
     fa_init_pending();
     if (!fa_flush())
         return NULL;
-    const fa_tensor_list state = fa_state_dict_at(module, where);
+    const fa_tensor_list state = fa_state_list_at(module, where);
     fa_buffer **buffer = fa_calloc((size_t)state.count + 1, sizeof *buffer);
     bool ok = buffer != NULL;
     for (int64_t i = 0; i < state.count && ok; i++) {

@@ -210,9 +210,9 @@ fa_tensor_list fa_buffers_at(fa_module *module, fa_where where)
     return list_of(module, FA_LIST_BUFFERS, "fa_buffers", where);
 }
 
-fa_tensor_list fa_state_dict_at(fa_module *module, fa_where where)
+fa_tensor_list fa_state_list_at(fa_module *module, fa_where where)
 {
-    return list_of(module, FA_LIST_STATE, "fa_state_dict", where);
+    return list_of(module, FA_LIST_STATE, "fa_state_list", where);
 }
 
 fa_tensor *fa_find_at(fa_module *module, const char *key, fa_where where)
@@ -228,7 +228,7 @@ fa_tensor *fa_find_at(fa_module *module, const char *key, fa_where where)
         fa_text_add(&keys, "%s%s", i ? ", " : "", list.name[i]);
     fa_fail(FA_VALUE_ERROR, where, "fa_find",
             "got the key \"%s\", needs one of the %lld of this %s: %s%s. Hint: "
-            "fa_state_dict(module) lists them",
+            "fa_state_list(module) lists them",
             key, (long long)list.count, module->impl_->class_name, keys.data ? keys.data : "it has none",
             list.count > 12 ? ", ..." : "");
     fa_text_free(&keys);

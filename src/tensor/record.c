@@ -1,4 +1,5 @@
 /* Recording: a node for each op, its shape checked at once, nothing computed. */
+#include "base/mapped.h"
 #include "tensor/thread.h"
 
 #include <stdio.h>
@@ -423,7 +424,7 @@ static bool run(fa_thread *thread, fa_node *root, bool effects)
     if (fa_plan_executor.run(thread, root, effects)) {
         if (thread->pending_effects == 0)
             fa_forget_draws(thread);
-        return true;
+        return fa_mapped_check(thread->where); /* whether what was read was there */
     }
     if (thread->failed_from != 0)
         fa_abandon_pending(thread, thread->failed_from);

@@ -96,6 +96,10 @@ void fa_scope_close(fa_thread *thread, fa_scope_frame *frame)
     for (int64_t i = frame->first_node; i < thread->node_count; i++)
         release_node(fa_thread_node(thread, i));
     thread->node_count = frame->first_node;
+    if (frame->owned != NULL) {
+        frame->owned->end(frame->owned);
+        frame->owned = NULL;
+    }
     if (thread->pending_count == 0)
         fa_forget_draws(thread);
     if (frame->parent != NULL) {

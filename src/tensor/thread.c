@@ -1,6 +1,7 @@
 /* Threads' own state: made at first use, reused when the thread has ended (so that its handles' generations go on). */
 #include "tensor/thread.h"
 
+#include "base/mapped.h"
 #include "base/memory.h"
 
 #include <pthread.h>
@@ -82,6 +83,7 @@ void fa_begin(fa_where where)
     fa_thread *thread = fa_thread_get();
     if (thread != NULL)
         thread->where = where;
+    fa_mapped_check(where);
 }
 
 fa_where fa_current_where(void)

@@ -22,6 +22,11 @@ typedef struct fa_slot {
     uint64_t base_version;
 } fa_slot;
 
+/* What else ends with a scope: floors above hang their own record on a frame. */
+typedef struct fa_scope_owned {
+    void (*end)(struct fa_scope_owned *owned);
+} fa_scope_owned;
+
 struct fa_scope_frame {
     uint64_t id;
     fa_scope_frame *parent;
@@ -29,6 +34,7 @@ struct fa_scope_frame {
     int64_t first_node;    /* the node stack's height when the scope began */
     uint64_t first_serial; /* nodes recorded in it have greater serials */
     fa_where where;
+    fa_scope_owned *owned; /* NULL: nothing */
     fa_scope_frame *next_free;
 };
 

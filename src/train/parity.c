@@ -90,7 +90,7 @@ static bool found_before(const fa_parity *p, fa_parity_kind kind)
 
 static fa_tensor *state_tensor(const fa_parity *p, const char *name, fa_where where)
 {
-    fa_tensor_list state = fa_state_dict_at(p->model, where);
+    fa_tensor_list state = fa_state_list_at(p->model, where);
     for (int64_t i = 0; i < state.count; i++)
         if (strcmp(state.name[i], name) == 0)
             return state.tensor[i];
@@ -121,7 +121,7 @@ static void compare_start(fa_parity *p, fa_where where)
     }
     if (different)
         fa_parity_cause_start(p, equal, different, first_differs);
-    fa_tensor_list ours = fa_state_dict_at(p->model, where);
+    fa_tensor_list ours = fa_state_list_at(p->model, where);
     for (int64_t i = 0; i < ours.count; i++)
         if (!fa_recording_find(p->recording, "start/%s", ours.name[i]))
             fa_text_add(&p->notes, "note: the recording has no %s\n", ours.name[i]);

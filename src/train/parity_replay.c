@@ -169,7 +169,7 @@ static bool load_start(const replay *r)
                 return false;
             break;
         }
-    const fa_tensor_list state = fa_state_dict_at(r->model, r->where);
+    const fa_tensor_list state = fa_state_list_at(r->model, r->where);
     for (int64_t i = 0; i < state.count; i++) {
         const fa_recorded *value = fa_recording_find(r->recording, "start/%s", state.name[i]);
         const fa_shape shape = fa_shape_of(state.tensor[i]);

@@ -3,9 +3,11 @@
 #include "base/pool.h"
 #include "data/object.h"
 #include "facula.h"
+#include "files/value.h"
 
 int64_t fa_shutdown(FILE *report)
 {
+    fa_values_end_root();
     const struct {
         const char *kind;
         int64_t alive;
@@ -13,7 +15,9 @@ int64_t fa_shutdown(FILE *report)
                  {"optimizers", fa_optim_live_count()},
                  {"schedules", fa_scheduler_live_count()},
                  {"averages of weights", fa_ema_live_count()},
-                 {"data sets, loaders, samplers and transforms", fa_object_count()}};
+                 {"runs", fa_run_live_count()},
+                 {"data sets, loaders, samplers and transforms", fa_object_count()},
+                 {"values", fa_value_live_count()}};
     int64_t alive = 0;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (kinds[i].alive > 0 && report != NULL)

@@ -51,7 +51,7 @@ struct fa_transform {
     fa_object object;
 };
 
-extern const fa_object_class fa_transform_class;
+extern const fa_object_kind fa_transform_class;
 
 /* A floating transform of a description, whose steps it holds; NULL after an error. */
 fa_transform *fa_transform_make(const fa_transform_body *description, fa_where where);

@@ -164,7 +164,7 @@ static void destroy_transform(void *body)
     fa_mfree(transform);
 }
 
-const fa_object_class fa_transform_class = {"transform", destroy_transform};
+const fa_object_kind fa_transform_class = {"transform", destroy_transform};
 
 fa_transform *fa_transform_make(const fa_transform_body *description, fa_where where)
 {

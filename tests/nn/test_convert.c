@@ -13,7 +13,7 @@ static void test_there_and_back(void **state)
     fa_manual_seed(4);
     fa_module *model =
         fa_nn_sequential(fa_nn_conv2d(1, 2, 3), fa_nn_batch_norm2d(2), fa_nn_flatten(), fa_nn_linear(8, 3));
-    fa_tensor_list list = fa_state_dict(model);
+    fa_tensor_list list = fa_state_list(model);
     float first[18];
     memcpy(first, fa_data(fa_find(model, "0.weight")), sizeof first);
     assert_ptr_equal(fa_module_to_dtype(model, FA_FLOAT64), model);

@@ -195,7 +195,7 @@ static void test_layers(void **state)
         char text[2048];
         fa_module_format(layer, text, sizeof text);
         assert_string_equal(text, cJSON_GetObjectItem(want, "print")->valuestring);
-        fa_tensor_list list = fa_state_dict(layer);
+        fa_tensor_list list = fa_state_list(layer);
         assert_int_equal(list.count, cJSON_GetArraySize(keys));
         for (int64_t k = 0; k < list.count; k++) {
             assert_string_equal(list.name[k], cJSON_GetArrayItem(keys, (int)k)->valuestring);

@@ -199,7 +199,7 @@ static void test_names(void **state)
     (void)state;
     for (int i = 0; i < MODELS; i++) {
         fa_module *model = models[i].make();
-        check_names(fa_state_dict(model), expected(models[i].name, "keys"));
+        check_names(fa_state_list(model), expected(models[i].name, "keys"));
         check_names(fa_parameters(model), expected(models[i].name, "parameters"));
         check_names(fa_buffers(model), expected(models[i].name, "buffers"));
         fa_free(model);
@@ -208,7 +208,7 @@ static void test_names(void **state)
 
 static void check_weights(fa_module *model, const char *name)
 {
-    fa_tensor_list list = fa_state_dict(model);
+    fa_tensor_list list = fa_state_list(model);
     for (int64_t k = 0; k < list.count; k++) {
         const golden_tensor *want = golden_find(&golden, "%s.%s", name, list.name[k]);
         assert_non_null(want);

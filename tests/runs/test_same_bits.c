@@ -65,7 +65,7 @@ static void do_pass(const run *r, double *loss)
 static void take_result(const run *r, result *out)
 {
     out->weights = 0;
-    fa_tensor_list state = fa_state_dict(r->model);
+    fa_tensor_list state = fa_state_list(r->model);
     for (int64_t i = 0; i < state.count; i++) {
         const size_t size = fa_dtype_of(state.tensor[i]) == FA_INT64 ? 8 : 4;
         out->weights = run100_crc32(out->weights, fa_data(state.tensor[i]), (size_t)fa_numel(state.tensor[i]) * size);
@@ -128,7 +128,7 @@ static void carry(fa_tensor *tensor, uint8_t **at, bool out)
 static void carry_all(const run *r, uint8_t *at, bool out)
 {
     const uint8_t *start = at;
-    fa_tensor_list state = fa_state_dict(r->model);
+    fa_tensor_list state = fa_state_list(r->model);
     for (int64_t i = 0; i < state.count; i++)
         carry(state.tensor[i], &at, out);
     fa_optim_group *group = r->optim->group[0];

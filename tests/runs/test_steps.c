@@ -37,7 +37,7 @@ static void put(fa_tensor *tensor, const golden_tensor *value)
 /* Weights, buffers and the optimizer's state as PyTorch had them before the step. */
 static void load(fa_module *model, fa_optim *optim, const char *run, int64_t step)
 {
-    fa_tensor_list state = fa_state_dict(model), parameters = fa_parameters(model);
+    fa_tensor_list state = fa_state_list(model), parameters = fa_parameters(model);
     for (int64_t i = 0; i < state.count; i++)
         put(state.tensor[i], golden_find(&golden, "%s.%d.before.%s", run, (int)step, state.name[i]));
     for (int64_t i = 0; i < parameters.count && step > 0; i++) {
@@ -131,7 +131,7 @@ static void one_step(const cJSON *run, const cJSON *step, const run100_size *siz
         fa_step(optim);
         w->loss = fmax(w->loss, fabs(fa_item(loss) - cJSON_GetObjectItem(step, "loss")->valuedouble));
         const double least = strcmp(optimizer, "SGD") == 0 ? 0 : 1e-6 * largest_gradient(model);
-        fa_tensor_list state = fa_state_dict(model);
+        fa_tensor_list state = fa_state_list(model);
         for (int64_t i = 0; i < state.count; i++) {
             const golden_tensor *want = golden_find(&golden, "%s.%d.after.%s", name, (int)k, state.name[i]);
             w->weight = fmax(w->weight, distance(state.tensor[i], want, least, &w->aside));

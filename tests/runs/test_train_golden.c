@@ -57,7 +57,7 @@ static fa_dataset *first_items(bool train, int64_t n)
 
 static void check_start(const run *r, fa_module *model)
 {
-    fa_tensor_list state = fa_state_dict(model);
+    fa_tensor_list state = fa_state_list(model);
     assert_true(state.count > 0);
     for (int64_t i = 0; i < state.count; i++) {
         const golden_tensor *want = golden_find(&golden, "%s.%s", r->name, state.name[i]);

@@ -1,0 +1,195 @@
+/* The form of `facula inspect` for programs:
+ *
+ *     {"file": "weights.pth", "format": "PyTorch (zip)", "bytes": 1234, "metadata": {},
+ *      "entries": [{"path": ["conv1.weight"], "kind": "tensor", "dtype": "float32", "shape": [32, 1, 3, 3], ...}, ...]}
+ *
+ * Containers come before what they hold. */
+#include "inspect.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct output {
+    cJSON *entries, *path; /* keys and numbers from the outside in */
+    seen_tensors seen;
+    bool quick;
+} output;
+
+static void add(cJSON *object, const char *name, cJSON *item)
+{
+    if (item == NULL || !cJSON_AddItemToObject(object, name, item)) {
+        fprintf(stderr, "facula: error: no memory\n");
+        exit(1);
+    }
+}
+
+/* Numbers that JSON does not have are strings: "nan", "inf", "-inf". */
+static cJSON *number(double x)
+{
+    if (isnan(x))
+        return cJSON_CreateString("nan");
+    if (isinf(x))
+        return cJSON_CreateString(x > 0 ? "inf" : "-inf");
+    return cJSON_CreateNumber(x);
+}
+
+static cJSON *whole(long long x)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%lld", x);
+    return cJSON_CreateRaw(text); /* as a double it might lose digits */
+}
+
+static cJSON *string(fa_value *value)
+{
+    line l = {0};
+    line_add_utf8(&l, fa_as_string(value), (size_t)fa_len(value));
+    cJSON *item = cJSON_CreateString(l.length > 0 ? l.text : "");
+    line_free(&l);
+    return item;
+}
+
+static cJSON *key_item(fa_value *key)
+{
+    if (fa_kind_of(key) == FA_VALUE_STRING)
+        return string(key);
+    if (fa_kind_of(key) == FA_VALUE_INT && fa_flavour_of(key) == FA_FLAVOUR_PLAIN)
+        return whole(fa_as_int(key));
+    line l = {0};
+    line_add_value(&l, key, 200);
+    cJSON *item = cJSON_CreateString(l.length > 0 ? l.text : "");
+    line_free(&l);
+    return item;
+}
+
+/* "model_state_dict.conv1.weight", by which a tied tensor is named. */
+static line path_text(const cJSON *path)
+{
+    line l = {0};
+    const cJSON *item;
+    cJSON_ArrayForEach(item, path)
+    {
+        line_add(&l, "%s%s", l.length > 0 ? "." : "", item->valuestring != NULL ? item->valuestring : "");
+    }
+    return l;
+}
+
+static bool add_tensor(output *o, cJSON *entry, fa_value *value)
+{
+    fa_tensor_info info;
+    if (!fa_tensor_info_at(value, &info, FA_HERE))
+        return false;
+    cJSON *shape = cJSON_CreateArray();
+    for (int d = 0; d < info.shape.ndim; d++)
+        cJSON_AddItemToArray(shape, whole(info.shape.size[d]));
+    add(entry, "dtype", cJSON_CreateString(info.dtype));
+    add(entry, "shape", shape);
+    add(entry, "elements", whole(info.elements));
+    add(entry, "bytes", whole(info.bytes));
+    add(entry, "contiguous", cJSON_CreateBool(info.contiguous));
+    if (!o->quick) {
+        fa_tensor_range range;
+        if (!fa_tensor_range_at(value, &range, FA_HERE))
+            return false;
+        add(entry, "min", info.elements > 0 ? number(range.least) : cJSON_CreateNull());
+        add(entry, "max", info.elements > 0 ? number(range.most) : cJSON_CreateNull());
+        add(entry, "nan", whole(range.nan));
+        add(entry, "infinite", whole(range.infinite));
+    }
+    line name = path_text(o->path);
+    bool same;
+    const char *tied = find_tied(&o->seen, &info, name.length > 0 ? name.text : "", &same);
+    if (tied != NULL)
+        add(entry, same ? "same_as" : "shares_memory_with", cJSON_CreateString(tied));
+    line_free(&name);
+    return true;
+}
+
+static bool add_value(output *o, fa_value *value);
+
+static bool add_children(output *o, fa_value *value)
+{
+    bool object = fa_kind_of(value) == FA_VALUE_OBJECT;
+    bool keys = object || fa_kind_of(value) == FA_VALUE_DICT;
+    fa_value *container = object ? fa_attributes(value) : value;
+    int64_t n = container != NULL ? fa_len(container) : 0;
+    int depth = cJSON_GetArraySize(o->path);
+    bool good = true;
+    for (int64_t i = 0; good && i < n; i++) {
+        cJSON_AddItemToArray(o->path, keys ? key_item(fa_key_at(container, i)) : whole(i));
+        good = add_value(o, fa_value_at(container, i));
+        cJSON_DeleteItemFromArray(o->path, depth);
+    }
+    return good;
+}
+
+static bool add_value(output *o, fa_value *value)
+{
+    cJSON *entry = cJSON_CreateObject();
+    cJSON_AddItemToArray(o->entries, entry);
+    add(entry, "path", cJSON_Duplicate(o->path, true));
+    fa_value_kind kind = fa_kind_of(value);
+    add(entry, "kind", cJSON_CreateString(fa_kind_name(value)));
+    switch (kind) {
+    case FA_VALUE_TENSOR:
+        return add_tensor(o, entry, value);
+    case FA_VALUE_NONE:
+        add(entry, "value", cJSON_CreateNull());
+        return true;
+    case FA_VALUE_BOOL:
+        add(entry, "value", cJSON_CreateBool(fa_as_bool(value)));
+        return true;
+    case FA_VALUE_INT:
+        add(entry, "value",
+            fa_flavour_of(value) == FA_FLAVOUR_BIG ? cJSON_CreateString(fa_as_string(value)) : whole(fa_as_int(value)));
+        return true;
+    case FA_VALUE_FLOAT:
+        add(entry, "value", number(fa_as_float(value)));
+        return true;
+    case FA_VALUE_STRING:
+        add(entry, "value", string(value));
+        return true;
+    case FA_VALUE_OBJECT:
+        add(entry, "module", cJSON_CreateString(fa_object_module(value)));
+        add(entry, "class", cJSON_CreateString(fa_object_class(value)));
+        return add_children(o, value);
+    case FA_VALUE_BYTES:
+        add(entry, "length", whole(fa_len(value)));
+        return true;
+    default:
+        add(entry, "length", whole(fa_len(value)));
+        return add_children(o, value);
+    }
+}
+
+bool print_json(const inspected *file)
+{
+    cJSON *root = cJSON_CreateObject(), *metadata = cJSON_CreateObject();
+    output o = {.entries = cJSON_CreateArray(), .path = cJSON_CreateArray(), .quick = file->quick};
+    line clean = {0};
+    line_add_utf8(&clean, file->path, strlen(file->path));
+    add(root, "file", cJSON_CreateString(clean.text));
+    line_free(&clean);
+    add(root, "format", cJSON_CreateString(file->format));
+    add(root, "bytes", whole(file->bytes));
+    fa_value *notes = find_metadata(file);
+    for (int64_t i = 0; notes != NULL && i < fa_len(notes); i++) {
+        fa_value *key = fa_key_at(notes, i);
+        line_add_utf8(&clean, fa_as_string(key), (size_t)fa_len(key));
+        add(metadata, clean.length > 0 ? clean.text : "", string(fa_value_at(notes, i)));
+        line_free(&clean);
+    }
+    add(root, "metadata", metadata);
+    add(root, "entries", o.entries);
+    bool good = add_value(&o, file->value);
+    char *text = good ? cJSON_Print(root) : NULL;
+    if (text != NULL)
+        printf("%s\n", text);
+    cJSON_free(text);
+    cJSON_Delete(root);
+    cJSON_Delete(o.path);
+    free_seen(&o.seen);
+    return good;
+}

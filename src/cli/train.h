@@ -1,0 +1,30 @@
+/* The options of `facula train`, from the command line or, with --resume, from the run itself. */
+#ifndef FACULA_CLI_TRAIN_H
+#define FACULA_CLI_TRAIN_H
+
+#include "cli.h"
+
+typedef struct train_options {
+    /* what the run is: kept by a resumed one */
+    const char *data, *optimizer, *schedule;
+    int64_t batch_size, seed, held_out;
+    double lr;
+    int64_t schedule_epochs; /* that the schedule was made for */
+    /* how it is carried out: may change */
+    int64_t epochs, threads, workers, keep_last, save_every;
+    double save_minutes;
+    const char *out, *resume;
+    bool force;
+    char place[4096]; /* of the data, from the root: a resumed run may start in another folder */
+    fa_value *saved;  /* options of the run that is resumed, retained; the texts above are its */
+} train_options;
+
+/* 0; -1 after --help; else an exit status, with a message on stderr. End with end_train_options. */
+int read_train_options(int argc, char **argv, train_options *o);
+void end_train_options(train_options *o);
+/* What fa_run_open keeps as options. In the current scope. */
+fa_value *value_of_train_options(const train_options *o);
+/* A path as a shell takes it, in quotes where that is needed. */
+void quote_path(char *out, size_t size, const char *path);
+
+#endif

@@ -1,0 +1,226 @@
+/* The options of `facula train`. */
+#include "train.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+void quote_path(char *out, size_t size, const char *path)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+=:,@%";
+    if (path[0] != '\0' && path[strspn(path, plain)] == '\0') {
+        snprintf(out, size, "%s", path);
+        return;
+    }
+    size_t n = (size_t)snprintf(out, size, "'");
+    for (const char *at = path; n + 8 < size && *at != '\0'; at++)
+        if (*at == '\'')
+            n += (size_t)snprintf(out + n, size - n, "'\\''");
+        else
+            out[n++] = *at;
+    snprintf(out + n, size - n, "'");
+}
+
+/* ---- A run's own options ----------------------------------------------------------------------------------------- */
+
+fa_value *value_of_train_options(const train_options *o)
+{
+    const char *place = o->place;
+    return fa_dict("command", "train", "data", place, "network", "mnist", "optimizer", o->optimizer, "lr", o->lr,
+                   "batch_size", o->batch_size, "schedule", o->schedule, "schedule_epochs", o->schedule_epochs, "seed",
+                   o->seed, "held_out", o->held_out, "save_every", o->save_every, "save_minutes", o->save_minutes,
+                   "keep_last", o->keep_last);
+}
+
+static int refuse_text(const char *option, const char *got, const char *needs)
+{
+    fprintf(stderr,
+            "facula: --%s: got %s, but the run was begun with %s, which a resumed run keeps. Leave the option out, or "
+            "begin another run with --out\n",
+            option, got, needs);
+    return EXIT_USAGE;
+}
+
+static int keep_text(const char *option, const char **value, fa_value *saved)
+{
+    const char *kept = fa_get_string(saved, option);
+    if (kept == NULL)
+        return fail_with_error();
+    if (option_given(option) && strcmp(kept, *value) != 0)
+        return refuse_text(option, *value, kept);
+    *value = kept;
+    return 0;
+}
+
+static int keep_number(const char *option, const char *key, double *value, fa_value *saved)
+{
+    double kept = fa_get_float(saved, key);
+    if (!fa_ok())
+        return fail_with_error();
+    if (option_given(option) && kept != *value) {
+        char got[40], needs[40];
+        snprintf(got, sizeof got, "%.9g", *value);
+        snprintf(needs, sizeof needs, "%.9g", kept);
+        return refuse_text(option, got, needs);
+    }
+    *value = kept;
+    return 0;
+}
+
+static int keep_int(const char *option, const char *key, int64_t *value, fa_value *saved)
+{
+    int64_t kept = fa_get_int(saved, key);
+    if (!fa_ok())
+        return fail_with_error();
+    if (option_given(option) && kept != *value) {
+        char got[40], needs[40];
+        snprintf(got, sizeof got, "%lld", (long long)*value);
+        snprintf(needs, sizeof needs, "%lld", (long long)kept);
+        return refuse_text(option, got, needs);
+    }
+    *value = kept;
+    return 0;
+}
+
+/* Options that may change: the run's own unless they are on the line. */
+static void take_changeable(train_options *o, fa_value *checkpoint, fa_value *saved)
+{
+    if (!option_given("epochs"))
+        o->epochs = fa_get_int(checkpoint, "epochs");
+    if (!option_given("save-every"))
+        o->save_every = fa_get_int(saved, "save_every");
+    if (!option_given("save-minutes"))
+        o->save_minutes = fa_get_float(saved, "save_minutes");
+    if (!option_given("keep-last"))
+        o->keep_last = fa_get_int(saved, "keep_last");
+    if (o->data == NULL)
+        o->data = fa_get_string(saved, "data");
+    o->schedule_epochs = fa_get_int(saved, "schedule_epochs");
+}
+
+static int take_saved(train_options *o, fa_value *checkpoint)
+{
+    if (fa_kind_of(checkpoint) != FA_VALUE_DICT || !fa_has(checkpoint, "options") ||
+        !fa_has(fa_get(checkpoint, "options"), "command")) {
+        fprintf(stderr, "facula: error: %s/last.pth was not written by `facula train`\n", o->resume);
+        return 1;
+    }
+    o->saved = fa_value_retain(fa_get(checkpoint, "options"));
+    take_changeable(o, checkpoint, o->saved);
+    if (!fa_ok())
+        return fail_with_error();
+    int status = keep_text("optimizer", &o->optimizer, o->saved);
+    if (status == 0)
+        status = keep_text("schedule", &o->schedule, o->saved);
+    if (status == 0)
+        status = keep_number("lr", "lr", &o->lr, o->saved);
+    if (status == 0)
+        status = keep_int("batch-size", "batch_size", &o->batch_size, o->saved);
+    if (status == 0)
+        status = keep_int("seed", "seed", &o->seed, o->saved);
+    if (status == 0)
+        status = keep_int("held-out", "held_out", &o->held_out, o->saved);
+    return status;
+}
+
+static int read_saved(train_options *o)
+{
+    char path[4200];
+    if (snprintf(path, sizeof path, "%s/last.pth", o->resume) >= (int)sizeof path) {
+        fprintf(stderr, "facula: --resume: the path is too long\n");
+        return EXIT_USAGE;
+    }
+    int status = 1;
+    fa_scope {
+        fa_value *checkpoint = fa_load(path);
+        status = checkpoint != NULL ? take_saved(o, checkpoint) : fail_with_error();
+    }
+    return status;
+}
+
+/* ---- The command line -------------------------------------------------------------------------------------------- */
+
+static bool one_of(const char *option, const char *value, const char *const *words, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(value, words[i]) == 0)
+            return true;
+    fprintf(stderr, "facula: --%s: got \"%s\", needs", option, value);
+    for (int i = 0; i < n; i++)
+        fprintf(stderr, "%s %s", i == 0 ? "" : i == n - 1 ? " or" : ",", words[i]);
+    fprintf(stderr, "\n");
+    return false;
+}
+
+static int check(train_options *o)
+{
+    static const char *const optimizers[] = {"adam", "sgd"}, *const schedules[] = {"none", "cosine", "step"};
+    if (!one_of("optimizer", o->optimizer, optimizers, 2) || !one_of("schedule", o->schedule, schedules, 3))
+        return EXIT_USAGE;
+    if (o->resume != NULL) {
+        if (o->out == NULL && !o->force)
+            return 0;
+        fprintf(stderr, "facula: --resume goes on in the run's own folder: leave %s out\n",
+                o->out != NULL ? "--out" : "--force");
+        return EXIT_USAGE;
+    }
+    if (o->data == NULL) {
+        fprintf(stderr, "facula: train: which data set? For example: facula train data/mnist\n");
+        return EXIT_USAGE;
+    }
+    o->schedule_epochs = o->epochs;
+    return 0;
+}
+
+int read_train_options(int argc, char **argv, train_options *o)
+{
+    *o = (train_options){.epochs = 3,
+                         .batch_size = 64,
+                         .held_out = 5000,
+                         .threads = -1,
+                         .workers = 1,
+                         .lr = 1e-3,
+                         .save_every = 10,
+                         .save_minutes = 10,
+                         .optimizer = "adam",
+                         .schedule = "none"};
+    const option_spec options[] = {
+        {"epochs", OPTION_INT, &o->epochs, 1, 1e6, "N", "passes over the training images, those done before included"},
+        {"batch-size", OPTION_INT, &o->batch_size, 1, 1e6, "N", "images a step"},
+        {"lr", OPTION_NUMBER, &o->lr, 0, 1e9, "X", "learning rate"},
+        {"optimizer", OPTION_TEXT, &o->optimizer, 0, 0, "NAME", "adam, or sgd with momentum 0.9"},
+        {"schedule", OPTION_TEXT, &o->schedule, 0, 0, "NAME",
+         "of the rate: none; cosine: down to 0 over the epochs; step: a tenth after each third of them"},
+        {"seed", OPTION_INT, &o->seed, 0, 9.2e18, "N", "of weights, order and the held-out images"},
+        {"held-out", OPTION_INT, &o->held_out, 1, 1e9, "N", "training images kept for validation"},
+        {"threads", OPTION_INT, &o->threads, 1, 256, "N", "for the kernels; the results are the same for any number"},
+        {"workers", OPTION_INT, &o->workers, 0, 256, "N", "threads that fetch batches ahead"},
+        {"out", OPTION_TEXT, &o->out, 0, 0, "DIR", "the run's folder; default: the next free runs/mnist-NNN"},
+        {"force", OPTION_FLAG, &o->force, 0, 0, NULL, "remove the run that --out holds, and begin anew"},
+        {"resume", OPTION_TEXT, &o->resume, 0, 0, "RUN", "go on with the run in this folder, exactly where it stopped"},
+        {"save-every", OPTION_INT, &o->save_every, 0, 1e6, "N", "keep checkpoint_epoch_N.pth every N epochs; 0: never"},
+        {"save-minutes", OPTION_NUMBER, &o->save_minutes, 0, 1e6, "X",
+         "write last.pth within an epoch after so long; 0: never"},
+        {"keep-last", OPTION_INT, &o->keep_last, 0, 1e6, "N", "how many checkpoint_epoch_N.pth stay; 0: all"},
+    };
+    int status = read_options(argc, argv, options, sizeof options / sizeof *options,
+                              "usage: facula train DATA [options]\n       facula train --resume RUN [options]\n\n"
+                              "Trains a small CNN on MNIST; DATA is the folder with its four files, such as "
+                              "data/mnist.",
+                              &o->data, 1);
+    if (status == 0)
+        status = check(o);
+    if (status == 0 && o->resume != NULL)
+        status = read_saved(o);
+    char whole[PATH_MAX];
+    if (status == 0)
+        snprintf(o->place, sizeof o->place, "%s", realpath(o->data, whole) != NULL ? whole : o->data);
+    return status;
+}
+
+void end_train_options(train_options *o)
+{
+    if (o->saved != NULL)
+        fa_value_free(o->saved);
+    o->saved = NULL;
+}

@@ -1,0 +1,156 @@
+/* `facula train` stopped and gone on with, as a user types it. */
+#include "support/facula_test.h"
+
+#include "support/command_run.h"
+#include "support/small_mnist.h"
+#include "support/tempdir.h"
+
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static tempdir folder;
+static char output[65536];
+
+/* Runs "facula LINE" with the folder as $D; both streams go to `output`. */
+static int run(const char *line)
+{
+    char command[4096], log[1200];
+    snprintf(log, sizeof log, "%s/log", folder.path);
+    snprintf(command, sizeof command, "'%s' %s", FA_FACULA, line);
+    char before[1200];
+    snprintf(before, sizeof before, "D='%s';", folder.path);
+    int status = run_command(before, command, log);
+    char *text = read_file(log, NULL);
+    snprintf(output, sizeof output, "%s", text);
+    free(text);
+    return status;
+}
+
+static const char *at(const char *name)
+{
+    return tempdir_file(&folder, name);
+}
+
+static void expect(const char *line, int status, const char *part)
+{
+    int got = run(line);
+    if (got != status || strstr(output, part) == NULL)
+        fail_msg("%s: status %d, needs %d and \"%s\":\n%s", line, got, status, part, output);
+}
+
+static void test_more_epochs(void **state)
+{
+    (void)state;
+    expect("train $D/data --out $D/a --epochs 2 --held-out 32 --batch-size 32 --schedule cosine", 0, "test accuracy");
+    assert_contains(output, "(best)");
+    expect("train --resume $D/a", 0, "all 2 epochs are done already");
+    expect("train --resume $D/a --epochs 3 --threads 1 --workers 2", 0, "goes on with epoch 3, step 1");
+    assert_contains(output, "had 2 epochs and has 3 now");
+    assert_contains(output, "rises again");
+    char *history = read_file(at("a/history.csv"), NULL);
+    assert_contains(history, "\n3,train,");
+    assert_contains(history, "\n3,test,");
+    assert_null(strstr(history, "\n2,test,"));
+    free(history);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    expect("train $D/data --out $D/b --epochs 1 --held-out 32", 0, "run: ");
+    expect("train $D/data --out $D/b --epochs 1 --held-out 32", 1, "facula train --resume ");
+    assert_contains(output, "--force");
+    expect("train --resume $D/b --lr 0.5", 2, "--lr: got 0.5, but the run was begun with 0.001");
+    expect("train --resume $D/b --lr 0.001 --seed 0", 0, "all 1 epochs are done");
+    expect("train --resume $D/b --optimizer sgd", 2, "--optimizer: got sgd, but the run was begun with adam");
+    expect("train --resume $D/b --batch-size 3", 2, "--batch-size");
+    expect("train --resume $D/b --schedule step", 2, "--schedule");
+    expect("train --resume $D/b --seed 3", 2, "--seed");
+    expect("train --resume $D/b --held-out 3", 2, "--held-out");
+    expect("train --resume $D/b --out $D/c", 2, "leave --out out");
+    expect("train --resume $D/nowhere", 1, "nowhere/last.pth");
+    expect("train --schedule triangle $D/data", 2, "none, cosine or step");
+    expect("train $D/data --held-out 5000 --out $D/d", 1, "held out");
+    assert_int_equal(access(at("d"), F_OK), -1);
+    expect("train $D/data --out $D/b --epochs 1 --held-out 32 --force", 0, "run: ");
+}
+
+/* Another instruction set: said, and gone on with. */
+static void test_another_isa(void **state)
+{
+    (void)state;
+    expect("train $D/data --out $D/e --epochs 1 --held-out 32", 0, "run: ");
+    char command[4096];
+    snprintf(command, sizeof command, "'%s' train --resume '%s' --epochs 2", FA_FACULA, at("e"));
+    assert_int_equal(run_command("export FACULA_ISA=portable;", command, at("log")), 0);
+    char *log = read_file(at("log"), NULL);
+    assert_contains(log, "portable: the last bits may differ");
+    free(log);
+}
+
+/* A signal once it trains: the command's words, its status, and the same end. */
+static void test_signals(void **state)
+{
+    (void)state;
+    static const int signals[] = {SIGINT, SIGTERM};
+    expect("train $D/data --out $D/whole --epochs 40 --held-out 32 --batch-size 16", 0, "test accuracy");
+    for (int i = 0; i < 2; i++) {
+        char command[4096], name[32];
+        snprintf(name, sizeof name, "it's %d", i);
+        snprintf(command, sizeof command, "'%s' train '%s' --out \"%s\" --epochs 40 --held-out 32 --batch-size 16",
+                 FA_FACULA, at("data"), at(name));
+        pid_t process = start_command("", command, at("log"));
+        /* The handlers are in place once the run's folder has been told. */
+        for (int tries = 0; tries < 2000; tries++) {
+            nanosleep(&(struct timespec){0, 5000000}, NULL);
+            char *log = read_file(at("log"), NULL);
+            bool begun = strstr(log, "epoch 1/") != NULL;
+            free(log);
+            if (begun)
+                break;
+        }
+        kill(process, signals[i]);
+        int status = wait_for_command(process);
+        char *log = read_file(at("log"), NULL);
+        if (status != 128 + signals[i])
+            fail_msg("status %d: %s", status, log);
+        assert_contains(log, i == 0 ? "stopped by SIGINT in epoch " : "stopped by SIGTERM in epoch ");
+        const char *line = strstr(log, "go on with: facula ");
+        assert_non_null(line);
+        /* The line as it was printed, quotes and all, typed again. */
+        char again[3000];
+        snprintf(again, sizeof again, "%.*s", (int)strcspn(line + 19, "\n"), line + 19);
+        expect(again, 0, "test accuracy");
+        compare_runs(at(name), at("whole"));
+        free(log);
+    }
+}
+
+static int prepare(void **state)
+{
+    (void)state;
+    folder = tempdir_new();
+    mkdir(at("data"), 0777);
+    write_small_mnist(at("data"), 32 + 160, 40);
+    return 0;
+}
+
+static int clean(void **state)
+{
+    (void)state;
+    tempdir_free(&folder);
+    return 0;
+}
+
+int main(void)
+{
+    if (FA_EMULATED)
+        return 0; /* the command could not be started */
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_more_epochs), cmocka_unit_test(test_refusals),
+                                       cmocka_unit_test(test_another_isa), cmocka_unit_test(test_signals)};
+    return cmocka_run_group_tests(tests, prepare, clean);
+}
