@@ -351,7 +351,11 @@ static int convert(const convert_options *o)
     bool folder = is_folder(o->out) || ends(o->out, "/");
     if (ends(o->out, ".npy") && fa_kind_of(value) == FA_VALUE_TENSOR && !fits_numpy(value, "the tensor"))
         return 1;
-    int status = folder ? save_folder(value, o->out) : fa_save(value, o->out) ? 0 : fail_with_error();
+    int status = 0;
+    if (folder)
+        status = save_folder(value, o->out);
+    else if (!fa_save_value_at(value, o->out, FA_HERE))
+        status = fail_with_error();
     if (status == 0)
         print_done(o->out, value);
     else if (o->only == NULL && needs_part(value, o->out))
