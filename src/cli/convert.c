@@ -187,14 +187,52 @@ static bool is_floating(const char *dtype)
     return strncmp(dtype, "float", 5) == 0 || strcmp(dtype, "bfloat16") == 0;
 }
 
+/* Tied tensors stay tied: what was converted is found again by the memory that it came from. */
+static struct conversion {
+    const void *data;
+    int64_t bytes;
+    fa_shape shape;
+    fa_value *to;
+} * conversions;
+static size_t conversion_count, conversion_capacity;
+
+static fa_value *find_conversion(const fa_tensor_info *info)
+{
+    for (size_t i = 0; i < conversion_count && info->bytes > 0; i++) {
+        const struct conversion *c = &conversions[i];
+        if (c->data == info->data && c->bytes == info->bytes && info->contiguous && c->shape.ndim == info->shape.ndim &&
+            memcmp(c->shape.size, info->shape.size, sizeof c->shape.size) == 0)
+            return c->to;
+    }
+    return NULL;
+}
+
+static void note_conversion(const fa_tensor_info *info, fa_value *to)
+{
+    if (conversion_count == conversion_capacity) {
+        conversion_capacity = conversion_capacity * 2 + 64;
+        conversions = realloc(conversions, conversion_capacity * sizeof *conversions);
+        if (conversions == NULL) {
+            refuse("no memory");
+            exit(1);
+        }
+    }
+    conversions[conversion_count++] = (struct conversion){info->data, info->bytes, info->shape, to};
+}
+
 /* A tensor in the wanted type; integers and bools stay what they are. */
 static fa_value *convert_tensor(const convert_options *o, fa_value *tensor)
 {
     fa_tensor_info info;
-    if (o->type == FA_SAME_DTYPE || !fa_tensor_info_at(tensor, &info, FA_HERE) || !is_floating(info.dtype) ||
-        strcmp(info.dtype, o->dtype) == 0)
+    if (!fa_tensor_info_at(tensor, &info, FA_HERE) || !is_floating(info.dtype) || strcmp(info.dtype, o->dtype) == 0)
         return tensor;
-    return fa_value_tensor(fa_to_dtype_at(fa_as_tensor(tensor), o->type, FA_HERE));
+    fa_value *result = find_conversion(&info);
+    if (result == NULL) {
+        result = fa_value_tensor(fa_to_dtype_at(fa_as_tensor(tensor), o->type, FA_HERE));
+        if (info.contiguous)
+            note_conversion(&info, result);
+    }
+    return result;
 }
 
 static fa_value *convert_value(const convert_options *o, fa_value *value);
@@ -313,7 +351,11 @@ static int convert(const convert_options *o)
     bool folder = is_folder(o->out) || ends(o->out, "/");
     if (ends(o->out, ".npy") && fa_kind_of(value) == FA_VALUE_TENSOR && !fits_numpy(value, "the tensor"))
         return 1;
-    int status = folder ? save_folder(value, o->out) : fa_save(value, o->out) ? 0 : fail_with_error();
+    int status = 0;
+    if (folder)
+        status = save_folder(value, o->out);
+    else if (!fa_save_value_at(value, o->out, FA_HERE))
+        status = fail_with_error();
     if (status == 0)
         print_done(o->out, value);
     else if (o->only == NULL && needs_part(value, o->out))

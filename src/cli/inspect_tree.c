@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { INLINE = 72, NAME_MOST = 60 };
+enum { INLINE = 72, DICT_INLINE = 4, NAME_MOST = 60 };
 
 typedef struct row {
     int depth;
@@ -80,7 +80,7 @@ static bool add_tensor(table *t, size_t at, fa_value *value, const char *name)
     bool whole;
     const char *tied = find_tied(&t->seen, &info, name, &whole);
     if (tied != NULL)
-        line_add(&r->note, "%s%s %s", r->note.length > 0 ? "  " : "", whole ? "= " : "shares memory with", tied);
+        line_add(&r->note, "%s%s %s", r->note.length > 0 ? "  " : "", whole ? "=" : "shares memory with", tied);
     t->tensors++;
     if (tied == NULL || !whole) {
         t->elements += info.elements;
@@ -132,22 +132,50 @@ static bool add_children(table *t, fa_value *value, int depth, const line *path)
     return true;
 }
 
-/* "dict of 3: 2 tensors, 1.2 KiB" */
-static void describe_container(table *t, size_t at, fa_value *value, long long tensors, long long bytes)
+/* "dict of 3", "torch.nn.modules.linear.Linear" */
+static void add_kind(line *to, fa_value *value)
 {
-    line *note = &t->rows[at].note;
     if (fa_kind_of(value) == FA_VALUE_OBJECT) {
         const char *module = fa_object_module(value), *class_name = fa_object_class(value);
-        line_add_clean(note, module, strlen(module));
-        line_add(note, ".");
-        line_add_clean(note, class_name, strlen(class_name));
+        line_add_clean(to, module, strlen(module));
+        line_add(to, ".");
+        line_add_clean(to, class_name, strlen(class_name));
     } else {
-        line_add(note, "%s of %lld", fa_kind_name(value), (long long)fa_len(value));
+        line_add(to, "%s of %lld", fa_kind_name(value), (long long)fa_len(value));
     }
-    if (tensors > 0) {
-        line_add(note, ": %lld tensor%s, ", tensors, tensors == 1 ? "" : "s");
-        line_add_bytes(note, bytes);
+}
+
+/* "dict of 3: 2 tensors, 1.2 KiB"; the root has no name, and its kind stands there. */
+static void describe_container(row *r, fa_value *value, long long tensors, long long bytes)
+{
+    bool named = r->name.length > 0;
+    add_kind(named ? &r->note : &r->name, value);
+    if (tensors == 0)
+        return;
+    line_add(&r->note, "%s%lld tensor%s", named ? ": " : "", tensors, tensors == 1 ? "" : "s");
+    if (bytes > 0) { /* else all of them are tied to others above */
+        line_add(&r->note, ", ");
+        line_add_bytes(&r->note, bytes);
     }
+}
+
+/* Plain values stand on one line: what fits, and long lists of numbers or strings cut short. */
+static bool add_inline(row *r, fa_value *value)
+{
+    fa_value_kind kind = fa_kind_of(value);
+    bool container = kind == FA_VALUE_DICT || kind == FA_VALUE_LIST || kind == FA_VALUE_TUPLE, flat = container;
+    for (int64_t i = 0; flat && i < fa_len(value); i++) {
+        fa_value_kind item = fa_kind_of(fa_value_at(value, i));
+        flat = item != FA_VALUE_DICT && item != FA_VALUE_LIST && item != FA_VALUE_TUPLE;
+    }
+    bool good = line_add_value(&r->note, value, INLINE);
+    if (container && kind != FA_VALUE_DICT)
+        good = good && (flat || !r->note.cut);
+    else if (container)
+        good = good && !r->note.cut && fa_len(value) <= DICT_INLINE;
+    if (!good)
+        line_free(&r->note);
+    return good;
 }
 
 static bool add_value(table *t, fa_value *value, int depth, const line *name, const line *path)
@@ -156,18 +184,15 @@ static bool add_value(table *t, fa_value *value, int depth, const line *name, co
     size_t at = t->count - 1;
     if (name != NULL)
         line_add(&r->name, "%s", name->length > 0 ? name->text : "''");
-    fa_value_kind kind = fa_kind_of(value);
-    if (kind == FA_VALUE_TENSOR)
+    if (fa_kind_of(value) == FA_VALUE_TENSOR)
         return add_tensor(t, at, value, path->length > 0 ? path->text : "");
-    if (line_add_value(&r->note, value, INLINE) && !(kind == FA_VALUE_DICT && fa_len(value) > 4))
+    if (add_inline(r, value))
         return true;
-    if (r->note.text != NULL)
-        r->note.length = 0;
     r->container = true;
     long long tensors = t->tensors, bytes = t->bytes;
     if (!add_children(t, value, depth + 1, path))
         return false;
-    describe_container(t, at, value, t->tensors - tensors, t->bytes - bytes);
+    describe_container(&t->rows[at], value, t->tensors - tensors, t->bytes - bytes);
     return true;
 }
 
@@ -257,7 +282,9 @@ static void print_foot(const table *t)
     if (t->tensors < 2)
         return;
     line foot = {0};
-    line_add(&foot, "\n%lld tensors, %lld elements, ", t->tensors, t->elements);
+    line_add(&foot, "\n%lld tensors, ", t->tensors);
+    line_add_count(&foot, t->elements);
+    line_add(&foot, " elements, ");
     line_add_bytes(&foot, t->bytes);
     printf("%s\n", foot.text);
     line_free(&foot);

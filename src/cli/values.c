@@ -124,6 +124,14 @@ void line_add_bytes(line *l, long long bytes)
         line_add(l, "%.1f %s", size, units[unit]);
 }
 
+void line_add_count(line *l, long long count)
+{
+    char digits[24];
+    int length = snprintf(digits, sizeof digits, "%lld", count);
+    for (int i = 0; i < length; i++)
+        line_add(l, "%s%c", i > 0 && (length - i) % 3 == 0 ? "," : "", digits[i]);
+}
+
 void line_add_shape(line *l, const fa_shape *shape)
 {
     line_add(l, "[");
@@ -152,6 +160,7 @@ static bool add_items(line *l, fa_value *value, size_t most, size_t start)
     for (int64_t i = 0; i < n; i++) {
         if (l->length - start > most) {
             line_add(l, "%s... %lld in all", i > 0 ? ", " : "", (long long)n);
+            l->cut = true;
             break;
         }
         line_add(l, "%s", i > 0 ? ", " : "");
@@ -196,8 +205,10 @@ bool line_add_value(line *l, fa_value *value, size_t most)
             shown--; /* no half characters */
         line_add(l, "'");
         line_add_clean(l, text, shown);
-        if (shown < length)
+        if (shown < length) {
             line_add(l, "... %zu bytes in all", length);
+            l->cut = true;
+        }
         line_add(l, "'");
         return true;
     }

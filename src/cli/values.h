@@ -13,6 +13,7 @@ long long file_bytes(const char *path);
 typedef struct line {
     char *text;
     size_t length, capacity;
+    bool cut; /* line_add_value left something out */
 } line;
 void line_add(line *l, const char *format, ...) FA_PRINTF_(2, 3);
 /* Text from a file: control characters and what is not UTF-8 are written as \xNN. */
@@ -23,6 +24,8 @@ void line_free(line *l);
 
 /* "1.5 KiB" */
 void line_add_bytes(line *l, long long bytes);
+/* "1,234,567" */
+void line_add_count(line *l, long long count);
 /* "[32, 1, 3, 3]" */
 void line_add_shape(line *l, const fa_shape *shape);
 /* A number as Python's repr has it: 0.1, 3.0, 1e-05. */

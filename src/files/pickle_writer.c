@@ -209,7 +209,8 @@ static void put_int(fa_pickle *p, int64_t x)
         put_number(p, (uint64_t)x, 4);
     } else {
         int bytes = 8; /* as few as keep the sign */
-        while (x >> (8 * bytes - 9) == x >> 63 && bytes > 1)
+        const uint64_t magnitude = x < 0 ? ~(uint64_t)x : (uint64_t)x;
+        while (magnitude >> (8 * bytes - 9) == 0)
             bytes--;
         put_byte(p, '\x8a');
         put_number(p, (uint64_t)bytes, 1);

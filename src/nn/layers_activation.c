@@ -24,6 +24,12 @@ static fa_module *make(const char *class_name, fa_forward_function forward, fa_d
     return module;
 }
 
+static void inplace_unprinted(const fa_module *self, fa_text *text)
+{
+    if (layer_of(self)->inplace)
+        fa_text_option(text, "inplace=True");
+}
+
 /* "name=1.0" and whatever else a layer with `inplace` prints. */
 static void describe_number(fa_text *text, const char *name, double number)
 {
@@ -95,14 +101,22 @@ fa_module *fa_nn_silu_at(const fa_nn_relu_args *args)
 }
 
 /* PyTorch prints these two without their inplace. */
+static fa_module *make_quiet(const char *class_name, fa_forward_function forward, const fa_nn_relu_args *args)
+{
+    fa_module *module = make(class_name, forward, NULL, (activation_layer){.inplace = args->inplace}, args->where_);
+    if (module)
+        module->impl_->unprinted = inplace_unprinted;
+    return module;
+}
+
 fa_module *fa_nn_hardswish_at(const fa_nn_relu_args *args)
 {
-    return make("Hardswish", hardswish_forward, NULL, (activation_layer){.inplace = args->inplace}, args->where_);
+    return make_quiet("Hardswish", hardswish_forward, args);
 }
 
 fa_module *fa_nn_hardsigmoid_at(const fa_nn_relu_args *args)
 {
-    return make("Hardsigmoid", hardsigmoid_forward, NULL, (activation_layer){.inplace = args->inplace}, args->where_);
+    return make_quiet("Hardsigmoid", hardsigmoid_forward, args);
 }
 
 fa_module *fa_nn_sigmoid_at(fa_where where)

@@ -333,6 +333,17 @@ static void avg_pool2d_describe(const fa_module *self, fa_text *text)
     fa_add_pair(text, ", padding", &layer->padding, false);
 }
 
+static void avg_pool2d_unprinted(const fa_module *self, fa_text *text)
+{
+    const pool2d_layer *layer = (const pool2d_layer *)self;
+    if (layer->ceil_mode)
+        fa_text_option(text, "ceil_mode=True");
+    if (!layer->count_include_pad)
+        fa_text_option(text, "count_include_pad=False");
+    if (layer->divisor_override != FA_NONE)
+        fa_text_option(text, "divisor_override=%lld", (long long)layer->divisor_override);
+}
+
 static void max_pool2d_describe(const fa_module *self, fa_text *text)
 {
     const pool2d_layer *layer = (const pool2d_layer *)self;
@@ -387,6 +398,7 @@ static fa_module *pool2d_new(const fa_nn_pool2d_args *args, bool max)
         return NULL;
     checked.base = *module;
     *(pool2d_layer *)module = checked;
+    module->impl_->unprinted = max ? NULL : avg_pool2d_unprinted;
     return module;
 }
 
@@ -528,6 +540,15 @@ static void upsample_describe(const fa_module *self, fa_text *text)
     fa_text_add(text, ", mode='%s'", modes[call->mode]);
 }
 
+static void upsample_unprinted(const fa_module *self, fa_text *text)
+{
+    const fa_interpolate_args *call = &((const upsample_layer *)self)->call;
+    if (call->align_corners)
+        fa_text_option(text, "align_corners=True");
+    if (call->recompute_scale_factor)
+        fa_text_option(text, "recompute_scale_factor=True");
+}
+
 fa_module *fa_nn_upsample_at(const fa_nn_upsample_args *args)
 {
     if ((int)args->mode < FA_NEAREST || args->mode > FA_LINEAR) {
@@ -539,14 +560,16 @@ fa_module *fa_nn_upsample_at(const fa_nn_upsample_args *args)
     }
     fa_module *module =
         fa_module_make(sizeof(upsample_layer), "Upsample", upsample_forward, upsample_describe, args->where_);
-    if (module)
-        ((upsample_layer *)module)->call =
-            (fa_interpolate_args){.size = args->size,
-                                  .scale_factor = args->scale_factor,
-                                  .size_hw = {args->size_hw[0], args->size_hw[1]},
-                                  .scale_factor_hw = {args->scale_factor_hw[0], args->scale_factor_hw[1]},
-                                  .mode = args->mode,
-                                  .align_corners = args->align_corners,
-                                  .recompute_scale_factor = args->recompute_scale_factor};
+    if (!module)
+        return NULL;
+    module->impl_->unprinted = upsample_unprinted;
+    ((upsample_layer *)module)->call =
+        (fa_interpolate_args){.size = args->size,
+                              .scale_factor = args->scale_factor,
+                              .size_hw = {args->size_hw[0], args->size_hw[1]},
+                              .scale_factor_hw = {args->scale_factor_hw[0], args->scale_factor_hw[1]},
+                              .mode = args->mode,
+                              .align_corners = args->align_corners,
+                              .recompute_scale_factor = args->recompute_scale_factor};
     return module;
 }

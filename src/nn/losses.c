@@ -8,6 +8,28 @@ typedef struct loss_module {
     double label_smoothing;
 } loss_module;
 
+void fa_unprinted_reduction(fa_text *text, fa_reduction reduction)
+{
+    static const char *const words[] = {[FA_REDUCE_NONE] = "none",
+                                        [FA_REDUCE_MEAN] = "mean",
+                                        [FA_REDUCE_SUM] = "sum",
+                                        [FA_REDUCE_BATCHMEAN] = "batchmean"};
+    if (reduction != FA_REDUCE_MEAN)
+        fa_text_option(text, "reduction='%s'", words[reduction]);
+}
+
+void fa_unprinted_weight(const fa_module *self, fa_text *text, const char *name)
+{
+    fa_tensor *weight = fa_module_tensor(self, name);
+    if (!weight)
+        return;
+    const fa_meta *meta = &fa_handle_leaf(weight)->meta;
+    fa_text_option(text, "%s=(", name);
+    for (int d = 0; d < meta->ndim; d++)
+        fa_text_add(text, "%s%lld", d ? ", " : "", (long long)meta->shape[d]);
+    fa_text_add(text, ")");
+}
+
 static fa_loss_args loss_call(const fa_module *self, fa_tensor *input, fa_tensor *target, fa_where where)
 {
     const loss_module *loss = (const loss_module *)self;
@@ -32,6 +54,19 @@ static fa_tensor *nll_criterion(fa_module *self, fa_tensor *input, fa_tensor *ta
     return fa_nll_loss_at(&args);
 }
 
+static void loss_unprinted(const fa_module *self, fa_text *text)
+{
+    const loss_module *loss = (const loss_module *)self;
+    fa_unprinted_reduction(text, loss->reduction);
+    if (loss->ignore_index != -100)
+        fa_text_option(text, "ignore_index=%lld", (long long)loss->ignore_index);
+    fa_unprinted_weight(self, text, "weight");
+    if (loss->label_smoothing != 0) {
+        fa_text_option(text, "label_smoothing=");
+        fa_text_number(text, loss->label_smoothing);
+    }
+}
+
 static fa_module *loss_new(const fa_nn_loss_args *args, const char *what, const char *class_name,
                            fa_criterion_function criterion)
 {
@@ -51,6 +86,7 @@ static fa_module *loss_new(const fa_nn_loss_args *args, const char *what, const 
     if (!module)
         return NULL;
     module->impl_->criterion = criterion;
+    module->impl_->unprinted = loss_unprinted;
     loss_module *loss = (loss_module *)module;
     loss->reduction = args->reduction;
     loss->ignore_index = args->ignore_index;

@@ -1,12 +1,30 @@
 /* Losses of pairs as objects: MSELoss, L1Loss, SmoothL1Loss, HuberLoss, BCELoss, BCEWithLogitsLoss, KLDivLoss. */
 #include "nn/module.h"
 
+#include <string.h>
+
 typedef struct pair_loss {
     fa_module base;
     fa_reduction reduction;
     double beta, delta;
     bool log_target;
 } pair_loss;
+
+static void pair_unprinted(const fa_module *self, fa_text *text)
+{
+    const pair_loss *loss = (const pair_loss *)self;
+    const char *name = fa_class_name(self);
+    fa_unprinted_reduction(text, loss->reduction);
+    fa_unprinted_weight(self, text, "weight");
+    fa_unprinted_weight(self, text, "pos_weight");
+    const bool smooth = strcmp(name, "SmoothL1Loss") == 0, huber = strcmp(name, "HuberLoss") == 0;
+    if ((smooth && loss->beta != 1) || (huber && loss->delta != 1)) {
+        fa_text_option(text, smooth ? "beta=" : "delta=");
+        fa_text_number(text, smooth ? loss->beta : loss->delta);
+    }
+    if (loss->log_target)
+        fa_text_option(text, "log_target=True");
+}
 
 /* NULL after an error. */
 static pair_loss *make(fa_reduction reduction, fa_reduction last, const char *what, const char *class_name,
@@ -23,6 +41,7 @@ static pair_loss *make(fa_reduction reduction, fa_reduction last, const char *wh
     if (!module)
         return NULL;
     module->impl_->criterion = criterion;
+    module->impl_->unprinted = pair_unprinted;
     pair_loss *loss = (pair_loss *)module;
     loss->reduction = reduction;
     return loss;

@@ -18,6 +18,8 @@ typedef struct fa_text {
     bool failed;
 } fa_text;
 void fa_text_add(fa_text *text, const char *format, ...) FA_PRINTF_(2, 3);
+/* The same after ", " unless the text is empty. */
+void fa_text_option(fa_text *text, const char *format, ...) FA_PRINTF_(2, 3);
 /* A double as Python's repr writes it: 1e-05, 0.1, 1.0, nan. */
 void fa_text_number(fa_text *text, double value);
 void fa_text_free(fa_text *text);
@@ -64,6 +66,8 @@ typedef struct fa_module_impl {
     fa_forward_function forward;
     fa_criterion_function criterion;
     fa_describe_function describe;
+    fa_describe_function
+        unprinted; /* options that do not print and are not the defaults, in the same form; may be NULL */
     void (*release)(fa_module *self);
     int refs, held, parents;
     bool floating, training;
@@ -105,6 +109,10 @@ bool fa_module_check(const fa_module *module, const char *what, fa_where where);
 const char *fa_module_path(const fa_module_impl *impl, char *out, size_t size);
 /* The tensor under a name of this module itself; NULL (no error) if there is none. */
 fa_tensor *fa_module_tensor(const fa_module *module, const char *name);
+
+/* What losses do not print: a reduction that is not the mean; the sizes of a weight that there is. */
+void fa_unprinted_reduction(fa_text *text, fa_reduction reduction);
+void fa_unprinted_weight(const fa_module *self, fa_text *text, const char *name);
 
 /* Makes and registers a parameter or buffer. FA_INIT_UNIFORM waits to be drawn from [lo, hi); FA_INIT_CONSTANT is
  * filled with lo at once. NULL after an error. */

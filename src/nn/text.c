@@ -37,6 +37,16 @@ void fa_text_add(fa_text *text, const char *format, ...)
     text->length += (size_t)n;
 }
 
+void fa_text_option(fa_text *text, const char *format, ...)
+{
+    char option[256];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(option, sizeof option, format, list);
+    va_end(list);
+    fa_text_add(text, "%s%s", text->length > 0 ? ", " : "", option);
+}
+
 void fa_text_number(fa_text *text, double value)
 {
     if (isnan(value) || isinf(value)) {

@@ -161,6 +161,7 @@ static void test_convert(void **state)
     assert_int_equal(run("$F convert $G/checkpoint.pth $D/half.pth --dtype float16 && $F inspect $D/half.pth"), 0);
     assert_line("  w          float16  [4]  8 B  0 to 3");
     assert_line("again        OrderedDict of 1: 1 tensor");
+    assert_line("  w          float16  [4]  8 B  0 to 3  = model.w"); /* still tied */
     assert_line("betas        (0.9, 0.999)");
     assert_int_equal(run("$F convert $G/state.pth $D/s.pth --strip w && $F inspect $D/s.pth"), 0);
     assert_line("eight   float32   [2, 3]  24 B  0 to 0.625");
