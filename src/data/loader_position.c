@@ -47,6 +47,8 @@ bool fa_order_seek(fa_order *order, const fa_order_position *position)
         seek_with_engine(order, position->given);
         return true;
     }
+    if (order->kind == FA_SAMPLE_OWN || order->kind == FA_SAMPLE_OWN_BATCH)
+        return false; /* the program's callbacks know no positions */
     if (!position->has_before || position->next < 0 || position->next > position->given)
         return false;
     fa_mt mt = position->before;
