@@ -6,12 +6,11 @@
 
 #include "facula/data.h"
 #include "facula/functional.h"
+#include "facula/pictures.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-typedef struct fa_transform fa_transform;
 
 /* ---- Transforms -------------------------------------------------------------------------------------------------- */
 
