@@ -107,15 +107,21 @@ static bool rotation_apply(const fa_transform_body *self, const fa_image_form *f
     return true;
 }
 
+static void print_center(const fa_transform_body *self, fa_repr *text)
+{
+    for (int d = 0; d < 2 && self->has_center; d++) {
+        fa_repr_add(text, d == 0 ? ", center=(" : ", ");
+        fa_repr_number(text, self->center[d]);
+        fa_repr_add(text, d == 0 ? "" : ")");
+    }
+}
+
 static void rotation_print(const fa_transform_body *self, fa_repr *text)
 {
     fa_repr_add(text, "RandomRotation(degrees=");
     fa_repr_floats(text, self->degrees, 2, '[', ']');
     fa_repr_add(text, ", interpolation=%s, expand=False", fa_interpolation_name(self->interpolation));
-    if (self->has_center) {
-        fa_repr_add(text, ", center=");
-        fa_repr_floats(text, self->center, 2, '(', ')');
-    }
+    print_center(self, text);
     fa_repr_add(text, ", fill=");
     fa_repr_number(text, self->fill);
     fa_repr_add(text, ")");
@@ -202,8 +208,7 @@ static void affine_print(const fa_transform_body *self, fa_repr *text)
         fa_repr_add(text, ", fill=");
         fa_repr_number(text, self->fill);
     }
-    if (self->has_center)
-        print_floats(text, "center", self->center, 2, '(', ')');
+    print_center(self, text);
     fa_repr_add(text, ")");
 }
 

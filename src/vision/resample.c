@@ -1,4 +1,4 @@
-/* Resizing bytes, bit for bit as Pillow does it: along the rows, rounded to bytes, then along the columns.
+/* Resizing bytes, bit for bit as Pillow does it: along one axis, rounded to bytes, then along the other.
  *
  * One axis, n pixels to m: scale = n / m, spread = max(scale, 1). The pixel at `place` of the result has its center at
  * c = (place + 0.5) scale, and weights f((i + 0.5 - c) / spread) for the pixels i from trunc(c - r + 0.5) to
@@ -181,6 +181,41 @@ static void nearest(const uint8_t *in, int64_t height, int64_t width, int64_t ch
     }
 }
 
+typedef struct shape {
+    int64_t height, width, channels;
+} shape;
+
+/* The rows go first, unless the height shrinks, and by more than twice what the width does: Pillow's rule. */
+static bool both_ways(const weights *x, const weights *y, shape from, const uint8_t *in, uint8_t *out, fa_where where)
+{
+    const bool rows = x->memory != NULL, columns = y->memory != NULL;
+    if (!columns) {
+        along_rows(x, in, from.height, from.width, from.channels, out);
+        return true;
+    }
+    const bool columns_first = rows && y->n < from.height && from.height - y->n > 2 * (from.width - x->n);
+    const size_t narrow = (size_t)((rows ? x->n : from.width) * from.channels),
+                 wide = (size_t)(from.width * from.channels);
+    const size_t made = !rows ? 0 : columns_first ? (size_t)y->n * wide : (size_t)from.height * narrow;
+    const size_t at = (made + FA_ALIGNMENT - 1) / FA_ALIGNMENT * FA_ALIGNMENT;
+    const size_t bytes = at + (columns_first ? wide : narrow) * sizeof(int32_t);
+    fa_buffer *memory = fa_buffer_new(bytes);
+    if (memory == NULL)
+        return fa_fail_memory(where, bytes);
+    uint8_t *between = memory->data;
+    int32_t *sums = (int32_t *)(between + at);
+    if (columns_first) {
+        along_columns(y, in, (int64_t)wide, sums, between);
+        along_rows(x, between, y->n, from.width, from.channels, out);
+    } else {
+        if (rows)
+            along_rows(x, in, from.height, from.width, from.channels, between);
+        along_columns(y, rows ? between : in, (int64_t)narrow, sums, out);
+    }
+    fa_buffer_release(memory);
+    return true;
+}
+
 bool fa_resample(const uint8_t *in, int64_t height, int64_t width, int64_t channels, uint8_t *out, int64_t out_height,
                  int64_t out_width, int interpolation, fa_where where)
 {
@@ -194,25 +229,9 @@ bool fa_resample(const uint8_t *in, int64_t height, int64_t width, int64_t chann
     }
     weights x = {.memory = NULL}, y = {.memory = NULL};
     const filter *f = &filters[interpolation];
-    fa_buffer *between = NULL;
-    bool rows = width != out_width, columns = height != out_height;
-    bool fine = (!rows || make_weights(&x, f, width, out_width, where)) &&
-                (!columns || make_weights(&y, f, height, out_height, where));
-    if (fine && columns) { /* the rows made narrow, and the sums of one row behind them */
-        const size_t row = (size_t)(out_width * channels), made = rows ? (size_t)height * row : 0;
-        const size_t at = (made + FA_ALIGNMENT - 1) / FA_ALIGNMENT * FA_ALIGNMENT;
-        between = fa_buffer_new(at + row * sizeof(int32_t));
-        fine = between != NULL || fa_fail_memory(where, at + row * sizeof(int32_t));
-        if (fine) {
-            uint8_t *narrow = between->data;
-            if (rows)
-                along_rows(&x, in, height, width, channels, narrow);
-            along_columns(&y, rows ? narrow : in, (int64_t)row, (int32_t *)(narrow + at), out);
-        }
-    } else if (fine) {
-        along_rows(&x, in, height, width, channels, out);
-    }
-    fa_buffer_release(between);
+    bool fine = (width == out_width || make_weights(&x, f, width, out_width, where)) &&
+                (height == out_height || make_weights(&y, f, height, out_height, where)) &&
+                both_ways(&x, &y, (shape){height, width, channels}, in, out, where);
     fa_buffer_release(x.memory);
     fa_buffer_release(y.memory);
     return fine;
