@@ -230,7 +230,7 @@ bool fa_decode_jpeg(fa_picture_job *job)
     if (state->too_many_scans)
         return fa_picture_refuse(job, "has more than %d scans, needs fewer.", MAX_SCANS);
     if (!state->truncated)
-        return fa_picture_refuse(job, "is damaged: %s.", state->message);
+        return fa_picture_refuse(job, "is damaged (%s), needs the file as it was written.", state->message);
     if (job->pixels == NULL)
         return fa_picture_refuse(job, "is cut short after %zu bytes, in its header, needs the whole file.", job->size);
     return fa_picture_refuse(job, "is cut short after %zu bytes, at row %u of %u, needs the whole file.", job->size,

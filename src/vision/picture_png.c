@@ -126,5 +126,5 @@ bool fa_decode_png(fa_picture_job *job)
         return false;
     if (s.truncated)
         return fa_picture_refuse(job, "is cut short after %zu bytes, needs the whole file.", job->size);
-    return fa_picture_refuse(job, "is damaged: %s.", s.message);
+    return fa_picture_refuse(job, "is damaged (%s), needs the file as it was written.", s.message);
 }

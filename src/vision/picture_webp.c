@@ -17,7 +17,7 @@ static bool damaged(const fa_picture_job *job, VP8StatusCode status)
         return fa_picture_refuse(job, "is cut short after %zu bytes, needs the whole file.", job->size);
     if (status == VP8_STATUS_OUT_OF_MEMORY)
         return fa_fail_memory(job->where, (size_t)(job->width * job->height) * 4);
-    return fa_picture_refuse(job, "is damaged: %s.",
+    return fa_picture_refuse(job, "is damaged (%s), needs the file as it was written.",
                              status == VP8_STATUS_UNSUPPORTED_FEATURE ? "it needs a feature that is unknown"
                              : status == VP8_STATUS_INVALID_PARAM     ? "its header makes no sense"
                                                                       : "its data make no sense");
@@ -38,7 +38,8 @@ static bool decode_animation(fa_picture_job *job)
     if (fine)
         memcpy(job->pixels, frame, (size_t)(job->width * job->height) * 4);
     WebPAnimDecoderDelete(decoder);
-    return fine || fa_picture_refuse(job, "is damaged or cut short: its first frame could not be read.");
+    return fine ||
+           fa_picture_refuse(job, "is damaged or cut short in its first frame, needs the file as it was written.");
 }
 
 static int find_orientation(const fa_picture_job *job)

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "data/dataset.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static fa_tensor *tensor_of(const fa_picture *picture)
@@ -58,6 +59,19 @@ fa_tensor *fa_decode_picture_at(const fa_decode_picture_args *args)
     return tensor_of(&picture);
 }
 
+/* Adds the picture's name to the error that its transform raised. */
+static bool name_it(const char *name)
+{
+    fa_error_record record;
+    fa_error_take(&record);
+    if (record.kind == FA_NO_ERROR)
+        return false;
+    size_t end = strlen(record.message), room = sizeof record.message - end;
+    snprintf(record.message + end, room, " (%s)", name);
+    fa_error_put(&record);
+    return false;
+}
+
 bool fa_sample_picture_at(const fa_sample_picture_args *args)
 {
     static const char *const call = "fa_sample_picture";
@@ -69,10 +83,13 @@ bool fa_sample_picture_at(const fa_sample_picture_args *args)
                        args->sample == NULL ? "sample" : "path and no bytes");
     if (!fa_picture_rules_parse(&options, call, args->where_, &rules))
         return false;
+    const char *name = args->path != NULL ? args->path : "the picture";
     bool fine = args->bytes != NULL
-                    ? fa_picture_decode(args->bytes, args->size, args->path != NULL ? args->path : "the picture",
-                                        &rules, call, args->where_, &picture)
-                    : fa_picture_read(args->path, &rules, call, args->where_, &picture);
-    return fine && fa_sample_image_at(args->sample, picture.pixels, picture.height, picture.width, picture.channels,
-                                      args->transform, args->where_);
+                    ? fa_picture_decode(args->bytes, args->size, name, &rules, call, args->where_, &picture)
+                    : fa_picture_read(name, &rules, call, args->where_, &picture);
+    if (!fine)
+        return false;
+    return fa_sample_image_at(args->sample, picture.pixels, picture.height, picture.width, picture.channels,
+                              args->transform, args->where_) ||
+           name_it(name);
 }
