@@ -41,7 +41,6 @@ static void free_reader(void *pointer)
     fa_mfree(reader->rows.data);
     fa_mfree(reader->made.data);
     fa_mfree(reader->turned.data);
-    fa_jpeg_state_free(reader->jpeg);
     fa_mfree(reader);
     current = NULL;
 }

@@ -1,6 +1,6 @@
 /* Pictures in files: JPEG, PNG, WebP, BMP, PNM, told by content, as bytes [H, W, C].
  *
- * A reader is a thread's own memory for it: the file's bytes, pixels, and what a decoder keeps. It grows to what the
+ * A reader is a thread's own memory for it: the file's bytes and pixels. It grows to what the
  * pictures need and is used again, so that after the first ones nothing is allocated here (libjpeg and libpng allocate
  * for themselves). It ends with its thread.
  *
@@ -69,11 +69,8 @@ typedef struct fa_block {
     size_t capacity;
 } fa_block;
 
-typedef struct fa_jpeg_state fa_jpeg_state;
-
 typedef struct fa_picture_reader {
     fa_block file, pixels, rows, made, turned;
-    fa_jpeg_state *jpeg;
 } fa_picture_reader;
 
 typedef struct fa_picture_job {
@@ -101,7 +98,6 @@ bool fa_picture_room(fa_picture_job *job, uint64_t width, uint64_t height, int c
 int fa_exif_orientation(const uint8_t *tiff, size_t size);
 
 bool fa_decode_jpeg(fa_picture_job *job);
-void fa_jpeg_state_free(fa_jpeg_state *state);
 bool fa_decode_png(fa_picture_job *job);
 bool fa_decode_webp(fa_picture_job *job);
 bool fa_decode_bmp(fa_picture_job *job);

@@ -1,12 +1,10 @@
 /* JPEG by libjpeg-turbo: grey, YCbCr and RGB, CMYK and YCCK (as Adobe writes them, inverted), baseline and progressive.
  *
- * One decompressor a thread, made at the first picture and used again. An error of libjpeg leaves by longjmp to the one
- * setjmp of guarded; everything that outlives the jump lies in the state or the job, and the decompressor is put
- * back by jpeg_abort_decompress. Data that ends early is an error, in the markers after the last row too; damage that
- * libjpeg passes over with a warning is counted, as Pillow passes over it. */
+ * A decompressor for each picture: one that is used again keeps the tables of the picture before, which a damaged
+ * picture without its own would be decoded with. An error of libjpeg leaves by longjmp to the one setjmp of guarded;
+ * everything that outlives the jump lies in the state or the job. Data that ends early is an error, in the markers
+ * after the last row too; damage that libjpeg passes over with a warning is counted, as Pillow passes over it. */
 #include "vision/picture.h"
-
-#include "base/memory.h"
 
 #include <setjmp.h>
 #include <stdio.h>
@@ -21,19 +19,19 @@ enum {
     SMALL_IMCU = 64
 };
 
-struct fa_jpeg_state {
+typedef struct jpeg_state {
     struct jpeg_decompress_struct cinfo;
     struct jpeg_error_mgr errors;
     struct jpeg_source_mgr source;
     struct jpeg_progress_mgr progress;
     jmp_buf leave;
-    bool made, jumped, truncated, too_many_scans;
+    bool jumped, truncated, too_many_scans;
     char message[JMSG_LENGTH_MAX];
-};
+} jpeg_state;
 
 static void on_error(j_common_ptr cinfo)
 {
-    fa_jpeg_state *state = cinfo->client_data;
+    jpeg_state *state = cinfo->client_data;
     (*cinfo->err->format_message)(cinfo, state->message);
     longjmp(state->leave, 1);
 }
@@ -51,7 +49,7 @@ static void no_output(j_common_ptr cinfo)
 
 static void on_progress(j_common_ptr cinfo)
 {
-    fa_jpeg_state *state = cinfo->client_data;
+    jpeg_state *state = cinfo->client_data;
     if (state->cinfo.input_scan_number > MAX_SCANS) {
         state->too_many_scans = true;
         longjmp(state->leave, 1);
@@ -65,7 +63,7 @@ static void nothing(j_decompress_ptr cinfo)
 
 static boolean out_of_bytes(j_decompress_ptr cinfo)
 {
-    fa_jpeg_state *state = cinfo->client_data;
+    jpeg_state *state = cinfo->client_data;
     state->truncated = true;
     longjmp(state->leave, 1);
 }
@@ -83,7 +81,7 @@ static void skip(j_decompress_ptr cinfo, long count)
 
 /* step(state, job); false, with state->jumped set, after a jump out of it. Not inlined, so that a jump finds no local
  * variable of a caller's changed. */
-static __attribute__((noinline)) bool guarded(fa_jpeg_state *state, bool (*step)(fa_jpeg_state *, fa_picture_job *),
+static __attribute__((noinline)) bool guarded(jpeg_state *state, bool (*step)(jpeg_state *, fa_picture_job *),
                                               fa_picture_job *job)
 {
     state->jumped = false;
@@ -94,16 +92,12 @@ static __attribute__((noinline)) bool guarded(fa_jpeg_state *state, bool (*step)
     return step(state, job);
 }
 
-static bool make_decompressor(fa_jpeg_state *state, fa_picture_job *job)
+static void make_decompressor(jpeg_state *state, const fa_picture_job *job)
 {
-    (void)job;
-    state->cinfo.err = jpeg_std_error(&state->errors);
-    state->errors.error_exit = on_error;
-    state->errors.emit_message = on_message;
-    state->errors.output_message = no_output;
-    state->cinfo.client_data = state;
     jpeg_create_decompress(&state->cinfo); /* keeps err and client_data */
-    state->source = (struct jpeg_source_mgr){.init_source = nothing,
+    state->source = (struct jpeg_source_mgr){.next_input_byte = job->bytes,
+                                             .bytes_in_buffer = job->size,
+                                             .init_source = nothing,
                                              .fill_input_buffer = out_of_bytes,
                                              .skip_input_data = skip,
                                              .resync_to_restart = jpeg_resync_to_restart,
@@ -112,30 +106,6 @@ static bool make_decompressor(fa_jpeg_state *state, fa_picture_job *job)
     state->progress.progress_monitor = on_progress;
     state->cinfo.progress = &state->progress;
     jpeg_save_markers(&state->cinfo, JPEG_APP0 + 1, 0xffff);
-    return true;
-}
-
-/* The state with a decompressor; NULL after an error. */
-static fa_jpeg_state *get_state(fa_picture_job *job)
-{
-    if (job->reader->jpeg == NULL)
-        job->reader->jpeg = fa_calloc(1, sizeof *job->reader->jpeg);
-    fa_jpeg_state *state = job->reader->jpeg;
-    if (state != NULL && !state->made)
-        state->made = guarded(state, make_decompressor, job);
-    if (state != NULL && state->made)
-        return state;
-    if (state != NULL)
-        jpeg_destroy_decompress(&state->cinfo);
-    fa_fail_memory(job->where, sizeof *state);
-    return NULL;
-}
-
-void fa_jpeg_state_free(fa_jpeg_state *state)
-{
-    if (state != NULL && state->made)
-        jpeg_destroy_decompress(&state->cinfo);
-    fa_mfree(state);
 }
 
 static int find_orientation(const struct jpeg_decompress_struct *cinfo)
@@ -180,9 +150,10 @@ static void read_rows(struct jpeg_decompress_struct *cinfo, fa_picture_job *job,
 }
 
 /* False after an error that is raised already; libjpeg's own leave by longjmp. */
-static bool decode(fa_jpeg_state *state, fa_picture_job *job)
+static bool decode(jpeg_state *state, fa_picture_job *job)
 {
     struct jpeg_decompress_struct *cinfo = &state->cinfo;
+    make_decompressor(state, job);
     jpeg_read_header(cinfo, TRUE);
     int components = cinfo->num_components;
     if (components != 1 && components != 3 && components != 4)
@@ -204,35 +175,31 @@ static bool decode(fa_jpeg_state *state, fa_picture_job *job)
     return true;
 }
 
-bool fa_decode_jpeg(fa_picture_job *job)
+/* Says why libjpeg gave up. */
+static bool explain(const jpeg_state *state, const fa_picture_job *job)
 {
-    fa_jpeg_state *state = get_state(job);
-    if (state == NULL)
-        return false;
-    state->source.next_input_byte = job->bytes;
-    state->source.bytes_in_buffer = job->size;
-    state->truncated = state->too_many_scans = false;
-    state->message[0] = 0;
-    state->errors.num_warnings = 0;
-    if (guarded(state, decode, job))
-        return true;
-    if (!state->jumped) {
-        jpeg_abort_decompress(&state->cinfo);
-        return false;
-    }
-    unsigned row = state->cinfo.output_scanline;
-    unsigned height = state->cinfo.image_height;
-    bool memory = state->errors.msg_code == JERR_OUT_OF_MEMORY && !state->truncated && !state->too_many_scans;
-    jpeg_abort_decompress(&state->cinfo);
-    state->errors.msg_code = 0;
-    if (memory)
-        return fa_fail_memory(job->where, (size_t)job->width * (size_t)job->height);
     if (state->too_many_scans)
         return fa_picture_refuse(job, "has more than %d scans, needs fewer.", MAX_SCANS);
-    if (!state->truncated)
-        return fa_picture_refuse(job, "is damaged (%s), needs the file as it was written.", state->message);
-    if (job->pixels == NULL)
+    if (state->truncated && job->pixels == NULL)
         return fa_picture_refuse(job, "is cut short after %zu bytes, in its header, needs the whole file.", job->size);
-    return fa_picture_refuse(job, "is cut short after %zu bytes, at row %u of %u, needs the whole file.", job->size,
-                             row, height);
+    if (state->truncated)
+        return fa_picture_refuse(job, "is cut short after %zu bytes, at row %u of %u, needs the whole file.", job->size,
+                                 state->cinfo.output_scanline, state->cinfo.image_height);
+    if (state->errors.msg_code == JERR_OUT_OF_MEMORY)
+        return fa_fail_memory(job->where, (size_t)job->width * (size_t)job->height);
+    return fa_picture_refuse(job, "is damaged (%s), needs the file as it was written.", state->message);
+}
+
+bool fa_decode_jpeg(fa_picture_job *job)
+{
+    jpeg_state state;
+    memset(&state, 0, sizeof state);
+    state.cinfo.err = jpeg_std_error(&state.errors);
+    state.errors.error_exit = on_error;
+    state.errors.emit_message = on_message;
+    state.errors.output_message = no_output;
+    state.cinfo.client_data = &state;
+    bool fine = guarded(&state, decode, job) || (state.jumped && explain(&state, job));
+    jpeg_destroy_decompress(&state.cinfo);
+    return fine;
 }

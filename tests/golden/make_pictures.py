@@ -183,8 +183,14 @@ def make_jpeg():
     sof = whole.index(b"\xff\xc0")
     spoil("bad_jpeg_huge.jpg", whole[:sof + 5] + b"\xea\x60\xea\x60" + whole[sof + 9:], "60000 x 60000")
     spoil("bad_jpeg_12_bits.jpg", whole[:sof + 4] + b"\x0c" + whole[sof + 5:], "damaged")
+    # without a table the standard one is meant, whatever was read before
     dht = whole.index(b"\xff\xc4")
-    spoil("bad_jpeg_tables.jpg", whole[:dht] + whole[dht + 2 + struct.unpack(">H", whole[dht + 2:dht + 4])[0]:], "damaged")
+    size = struct.unpack(">H", whole[dht + 2:dht + 4])[0]
+    add("jpeg_no_table.jpg", whole[:dht] + whole[dht + 2 + size:], near=True)
+    spoil("bad_jpeg_table.jpg", whole[:dht + 4] + b"\x00" + b"\xff" * 16 + whole[dht + 21:], "damaged")
+    dqt = whole.index(b"\xff\xdb")
+    size = struct.unpack(">H", whole[dqt + 2:dqt + 4])[0]
+    spoil("bad_jpeg_no_quantization.jpg", whole[:dqt] + whole[dqt + 2 + size:], "damaged")
 
 
 # ---- The others ----------------------------------------------------------------------------------------------------

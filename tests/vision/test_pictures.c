@@ -153,7 +153,8 @@ static void test_damaged(void **state)
         const char *name = text_of(entry, "file");
         if (!can_read(name))
             continue;
-        assert_null(fa_read_picture(picture_path(name)));
+        if (fa_read_picture(picture_path(name)) != NULL)
+            fail_msg("%s was read", name);
         assert_int_equal(fa_error_code(), FA_FILE_ERROR);
         assert_contains(fa_error(), name);
         assert_contains(fa_error(), "needs");
