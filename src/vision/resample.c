@@ -94,7 +94,7 @@ static bool make_weights(weights *w, const filter *f, int64_t from, int64_t to, 
         !fa_add_size(bytes, (size_t)w->most * sizeof(double), &bytes) || (w->memory = fa_buffer_new(bytes)) == NULL)
         return fa_fail_memory(where, (size_t)to * sizeof(int32_t) * ((size_t)w->most + 2));
     w->exact = w->memory->data;
-    w->first = (int32_t *)(w->exact + w->most);
+    w->first = (void *)(w->exact + w->most);
     w->count = w->first + to;
     w->weight = w->count + to;
     for (int64_t j = 0; j < to; j++) {
