@@ -135,6 +135,8 @@ static void look_up(const fa_chain *chain, const uint8_t *in, float *out)
 bool fa_chain_apply(const fa_chain *chain, int begin, int end, const void *in, const int64_t *draws, void *between,
                     void *out, fa_where where)
 {
+    static const int64_t none = 0;
+    draws = draws != NULL ? draws : &none;
     for (int i = 0; i < begin; i++)
         draws += chain->step[i]->draws;
     if (begin == end) {

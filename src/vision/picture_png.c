@@ -82,7 +82,7 @@ static void decode(png_structp png, png_infop info, source *s)
 {
     fa_picture_job *job = s->job;
     png_set_user_limits(png, 0x7fffffff, 0x7fffffff); /* the sizes are checked below */
-    png_set_chunk_malloc_max(png, MAX_CHUNK_BYTES);
+    png_set_chunk_malloc_max(png, job->size < MAX_CHUNK_BYTES ? job->size : MAX_CHUNK_BYTES); /* none is larger */
     png_set_chunk_cache_max(png, MAX_CHUNKS);
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, 0);
     png_read_info(png, info);

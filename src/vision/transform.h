@@ -161,8 +161,9 @@ typedef struct fa_chain {
 bool fa_chain_begin(fa_chain *chain, const fa_transform *transform, const fa_image_form *form, fa_where where);
 void fa_chain_end(fa_chain *chain);
 void fa_chain_draw(const fa_chain *chain, fa_mt *mt, int64_t *draws);
-/* Steps begin ... end - 1 of one image. `draws` are those of the whole chain. `between`: 2 * between_bytes, not needed
- * for fewer than two steps (those of the table count as one). False after an error. */
+/* Steps begin ... end - 1 of one image. `draws` are those of the whole chain; NULL when none of these steps draws.
+ * `between`: 2 * between_bytes, not needed for fewer than two steps (those of the table count as one). False after an
+ * error. */
 bool fa_chain_apply(const fa_chain *chain, int begin, int end, const void *in, const int64_t *draws, void *between,
                     void *out, fa_where where);
 /* Makes `out` of an image, for a batch: now, or, in a batch that is fetched ahead, what comes before the first draw now
