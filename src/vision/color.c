@@ -79,14 +79,17 @@ static void to_hsv(const uint8_t rgb[3], uint8_t hsv[3])
         h = (float)(2.0 + dr - db);
     else
         h = (float)(4.0 + dg - dr);
-    h = (float)fmod(h / 6.0 + 1.0, 1.0);
+    const double turned = h / 6.0 + 1.0; /* from 5 / 6 to below 2; its fractional part is taken */
+    h = (float)(turned >= 1 ? turned - 1 : turned);
     hsv[0] = (uint8_t)(int)(h * 255.0);
     hsv[1] = (uint8_t)(int)(s * 255.0);
 }
 
-static uint8_t to_byte(double x)
+/* round(), half away from zero, of 0 ... 255. */
+static uint8_t rounded(double x)
 {
-    return (uint8_t)(x < 0 ? 0 : x > 255 ? 255 : x);
+    int whole = (int)x;
+    return (uint8_t)(whole + (x - whole >= 0.5));
 }
 
 static void from_hsv(const uint8_t hsv[3], uint8_t rgb[3])
@@ -96,10 +99,10 @@ static void from_hsv(const uint8_t hsv[3], uint8_t rgb[3])
     if (hsv[1] == 0)
         return;
     const float s = hsv[1] / 255.0f, place = (float)((float)hsv[0] * 6.0 / 255.0);
-    const int sector = (int)floorf(place);
+    const int sector = (int)place;
     const float f = place - (float)sector;
-    const uint8_t p = to_byte(round((float)v * (1.0 - s))), q = to_byte(round((float)v * (1.0 - s * f)));
-    const uint8_t t = to_byte(round((float)v * (1.0 - s * (1.0 - f))));
+    const uint8_t p = rounded((float)v * (1.0 - s)), q = rounded((float)v * (1.0 - s * f));
+    const uint8_t t = rounded((float)v * (1.0 - s * (1.0 - f)));
     const uint8_t made[6][3] = {{v, t, p}, {q, v, p}, {p, v, t}, {p, q, v}, {t, p, v}, {v, p, q}};
     memcpy(rgb, made[sector % 6], 3);
 }
