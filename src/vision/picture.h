@@ -54,8 +54,7 @@ bool fa_picture_read(const char *path, const fa_picture_rules *rules, const char
 bool fa_picture_decode(const void *bytes, size_t size, const char *name, const fa_picture_rules *rules,
                        const char *what, fa_where where, fa_picture *out);
 
-/* Format, sizes and traits from the header alone are not told apart from a whole read: to look at a picture without
- * counting it, for checks. */
+/* The same as fa_picture_read, without counting: for a look over a data set. */
 bool fa_picture_look(const char *path, const fa_picture_rules *rules, const char *what, fa_where where,
                      fa_picture *out);
 

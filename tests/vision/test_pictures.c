@@ -398,6 +398,41 @@ static void test_folder_for_any_workers(void **state)
     }
 }
 
+/* An epoch after the first one allocates nothing for an item: its pixels, its open steps and its draws lie in memory
+ * that is used again. libjpeg and libpng allocate for themselves, so the pictures here are others. */
+static bool plain_item(void *user, int64_t index, fa_sample *sample)
+{
+    static const char *const path[] = {FA_SOURCE_DIR "/tests/golden/pictures/bmp_24.bmp",
+                                       FA_SOURCE_DIR "/tests/golden/pictures/bmp_8.bmp"};
+    return fa_sample_picture(sample, path[index % 2], user) && fa_sample_label(sample, index);
+}
+
+static void test_items_allocate_nothing(void **state)
+{
+    (void)state;
+    if (!alloc_count_available())
+        return;
+    for (int workers = 0; workers <= 2; workers += 2) {
+        fa_transform *t = fa_compose(fa_random_crop(7, .padding = 2), fa_random_horizontal_flip(), fa_to_tensor(),
+                                     fa_normalize({0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}));
+        fa_loader *loader = fa_data_loader(fa_dataset_new(t, .length = folder_length, .item = plain_item),
+                                           .batch_size = 21, .shuffle = true, .num_workers = workers);
+        int64_t items = 0;
+        long calls = 0;
+        for (int epoch = 0; epoch < 6; epoch++) {
+            alloc_count_start();
+            fa_for_each_batch (b, loader)
+                items += b.size;
+            calls = alloc_count_stop();
+        }
+        assert_true(fa_ok() && items == 6 * ITEMS);
+        if (calls >= ITEMS / 2) /* what a batch and a loop need does not grow with their items */
+            fail_msg("%ld allocations for %d items", calls, ITEMS);
+        fa_free(loader);
+        fa_free(t);
+    }
+}
+
 /* O11, O19: a damaged picture ends the loop with its name, whatever the number of workers. */
 static bool damaged_item(void *user, int64_t index, fa_sample *sample)
 {
@@ -470,6 +505,7 @@ int main(void)
         cmocka_unit_test_teardown(test_memory_is_used_again, clean),
         cmocka_unit_test_teardown(test_no_memory, clean),
         cmocka_unit_test_teardown(test_folder_for_any_workers, clean),
+        cmocka_unit_test_teardown(test_items_allocate_nothing, clean),
         cmocka_unit_test_teardown(test_damaged_in_a_loop, clean),
         cmocka_unit_test_teardown(test_many_sizes, clean),
         cmocka_unit_test_teardown(test_crop_too_large, clean),
