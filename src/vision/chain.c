@@ -15,15 +15,18 @@ bool fa_form_bytes(const fa_image_form *form, size_t *bytes)
            fa_mul_size(*bytes, form->floats ? sizeof(float) : 1, bytes);
 }
 
-/* Where the steps begin that make floats of bytes and then change each float by itself; n when the last ones do not. */
-static int find_table(const fa_chain *chain)
+/* Where the steps begin that make floats of bytes and then change each float by itself, and where they end; n and n
+ * when there are none. */
+static void find_table(fa_chain *chain)
 {
-    int from = chain->n;
-    while (from > 0 && chain->step[from - 1]->kind->pixel != NULL && chain->form[from].floats)
-        from--;
-    while (from < chain->n && chain->form[from].floats)
+    int from = 0;
+    while (from < chain->n && (chain->step[from]->kind->pixel == NULL || chain->form[from].floats))
         from++;
-    return from;
+    int to = from;
+    while (to < chain->n && chain->step[to]->kind->pixel != NULL)
+        to++;
+    chain->table_from = from;
+    chain->table_to = to;
 }
 
 /* The first step of the table goes from bytes to floats; those after it that leave floats alone are skipped. */
@@ -37,7 +40,7 @@ static bool make_table(fa_chain *chain, fa_where where)
     for (size_t k = 0; k < count; k++) {
         float x = (float)(k % FA_PIXEL_VALUES);
         int64_t c = (int64_t)(k / FA_PIXEL_VALUES);
-        for (int i = from; i < chain->n; i++)
+        for (int i = from; i < chain->table_to; i++)
             if (i == from || chain->step[i]->kind != chain->step[from]->kind)
                 x = chain->step[i]->kind->pixel(chain->step[i], c, x);
         chain->table[k] = x;
@@ -85,7 +88,7 @@ bool fa_chain_begin(fa_chain *chain, const fa_transform *transform, const fa_ima
                        chain->draws, FA_MAX_DRAWS);
     if (chain->draws == 0)
         chain->first_draw = chain->n;
-    chain->table_from = find_table(chain);
+    find_table(chain);
     return chain->table_from == chain->n || make_table(chain, where);
 }
 
@@ -143,15 +146,16 @@ bool fa_chain_apply(const fa_chain *chain, int begin, int end, const void *in, c
         size_t bytes;
         memcpy(out, in, fa_form_bytes(&chain->form[begin], &bytes) ? bytes : 0);
     }
-    for (int i = begin; i < end; i++) {
-        if (chain->table != NULL && i == chain->table_from) {
-            look_up(chain, in, out);
-            return true;
-        }
-        void *to = i + 1 == end ? out : (char *)between + (size_t)(i % 2) * chain->between_bytes;
-        if (!chain->step[i]->kind->apply(chain->step[i], &chain->form[i], in, draws, to, where))
+    for (int i = begin, next, turn = 0; i < end; i = next, turn ^= 1) {
+        const bool table = chain->table != NULL && i == chain->table_from;
+        next = table ? chain->table_to : i + 1;
+        void *to = next == end ? out : (char *)between + (size_t)turn * chain->between_bytes;
+        if (table)
+            look_up(chain, in, to);
+        else if (!chain->step[i]->kind->apply(chain->step[i], &chain->form[i], in, draws, to, where))
             return false;
-        draws += chain->step[i]->draws;
+        for (; i < next; i++)
+            draws += chain->step[i]->draws;
         in = to;
     }
     return true;
@@ -162,8 +166,8 @@ static bool apply_from(const fa_chain *chain, int begin, const void *in, const i
                        fa_where where)
 {
     fa_buffer *between = NULL;
-    if (chain->n - begin > 1 && chain->table_from != begin &&
-        (between = fa_buffer_new(2 * chain->between_bytes)) == NULL)
+    const bool only_table = chain->table_from == begin && chain->table_to == chain->n;
+    if (chain->n - begin > 1 && !only_table && (between = fa_buffer_new(2 * chain->between_bytes)) == NULL)
         return fa_fail_memory(where, 2 * chain->between_bytes);
     bool fine = fa_chain_apply(chain, begin, chain->n, in, draws, between != NULL ? between->data : NULL, out, where);
     fa_buffer_release(between);

@@ -86,10 +86,10 @@ static void to_hsv(const uint8_t rgb[3], uint8_t hsv[3])
 }
 
 /* round(), half away from zero, of 0 ... 255. */
-static uint8_t rounded(double x)
+static uint8_t rounded(float x)
 {
     int whole = (int)x;
-    return (uint8_t)(whole + (x - whole >= 0.5));
+    return (uint8_t)(whole + (x - (float)whole >= 0.5f));
 }
 
 static void from_hsv(const uint8_t hsv[3], uint8_t rgb[3])
@@ -101,8 +101,8 @@ static void from_hsv(const uint8_t hsv[3], uint8_t rgb[3])
     const float s = hsv[1] / 255.0f, place = (float)((float)hsv[0] * 6.0 / 255.0);
     const int sector = (int)place;
     const float f = place - (float)sector;
-    const uint8_t p = rounded((float)v * (1.0 - s)), q = rounded((float)v * (1.0 - s * f));
-    const uint8_t t = rounded((float)v * (1.0 - s * (1.0 - f)));
+    const uint8_t p = rounded((float)v * (1.0f - s)), q = rounded((float)v * (1.0f - s * f));
+    const uint8_t t = rounded((float)v * (1.0f - s * (1.0f - f)));
     const uint8_t made[6][3] = {{v, t, p}, {q, v, p}, {p, v, t}, {p, q, v}, {t, p, v}, {v, p, q}};
     memcpy(rgb, made[sector % 6], 3);
 }

@@ -2,8 +2,8 @@
  *
  * A transform is a `draw` (random numbers for one image, in the order of samples, on the looping thread) and an `apply`
  * (a pure function of pixels and draws, on any thread). A data set makes a *chain* of its transform for its images: the
- * steps one after the other with the form of the image between them. Last steps that make floats of bytes, each by
- * itself, are folded into a table of 256 floats a channel. */
+ * steps one after the other with the form of the image between them. Steps that make floats of bytes and change each
+ * by itself are folded into a table of 256 floats a channel. */
 #ifndef FA_VISION_TRANSFORM_H
 #define FA_VISION_TRANSFORM_H
 
@@ -152,7 +152,7 @@ typedef struct fa_chain {
     fa_image_form form[FA_MAX_STEPS + 1];      /* before step i, and after the last */
     size_t in_bytes, out_bytes, between_bytes; /* between: the largest image between two steps */
     int first_draw;                            /* the first step that draws, or n */
-    int table_from;                            /* steps from here on are the table */
+    int table_from, table_to;                  /* steps from ... to - 1 are the table; none of them draws */
     float *table;                              /* [channels, 256], or NULL */
 } fa_chain;
 
