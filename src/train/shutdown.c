@@ -3,6 +3,7 @@
 #include "base/pool.h"
 #include "data/object.h"
 #include "facula.h"
+#include "vision/picture.h"
 
 int64_t fa_shutdown(FILE *report)
 {
@@ -21,6 +22,7 @@ int64_t fa_shutdown(FILE *report)
         alive += kinds[i].alive;
     }
     fa_pool_stop();
+    fa_picture_reader_free();
     fa_buffer_pool_trim();
     return alive;
 }
