@@ -103,7 +103,7 @@ if $arm; then
         as_root dpkg --add-architecture arm64
     fi
     install_packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static libdeflate-dev:arm64 \
-        libcjson-dev:arm64 libcmocka-dev:arm64
+        libcjson-dev:arm64 libcmocka-dev:arm64 libjpeg62-turbo-dev:arm64 libpng-dev:arm64 libwebp-dev:arm64
     build_preset aarch64 -DFACULA_BUILD_EXAMPLES=OFF
     run_tests aarch64
 fi

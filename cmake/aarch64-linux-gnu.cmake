@@ -1,5 +1,6 @@
 # Cross-build for aarch64 on Debian or Ubuntu, tests run by qemu-user. Packages: gcc-aarch64-linux-gnu,
-# qemu-user-static, and with `dpkg --add-architecture arm64` libdeflate-dev:arm64 libcjson-dev:arm64 libcmocka-dev:arm64.
+# qemu-user-static, and with `dpkg --add-architecture arm64` libdeflate-dev:arm64 libcjson-dev:arm64 libcmocka-dev:arm64
+# libjpeg62-turbo-dev:arm64 libpng-dev:arm64 libwebp-dev:arm64.
 
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)

@@ -99,9 +99,11 @@ check_other_system()
     cat >&2 <<END
 
 error: this is not Debian or Ubuntu, so nothing is installed by itself. Missing: ${missing[*]}
-Install a C compiler, CMake 3.25 or newer, Ninja, pkg-config, libdeflate, cJSON and, for the tests, cmocka:
-  Fedora: dnf install gcc gcc-c++ cmake ninja-build pkgconf-pkg-config libdeflate-devel cjson-devel libcmocka-devel
-  Arch:   pacman -S --needed gcc cmake ninja pkgconf libdeflate cjson cmocka
+Install a C compiler, CMake 3.25 or newer, Ninja, pkg-config, libdeflate, libjpeg, libpng, libwebp, cJSON and, for the
+tests, cmocka:
+  Fedora: dnf install gcc gcc-c++ cmake ninja-build pkgconf-pkg-config libdeflate-devel libjpeg-turbo-devel \\
+              libpng-devel libwebp-devel cjson-devel libcmocka-devel
+  Arch:   pacman -S --needed gcc cmake ninja pkgconf libdeflate libjpeg-turbo libpng libwebp cjson cmocka
 Then call this script again.
 END
     exit 1
@@ -121,8 +123,9 @@ check_cmake()
 set_up()
 {
     say "Installing what is needed"
-    local packages=(gcc libc6-dev cmake ninja-build pkg-config libdeflate-dev libcjson-dev)
-    local modules=(libdeflate libcjson)
+    local packages=(gcc libc6-dev cmake ninja-build pkg-config libdeflate-dev libcjson-dev libjpeg-dev libpng-dev
+        libwebp-dev)
+    local modules=(libdeflate libcjson libjpeg libpng libwebp libwebpdemux)
     if [ "$1" = tests ]; then
         packages+=(g++ libcmocka-dev)
         modules+=(cmocka)

@@ -4,6 +4,7 @@
 #include "data/object.h"
 #include "facula.h"
 #include "files/value.h"
+#include "vision/picture.h"
 
 int64_t fa_shutdown(FILE *report)
 {
@@ -25,6 +26,7 @@ int64_t fa_shutdown(FILE *report)
         alive += kinds[i].alive;
     }
     fa_pool_stop();
+    fa_picture_reader_free();
     fa_buffer_pool_trim();
     return alive;
 }

@@ -1,28 +1,32 @@
-/* Chains: a transform laid out for images of one form, and what applies them to tensors and to a user's samples. */
+/* Chains: a transform laid out for images of one form, and what applies them to batches. */
 #include "vision/transform.h"
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "data/dataset.h"
 
+#include <pthread.h>
 #include <string.h>
 
-static bool form_bytes(const fa_image_form *form, size_t *bytes)
+bool fa_form_bytes(const fa_image_form *form, size_t *bytes)
 {
     return fa_mul_size((size_t)form->channels, (size_t)form->height, bytes) &&
            fa_mul_size(*bytes, (size_t)form->width, bytes) &&
            fa_mul_size(*bytes, form->floats ? sizeof(float) : 1, bytes);
 }
 
-/* Where the steps begin that make floats of bytes and then change each float by itself; n when the last ones do not. */
-static int find_table(const fa_chain *chain)
+/* Where the steps begin that make floats of bytes and then change each float by itself, and where they end; n and n
+ * when there are none. */
+static void find_table(fa_chain *chain)
 {
-    int from = chain->n;
-    while (from > 0 && chain->step[from - 1]->kind->pixel != NULL && chain->form[from].floats)
-        from--;
-    while (from < chain->n && chain->form[from].floats)
+    int from = 0;
+    while (from < chain->n && (chain->step[from]->kind->pixel == NULL || chain->form[from].floats))
         from++;
-    return from;
+    int to = from;
+    while (to < chain->n && chain->step[to]->kind->pixel != NULL)
+        to++;
+    chain->table_from = from;
+    chain->table_to = to;
 }
 
 /* The first step of the table goes from bytes to floats; those after it that leave floats alone are skipped. */
@@ -36,7 +40,7 @@ static bool make_table(fa_chain *chain, fa_where where)
     for (size_t k = 0; k < count; k++) {
         float x = (float)(k % FA_PIXEL_VALUES);
         int64_t c = (int64_t)(k / FA_PIXEL_VALUES);
-        for (int i = from; i < chain->n; i++)
+        for (int i = from; i < chain->table_to; i++)
             if (i == from || chain->step[i]->kind != chain->step[from]->kind)
                 x = chain->step[i]->kind->pixel(chain->step[i], c, x);
         chain->table[k] = x;
@@ -49,7 +53,7 @@ static void append_steps(fa_chain *chain, const fa_transform_body *body)
 {
     if (body->kind != NULL)
         chain->step[chain->n++] = body;
-    for (int i = 0; i < body->n_steps; i++)
+    for (int i = 0; body->kind == NULL && i < body->n_steps; i++)
         append_steps(chain, body->steps[i]->object.body);
 }
 
@@ -63,18 +67,18 @@ bool fa_chain_begin(fa_chain *chain, const fa_transform *transform, const fa_ima
     if (transform != NULL)
         append_steps(chain, transform->object.body);
     size_t bytes;
-    if (!form_bytes(form, &chain->in_bytes))
+    if (!fa_form_bytes(form, &chain->in_bytes))
         return fa_fail_memory(where, SIZE_MAX);
     bytes = chain->in_bytes;
     for (int i = 0; i < chain->n; i++) {
         chain->form[i + 1] = chain->form[i];
         if (!chain->step[i]->kind->infer(chain->step[i], &chain->form[i + 1], where))
             return false;
-        if (!form_bytes(&chain->form[i + 1], &bytes))
+        if (!fa_form_bytes(&chain->form[i + 1], &bytes))
             return fa_fail_memory(where, SIZE_MAX);
         if (chain->draws == 0)
             chain->first_draw = i;
-        chain->draws += chain->step[i]->kind->draws;
+        chain->draws += chain->step[i]->draws;
         if (i + 1 < chain->n && bytes > chain->between_bytes)
             chain->between_bytes = bytes;
     }
@@ -84,7 +88,7 @@ bool fa_chain_begin(fa_chain *chain, const fa_transform *transform, const fa_ima
                        chain->draws, FA_MAX_DRAWS);
     if (chain->draws == 0)
         chain->first_draw = chain->n;
-    chain->table_from = find_table(chain);
+    find_table(chain);
     return chain->table_from == chain->n || make_table(chain, where);
 }
 
@@ -97,9 +101,9 @@ void fa_chain_end(fa_chain *chain)
 void fa_chain_draw(const fa_chain *chain, fa_mt *mt, int64_t *draws)
 {
     for (int i = 0; i < chain->n; i++)
-        if (chain->step[i]->kind->draws > 0) {
+        if (chain->step[i]->draws > 0) {
             chain->step[i]->kind->draw(chain->step[i], &chain->form[i], mt, draws);
-            draws += chain->step[i]->kind->draws;
+            draws += chain->step[i]->draws;
         }
 }
 
@@ -131,23 +135,30 @@ static void look_up(const fa_chain *chain, const uint8_t *in, float *out)
             look_up_channel(chain->table + c * FA_PIXEL_VALUES, in + c, channels, area, out + c * area);
 }
 
-void fa_chain_apply(const fa_chain *chain, int begin, int end, const void *in, const int64_t *draws, void *between,
-                    void *out)
+bool fa_chain_apply(const fa_chain *chain, int begin, int end, const void *in, const int64_t *draws, void *between,
+                    void *out, fa_where where)
 {
+    static const int64_t none = 0;
+    draws = draws != NULL ? draws : &none;
     for (int i = 0; i < begin; i++)
-        draws += chain->step[i]->kind->draws;
-    if (begin == end)
-        memcpy(out, in, chain->in_bytes);
-    for (int i = begin; i < end; i++) {
-        if (chain->table != NULL && i == chain->table_from) {
-            look_up(chain, in, out);
-            return;
-        }
-        void *to = i + 1 == end ? out : (char *)between + (size_t)(i % 2) * chain->between_bytes;
-        chain->step[i]->kind->apply(chain->step[i], &chain->form[i], in, draws, to);
-        draws += chain->step[i]->kind->draws;
+        draws += chain->step[i]->draws;
+    if (begin == end) {
+        size_t bytes;
+        memcpy(out, in, fa_form_bytes(&chain->form[begin], &bytes) ? bytes : 0);
+    }
+    for (int i = begin, next, turn = 0; i < end; i = next, turn ^= 1) {
+        const bool table = chain->table != NULL && i == chain->table_from;
+        next = table ? chain->table_to : i + 1;
+        void *to = next == end ? out : (char *)between + (size_t)turn * chain->between_bytes;
+        if (table)
+            look_up(chain, in, to);
+        else if (!chain->step[i]->kind->apply(chain->step[i], &chain->form[i], in, draws, to, where))
+            return false;
+        for (; i < next; i++)
+            draws += chain->step[i]->draws;
         in = to;
     }
+    return true;
 }
 
 /* Steps from `begin` on. False after an error. */
@@ -155,13 +166,82 @@ static bool apply_from(const fa_chain *chain, int begin, const void *in, const i
                        fa_where where)
 {
     fa_buffer *between = NULL;
-    if (chain->n - begin > 1 && chain->table_from != begin &&
-        (between = fa_buffer_new(2 * chain->between_bytes)) == NULL)
+    const bool only_table = chain->table_from == begin && chain->table_to == chain->n;
+    if (chain->n - begin > 1 && !only_table && (between = fa_buffer_new(2 * chain->between_bytes)) == NULL)
         return fa_fail_memory(where, 2 * chain->between_bytes);
-    fa_chain_apply(chain, begin, chain->n, in, draws, between != NULL ? between->data : NULL, out);
+    bool fine = fa_chain_apply(chain, begin, chain->n, in, draws, between != NULL ? between->data : NULL, out, where);
     fa_buffer_release(between);
-    return true;
+    return fine;
 }
+
+/* ---- The last chain of a transform ------------------------------------------------------------------------------- */
+
+struct fa_chain_cache {
+    pthread_mutex_t mutex;
+    fa_chain *chain; /* one of its references; or NULL */
+};
+
+struct fa_chain_cache *fa_chain_cache_new(void)
+{
+    struct fa_chain_cache *cache = fa_calloc(1, sizeof *cache);
+    if (cache != NULL)
+        pthread_mutex_init(&cache->mutex, NULL);
+    return cache;
+}
+
+void fa_chain_cache_free(struct fa_chain_cache *cache)
+{
+    if (cache == NULL)
+        return;
+    fa_chain_drop(cache->chain);
+    pthread_mutex_destroy(&cache->mutex);
+    fa_mfree(cache);
+}
+
+static bool same_form(const fa_image_form *a, const fa_image_form *b)
+{
+    return a->floats == b->floats && a->channels == b->channels && a->height == b->height && a->width == b->width;
+}
+
+fa_chain *fa_chain_get(const fa_transform *transform, const fa_image_form *form, fa_where where)
+{
+    struct fa_chain_cache *cache = fa_transform_body_of(transform)->cache;
+    pthread_mutex_lock(&cache->mutex);
+    fa_chain *chain = cache->chain;
+    bool hit = chain != NULL && same_form(&chain->form[0], form);
+    if (hit)
+        atomic_fetch_add_explicit(&chain->refs, 1, memory_order_relaxed);
+    pthread_mutex_unlock(&cache->mutex);
+    if (hit)
+        return chain;
+    chain = fa_malloc(sizeof *chain);
+    if (chain == NULL) {
+        fa_fail_memory(where, sizeof *chain);
+        return NULL;
+    }
+    atomic_init(&chain->refs, 1);
+    if (!fa_chain_begin(chain, transform, form, where)) {
+        fa_chain_drop(chain);
+        return NULL;
+    }
+    atomic_fetch_add_explicit(&chain->refs, 1, memory_order_relaxed);
+    pthread_mutex_lock(&cache->mutex);
+    fa_chain *before = cache->chain;
+    cache->chain = chain;
+    pthread_mutex_unlock(&cache->mutex);
+    fa_chain_drop(before);
+    return chain;
+}
+
+void fa_chain_drop(fa_chain *chain)
+{
+    if (chain == NULL || atomic_fetch_sub_explicit(&chain->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    fa_chain_end(chain);
+    fa_mfree(chain);
+}
+
+/* ---- Now --------------------------------------------------------------------------------------------------------- */
 
 static void draw_now(const fa_chain *chain, int64_t draws[FA_MAX_DRAWS])
 {
@@ -172,25 +252,27 @@ static void draw_now(const fa_chain *chain, int64_t draws[FA_MAX_DRAWS])
     fa_generator_unlock(generator);
 }
 
-/* Draws, if the chain does, and makes `out` of an image. False after an error. */
-static bool run_once(const fa_chain *chain, const void *in, void *out, fa_where where)
+bool fa_chain_run(const fa_chain *chain, const void *in, void *out, fa_where where)
 {
     int64_t draws[FA_MAX_DRAWS];
     draw_now(chain, draws);
-    return apply_from(chain, 0, in, draws, out, where);
+    return fa_ok() && apply_from(chain, 0, in, draws, out, where);
 }
 
 /* ---- In a batch -------------------------------------------------------------------------------------------------- */
 
-/* An image whose first steps are done and whose others wait for their draws. */
+/* An image whose first steps are done and whose others wait for their draws. It lies in `memory`, with the staged
+ * pixels behind it, so that buffers of the pool serve one image after the other. */
 typedef struct late_image {
     const fa_chain *chain;
-    const void *in;    /* after the first steps */
-    fa_buffer *staged; /* what `in` points into, unless it is the data set's */
+    const void *in; /* after the first steps: behind this, or the data set's own */
     fa_where where;
-    fa_chain *own; /* `chain`, when it is this image's own, */
+    fa_chain *own; /* `chain`, when it is held here, with the transform */
     fa_transform *transform;
+    fa_buffer *memory;
 } late_image;
+
+enum { STAGED_AT = (sizeof(late_image) + FA_ALIGNMENT - 1) / FA_ALIGNMENT * FA_ALIGNMENT };
 
 static void late_draw(const void *work, fa_mt *mt, int64_t *draws)
 {
@@ -231,12 +313,9 @@ static bool late_finish(const void *work, const int64_t *draws, void *out)
 static void late_destroy(void *work)
 {
     late_image *image = work;
-    fa_buffer_release(image->staged);
-    if (image->own != NULL)
-        fa_chain_end(image->own);
-    fa_mfree(image->own);
+    fa_chain_drop(image->own);
     fa_object_drop((fa_object *)image->transform);
-    fa_mfree(image);
+    fa_buffer_release(image->memory);
 }
 
 /* Does the steps before the first draw, or copies the image if it is asked to. False after an error. */
@@ -246,106 +325,52 @@ static bool stage(late_image *image, const void *in, bool copy)
     image->in = in;
     if (chain->first_draw == 0 && !copy)
         return true;
-    size_t bytes = 0;
-    if (form_bytes(&chain->form[chain->first_draw], &bytes))
-        image->staged = fa_buffer_new(bytes);
     fa_buffer *between = chain->first_draw > 1 ? fa_buffer_new(2 * chain->between_bytes) : NULL;
-    bool fine = image->staged != NULL && (chain->first_draw <= 1 || between != NULL);
-    if (fine) {
-        fa_chain_apply(chain, 0, chain->first_draw, in, NULL, between != NULL ? between->data : NULL,
-                       image->staged->data);
-        image->in = image->staged->data;
-    }
+    if (chain->first_draw > 1 && between == NULL)
+        return fa_fail_memory(image->where, 2 * chain->between_bytes);
+    void *staged = (char *)image->memory->data + STAGED_AT;
+    bool fine = fa_chain_apply(chain, 0, chain->first_draw, in, NULL, between != NULL ? between->data : NULL, staged,
+                               image->where);
+    image->in = staged;
     fa_buffer_release(between);
-    return fine || fa_fail_memory(image->where, bytes + 2 * chain->between_bytes);
+    return fine;
 }
 
 static bool draw_and_put(const fa_chain *chain, const void *in, void *out, fa_where where)
 {
     int64_t draws[FA_MAX_DRAWS];
     draw_now(chain, draws);
-    return put_from(chain, 0, in, draws, out, where);
+    return fa_ok() && put_from(chain, 0, in, draws, out, where);
 }
 
-static bool defer(late_image description, const void *in, bool copy, void *out, fa_collate *batch)
+/* Leaves the image to the batch, with a reference to `own` that is taken over, after an error too. */
+static bool defer(const fa_chain *chain, fa_chain *own, fa_transform *transform, const void *in, bool copy, void *out,
+                  fa_collate *batch, fa_where where)
 {
     static const fa_late_kind kind = {late_draw, late_finish, late_destroy};
-    late_image *image = fa_malloc(sizeof *image);
-    if (image == NULL) {
-        if (description.own != NULL)
-            fa_chain_end(description.own);
-        fa_mfree(description.own);
-        return fa_fail_memory(batch->where, sizeof *image);
+    size_t bytes = 0;
+    if (chain->first_draw > 0 || copy)
+        (void)fa_form_bytes(&chain->form[chain->first_draw], &bytes); /* it fitted when the chain was laid out */
+    fa_buffer *memory = fa_add_size(bytes, STAGED_AT, &bytes) ? fa_buffer_new(bytes) : NULL;
+    if (memory == NULL) {
+        fa_chain_drop(own);
+        return fa_fail_memory(where, bytes);
     }
-    *image = description;
-    fa_object_borrow((fa_object *)image->transform);
+    late_image *image = memory->data;
+    *image = (late_image){.chain = chain, .own = own, .transform = transform, .where = where, .memory = memory};
+    fa_object_borrow((fa_object *)transform);
     if (!stage(image, in, copy)) {
         late_destroy(image);
         return false;
     }
-    return fa_collate_defer(batch, &kind, image, image->chain->draws, out);
+    return fa_collate_defer(batch, &kind, image, chain->draws, out);
 }
 
 bool fa_chain_put(const fa_chain *chain, const void *in, void *out, fa_collate *batch)
 {
     if (!batch->ahead || chain->draws == 0)
         return draw_and_put(chain, in, out, batch->where);
-    return defer((late_image){.chain = chain, .where = batch->where}, in, false, out, batch);
-}
-
-/* ---- Of a tensor, and in an item callback ------------------------------------------------------------------------ */
-
-static bool form_of(const fa_meta *meta, fa_image_form *form)
-{
-    const int64_t *s = meta->shape;
-    if (meta->dtype == FA_DT_UINT8 && (meta->ndim == 2 || meta->ndim == 3))
-        *form = (fa_image_form){false, meta->ndim == 3 ? s[2] : 1, s[0], s[1]};
-    else if (meta->dtype == FA_DT_FLOAT32 && meta->ndim == 3)
-        *form = (fa_image_form){true, s[0], s[1], s[2]};
-    else
-        return fa_refuse(FA_SHAPE_ERROR, "transform",
-                         "got %s %s, needs an image: uint8 [H, W, C] or [H, W], or float32 [C, H, W].",
-                         fa_dtype_name(meta->dtype), fa_shape_text(meta));
-    return true;
-}
-
-fa_tensor *fa_transform_apply_at(fa_transform *transform, fa_tensor *image, fa_where where)
-{
-    fa_begin(where);
-    if (!fa_object_check((fa_object *)transform, &fa_transform_class, "fa_transform_apply", where))
-        return NULL;
-    fa_node *node = fa_use(image, "transform", "image");
-    fa_image_form form;
-    fa_chain chain = {.table = NULL};
-    if (node == NULL || !form_of(&node->meta, &form) || !fa_evaluate(node) ||
-        !fa_chain_begin(&chain, transform, &form, where)) {
-        fa_chain_end(&chain);
-        return NULL;
-    }
-    const fa_image_form *result = fa_chain_result(&chain);
-    fa_meta meta = result->floats
-                       ? fa_meta_of(FA_DT_FLOAT32, 3, (int64_t[]){result->channels, result->height, result->width})
-                       : fa_meta_of(FA_DT_UINT8, 3, (int64_t[]){result->height, result->width, result->channels});
-    fa_leaf *leaf = fa_leaf_new(&meta);
-    const void *in = fa_node_bytes(node);
-    fa_tensor *made = NULL;
-    if (leaf != NULL && in != NULL && run_once(&chain, in, leaf->buffer->data, where))
-        made = fa_handle(fa_leaf_node(leaf));
-    fa_leaf_release(leaf);
-    fa_chain_end(&chain);
-    return made;
-}
-
-/* A chain of this image's own, with a copy of the pixels, kept until the batch is asked for. */
-static bool defer_own(const fa_chain *chain, fa_transform *transform, const uint8_t *pixels, void *out,
-                      fa_collate *batch, fa_where where)
-{
-    fa_chain *own = fa_malloc(sizeof *own);
-    if (own == NULL)
-        return fa_fail_memory(where, sizeof *own);
-    *own = *chain;
-    return defer((late_image){.chain = own, .own = own, .transform = transform, .where = where}, pixels, true, out,
-                 batch);
+    return defer(chain, NULL, NULL, in, false, out, batch, batch->where);
 }
 
 bool fa_sample_image_at(fa_sample *sample, const uint8_t *pixels, int64_t height, int64_t width, int64_t channels,
@@ -358,17 +383,18 @@ bool fa_sample_image_at(fa_sample *sample, const uint8_t *pixels, int64_t height
                        (long long)channels);
     if (transform != NULL && !fa_object_check((fa_object *)transform, &fa_transform_class, "fa_sample_image", where))
         return false;
-    fa_image_form form = {false, channels, height, width};
-    fa_chain chain = {.table = NULL};
-    fa_collate *batch = sample->batch;
-    bool fine = fa_chain_begin(&chain, transform, &form, where);
-    const fa_image_form *result = fine ? fa_chain_result(&chain) : &form;
-    void *out = fine ? fa_sample_room_at(sample, result->floats ? FA_FLOAT32 : FA_UINT8,
-                                         FA_SHAPE(result->channels, result->height, result->width), where)
-                     : NULL;
-    if (out != NULL && batch->ahead && chain.draws > 0)
-        return defer_own(&chain, transform, pixels, out, batch, where);
-    fine = out != NULL && draw_and_put(&chain, pixels, out, where);
-    fa_chain_end(&chain);
+    const fa_image_form form = {false, channels, height, width};
+    fa_chain plain = {.table = NULL}, *own = NULL;
+    if (transform != NULL ? (own = fa_chain_get(transform, &form, where)) == NULL
+                          : !fa_chain_begin(&plain, NULL, &form, where))
+        return false;
+    const fa_chain *chain = own != NULL ? own : &plain;
+    const fa_image_form *result = fa_chain_result(chain);
+    void *out = fa_sample_room_at(sample, result->floats ? FA_FLOAT32 : FA_UINT8,
+                                  FA_SHAPE(result->channels, result->height, result->width), where);
+    if (out != NULL && sample->batch->ahead && chain->draws > 0)
+        return defer(chain, own, transform, pixels, true, out, sample->batch, where);
+    bool fine = out != NULL && draw_and_put(chain, pixels, out, where);
+    fa_chain_drop(own);
     return fine;
 }

@@ -1,4 +1,4 @@
-/* RandomCrop, RandomHorizontalFlip, RandomVerticalFlip: torchvision's pixels and draws.
+/* Pad, CenterCrop, RandomCrop, RandomHorizontalFlip, RandomVerticalFlip: torchvision's pixels and draws.
  *
  * RandomCrop: the image with its padding, then, with pad_if_needed, as much again on both sides as is missing; of it
  * the window at (top, left), each drawn as randint(0, slack + 1): one word, top first; none if the window is the whole.
@@ -83,13 +83,8 @@ static bool crop_infer(const fa_transform_body *self, fa_image_form *form, fa_wh
             "got images of %lld x %lld pixels with their padding, needs %lld x %lld or more. Hint: a smaller "
             "size, or .pad_if_needed = true.",
             (long long)axis_length(&y), (long long)axis_length(&x), (long long)self->size[0], (long long)self->size[1]);
-    if (!form->floats && self->padding_mode == FA_PADDING_CONSTANT &&
-        !(self->fill >= 0 && self->fill < FA_PIXEL_VALUES && self->fill == floor(self->fill)))
-        return fa_fail(
-            FA_VALUE_ERROR, where, call,
-            "got fill %g for images of bytes, needs a whole number from 0 to 255. Hint: after fa_to_tensor() "
-            "any number is fine.",
-            self->fill);
+    if (self->padding_mode == FA_PADDING_CONSTANT && !fa_check_fill(self->fill, form, call, where))
+        return false;
     form->height = self->size[0];
     form->width = self->size[1];
     return true;
@@ -120,45 +115,83 @@ static void crop_pixel(char *to, const char *row, int64_t column, size_t bytes, 
     }
 }
 
-static void crop_apply(const fa_transform_body *self, const fa_image_form *form, const void *in, const int64_t *draws,
-                       void *out)
+void fa_crop_at(const fa_transform_body *self, const fa_image_form *form, const void *in, int64_t top, int64_t left,
+                void *out)
 {
     const axis y = axis_of(self, form, false), x = axis_of(self, form, true);
     const int64_t planes = form->floats ? form->channels : 1, height = self->size[0], width = self->size[1];
     const size_t bytes = form->floats ? sizeof(float) : (size_t)form->channels;
     /* columns [from, to) lie in the image itself, one after the other */
-    const int64_t first = draws[1] - x.missing - x.before;
+    const int64_t first = left - x.missing - x.before;
     const int64_t from = first >= 0 ? 0 : -first < width ? -first : width;
-    const int64_t left = x.n - first, to = left < from ? from : left < width ? left : width;
+    const int64_t rest = x.n - first, to = rest < from ? from : rest < width ? rest : width;
     char *at = out;
     for (int64_t plane = 0; plane < planes; plane++)
         for (int64_t i = 0; i < height; i++, at += (size_t)width * bytes) {
-            const int64_t line = source(&y, draws[0] + i);
+            const int64_t line = source(&y, top + i);
             const char *row =
                 line == FILL ? NULL : (const char *)in + (size_t)((plane * form->height + line) * x.n) * bytes;
             const int64_t begin = row != NULL ? from : width, end = row != NULL ? to : width;
             for (int64_t j = 0; j < begin; j++)
-                crop_pixel(at + (size_t)j * bytes, row, source(&x, draws[1] + j), bytes, self, form->floats);
+                crop_pixel(at + (size_t)j * bytes, row, source(&x, left + j), bytes, self, form->floats);
             if (end > begin)
                 memcpy(at + (size_t)begin * bytes, row + (size_t)(first + begin) * bytes,
                        (size_t)(end - begin) * bytes);
             for (int64_t j = end; j < width; j++)
-                crop_pixel(at + (size_t)j * bytes, row, source(&x, draws[1] + j), bytes, self, form->floats);
+                crop_pixel(at + (size_t)j * bytes, row, source(&x, left + j), bytes, self, form->floats);
         }
 }
 
-static const fa_transform_kind random_crop = {
-    .name = "random_crop", .infer = crop_infer, .apply = crop_apply, .draws = 2, .draw = crop_draw};
-
-static bool check_crop(const fa_transform_body *crop, fa_where where)
+static bool crop_apply(const fa_transform_body *self, const fa_image_form *form, const void *in, const int64_t *draws,
+                       void *out, fa_where where)
 {
-    static const char *const call = "fa_random_crop";
+    (void)where;
+    fa_crop_at(self, form, in, draws[0], draws[1], out);
+    return true;
+}
+
+const char *fa_padding_mode_name(int mode)
+{
+    static const char *const name[] = {"constant", "edge", "reflect", "symmetric"};
+    return name[mode];
+}
+
+/* One number, or left, top, right, bottom, as they were given. */
+static void print_padding(const fa_transform_body *self, fa_repr *text)
+{
+    fa_repr_size(text, self->padding, self->single ? 1 : 4);
+}
+
+static void crop_print(const fa_transform_body *self, fa_repr *text)
+{
+    fa_repr_add(text, "RandomCrop(size=");
+    fa_repr_size(text, self->size, 2);
+    fa_repr_add(text, ", padding=");
+    if (self->padding_given)
+        print_padding(self, text);
+    else
+        fa_repr_add(text, "None");
+    if (self->pad_if_needed)
+        fa_repr_add(text, ", pad_if_needed=True");
+    if (self->fill != 0) {
+        fa_repr_add(text, ", fill=");
+        fa_repr_number(text, self->fill);
+    }
+    if (self->padding_mode != FA_PADDING_CONSTANT)
+        fa_repr_add(text, ", padding_mode=%s", fa_padding_mode_name(self->padding_mode));
+    fa_repr_add(text, ")");
+}
+
+static const fa_transform_kind random_crop = {
+    .name = "random_crop", .infer = crop_infer, .apply = crop_apply, .draw = crop_draw, .print = crop_print};
+
+static bool check_crop(const fa_transform_body *crop, const char *call, fa_where where)
+{
     for (int d = 0; d < 2; d++)
         if (crop->size[d] < 1 || crop->size[d] > MAX_SIZE)
             return fa_fail(FA_VALUE_ERROR, where, call,
-                           "got size %lld x %lld, needs 1 to %d each. Hint: fa_random_crop(28, .padding = 2), or "
-                           ".size_hw = {height, width}.",
-                           (long long)crop->size[0], (long long)crop->size[1], MAX_SIZE);
+                           "got size %lld x %lld, needs 1 to %d each. Hint: %s(28), or %s(.size_hw = {height, width}).",
+                           (long long)crop->size[0], (long long)crop->size[1], MAX_SIZE, call, call);
     for (int d = 0; d < 4; d++)
         if (crop->padding[d] < 0 || crop->padding[d] > MAX_PADDING)
             return fa_fail(FA_VALUE_ERROR, where, call, "got padding %lld, needs 0 to %d.", (long long)crop->padding[d],
@@ -172,6 +205,9 @@ static bool check_crop(const fa_transform_body *crop, fa_where where)
 fa_transform *fa_random_crop_at(const fa_random_crop_args *args)
 {
     fa_transform_body crop = {.kind = &random_crop,
+                              .draws = 2,
+                              .single = args->padding_ltrb[0] == INT64_MIN,
+                              .padding_given = args->padding != 0 || args->padding_ltrb[0] != INT64_MIN,
                               .pad_if_needed = args->pad_if_needed,
                               .fill = args->fill,
                               .padding_mode = (int)args->padding_mode};
@@ -179,23 +215,122 @@ fa_transform *fa_random_crop_at(const fa_random_crop_args *args)
         crop.size[d] = args->size_hw[d] == INT64_MIN ? args->size : args->size_hw[d];
     for (int d = 0; d < 4; d++)
         crop.padding[d] = args->padding_ltrb[d] == INT64_MIN ? args->padding : args->padding_ltrb[d];
-    return check_crop(&crop, args->where_) ? fa_transform_make(&crop, args->where_) : NULL;
+    return check_crop(&crop, "fa_random_crop", args->where_) ? fa_transform_make(&crop, args->where_) : NULL;
+}
+
+/* ---- Pad, CenterCrop --------------------------------------------------------------------------------------------- */
+
+/* The padded image as a window: as large as it is. */
+static fa_transform_body whole(const fa_transform_body *self, const fa_image_form *form)
+{
+    fa_transform_body window = *self;
+    window.size[0] = form->height + self->padding[1] + self->padding[3];
+    window.size[1] = form->width + self->padding[0] + self->padding[2];
+    return window;
+}
+
+static bool pad_infer(const fa_transform_body *self, fa_image_form *form, fa_where where)
+{
+    const fa_transform_body window = whole(self, form);
+    if (form->height < 1 || form->width < 1)
+        return fa_fail(FA_SHAPE_ERROR, where, "pad_image", "got images of %lld x %lld pixels, needs at least 1 x 1.",
+                       (long long)form->height, (long long)form->width);
+    if (self->padding_mode == FA_PADDING_CONSTANT && !fa_check_fill(self->fill, form, "pad_image", where))
+        return false;
+    form->height = window.size[0];
+    form->width = window.size[1];
+    return true;
+}
+
+static bool pad_apply(const fa_transform_body *self, const fa_image_form *form, const void *in, const int64_t *draws,
+                      void *out, fa_where where)
+{
+    (void)draws, (void)where;
+    const fa_transform_body window = whole(self, form);
+    fa_crop_at(&window, form, in, 0, 0, out);
+    return true;
+}
+
+static void pad_print(const fa_transform_body *self, fa_repr *text)
+{
+    fa_repr_add(text, "Pad(padding=");
+    print_padding(self, text);
+    fa_repr_add(text, ", fill=");
+    fa_repr_number(text, self->fill);
+    fa_repr_add(text, ", padding_mode=%s)", fa_padding_mode_name(self->padding_mode));
+}
+
+static const fa_transform_kind pad_image = {
+    .name = "pad_image", .infer = pad_infer, .apply = pad_apply, .print = pad_print};
+
+fa_transform *fa_pad_image_at(const fa_pad_image_args *args)
+{
+    fa_transform_body pad = {.kind = &pad_image,
+                             .size = {1, 1},
+                             .fill = args->fill,
+                             .single = args->padding_ltrb[0] == INT64_MIN,
+                             .padding_mode = (int)args->padding_mode};
+    for (int d = 0; d < 4; d++)
+        pad.padding[d] = args->padding_ltrb[d] == INT64_MIN ? args->padding : args->padding_ltrb[d];
+    return check_crop(&pad, "fa_pad_image", args->where_) ? fa_transform_make(&pad, args->where_) : NULL;
+}
+
+static bool center_infer(const fa_transform_body *self, fa_image_form *form, fa_where where)
+{
+    if (form->height < 1 || form->width < 1)
+        return fa_fail(FA_SHAPE_ERROR, where, "center_crop", "got images of %lld x %lld pixels, needs at least 1 x 1.",
+                       (long long)form->height, (long long)form->width);
+    form->height = self->size[0];
+    form->width = self->size[1];
+    return true;
+}
+
+/* What is missing, half of it before; or what is too much: half of it, rounded half to even, is left out before. */
+static int64_t center_axis(int64_t n, int64_t size, int64_t *before, int64_t *after)
+{
+    *before = size > n ? (size - n) / 2 : 0;
+    *after = size > n ? (size - n + 1) / 2 : 0;
+    int64_t slack = size > n ? 0 : n - size;
+    return slack / 2 + (slack % 4 == 3);
+}
+
+static bool center_apply(const fa_transform_body *self, const fa_image_form *form, const void *in, const int64_t *draws,
+                         void *out, fa_where where)
+{
+    (void)draws, (void)where;
+    fa_transform_body window = *self;
+    int64_t top = center_axis(form->height, self->size[0], &window.padding[1], &window.padding[3]);
+    int64_t left = center_axis(form->width, self->size[1], &window.padding[0], &window.padding[2]);
+    fa_crop_at(&window, form, in, top, left, out);
+    return true;
+}
+
+static void center_print(const fa_transform_body *self, fa_repr *text)
+{
+    fa_repr_add(text, "CenterCrop(size=");
+    fa_repr_size(text, self->size, 2);
+    fa_repr_add(text, ")");
+}
+
+static const fa_transform_kind center_crop = {
+    .name = "center_crop", .infer = center_infer, .apply = center_apply, .print = center_print};
+
+fa_transform *fa_center_crop_at(const fa_center_crop_args *args)
+{
+    fa_transform_body crop = {.kind = &center_crop};
+    for (int d = 0; d < 2; d++)
+        crop.size[d] = args->size_hw[d] == INT64_MIN ? args->size : args->size_hw[d];
+    return check_crop(&crop, "fa_center_crop", args->where_) ? fa_transform_make(&crop, args->where_) : NULL;
 }
 
 /* ---- Flips ------------------------------------------------------------------------------------------------------- */
-
-static bool same_form(const fa_transform_body *self, fa_image_form *form, fa_where where)
-{
-    (void)self, (void)form, (void)where;
-    return true;
-}
 
 static void flip_draw(const fa_transform_body *self, const fa_image_form *form, fa_mt *mt, int64_t *draws)
 {
     (void)form;
     float x;
     fa_mt_uniform_f32(mt, &x, 1, 0, 1);
-    draws[0] = x < self->p;
+    draws[0] = x < (float)self->p;
 }
 
 /* Rows of `width` elements of `bytes` bytes, each from its end to its beginning; the usual sizes are inlined. */
@@ -207,10 +342,10 @@ static inline __attribute__((always_inline)) void reverse_rows(char *out, const 
             memcpy(out + (size_t)j * bytes, in + (size_t)(width - 1 - j) * bytes, bytes);
 }
 
-static void horizontal_apply(const fa_transform_body *self, const fa_image_form *form, const void *in,
-                             const int64_t *draws, void *out)
+static bool horizontal_apply(const fa_transform_body *self, const fa_image_form *form, const void *in,
+                             const int64_t *draws, void *out, fa_where where)
 {
-    (void)self;
+    (void)self, (void)where;
     const int64_t rows = form->floats ? form->channels * form->height : form->height;
     const size_t bytes = form->floats ? sizeof(float) : (size_t)form->channels;
     if (draws[0] == 0)
@@ -223,12 +358,13 @@ static void horizontal_apply(const fa_transform_body *self, const fa_image_form 
         reverse_rows(out, in, rows, form->width, 4);
     else
         reverse_rows(out, in, rows, form->width, bytes);
+    return true;
 }
 
-static void vertical_apply(const fa_transform_body *self, const fa_image_form *form, const void *in,
-                           const int64_t *draws, void *out)
+static bool vertical_apply(const fa_transform_body *self, const fa_image_form *form, const void *in,
+                           const int64_t *draws, void *out, fa_where where)
 {
-    (void)self;
+    (void)self, (void)where;
     const int64_t planes = form->floats ? form->channels : 1, height = form->height;
     const size_t row = (size_t)form->width * (form->floats ? sizeof(float) : (size_t)form->channels);
     for (int64_t plane = 0; plane < planes; plane++)
@@ -237,12 +373,33 @@ static void vertical_apply(const fa_transform_body *self, const fa_image_form *f
             memcpy((char *)out + (size_t)(plane * height + i) * row,
                    (const char *)in + (size_t)(plane * height + from) * row, row);
         }
+    return true;
 }
 
-static const fa_transform_kind horizontal_flip = {
-    .name = "random_horizontal_flip", .infer = same_form, .apply = horizontal_apply, .draws = 1, .draw = flip_draw};
-static const fa_transform_kind vertical_flip = {
-    .name = "random_vertical_flip", .infer = same_form, .apply = vertical_apply, .draws = 1, .draw = flip_draw};
+static void horizontal_print(const fa_transform_body *self, fa_repr *text)
+{
+    fa_repr_add(text, "RandomHorizontalFlip(p=");
+    fa_repr_float(text, self->p);
+    fa_repr_add(text, ")");
+}
+
+static void vertical_print(const fa_transform_body *self, fa_repr *text)
+{
+    fa_repr_add(text, "RandomVerticalFlip(p=");
+    fa_repr_float(text, self->p);
+    fa_repr_add(text, ")");
+}
+
+static const fa_transform_kind horizontal_flip = {.name = "random_horizontal_flip",
+                                                  .infer = fa_same_form,
+                                                  .apply = horizontal_apply,
+                                                  .draw = flip_draw,
+                                                  .print = horizontal_print};
+static const fa_transform_kind vertical_flip = {.name = "random_vertical_flip",
+                                                .infer = fa_same_form,
+                                                .apply = vertical_apply,
+                                                .draw = flip_draw,
+                                                .print = vertical_print};
 
 static fa_transform *make_flip(const fa_transform_kind *kind, const char *call, const fa_random_flip_args *args)
 {
@@ -250,7 +407,7 @@ static fa_transform *make_flip(const fa_transform_kind *kind, const char *call, 
         fa_fail(FA_VALUE_ERROR, args->where_, call, "got p = %g, needs a probability from 0 to 1.", args->p);
         return NULL;
     }
-    return fa_transform_make(&(fa_transform_body){.kind = kind, .p = (float)args->p}, args->where_);
+    return fa_transform_make(&(fa_transform_body){.kind = kind, .draws = 1, .p = args->p}, args->where_);
 }
 
 fa_transform *fa_random_horizontal_flip_at(const fa_random_flip_args *args)

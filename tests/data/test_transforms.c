@@ -82,10 +82,10 @@ static void test_table_is_the_steps(void **state)
     for (int i = 0; i < 70; i++)
         pixels[i] = (uint8_t)test_random(&seed);
     float fast[70], plain[70], between[140];
-    fa_chain_apply(&chain, 0, chain.n, pixels, NULL, NULL, fast);
+    assert_true(fa_chain_apply(&chain, 0, chain.n, pixels, NULL, NULL, fast, FA_HERE));
     float *table = chain.table;
     chain.table = NULL;
-    fa_chain_apply(&chain, 0, chain.n, pixels, NULL, between, plain);
+    assert_true(fa_chain_apply(&chain, 0, chain.n, pixels, NULL, between, plain, FA_HERE));
     chain.table = table;
     assert_same_bytes(fast, plain, sizeof fast);
     fa_chain_end(&chain);
@@ -153,22 +153,23 @@ static void noise_draw(const fa_transform_body *self, const fa_image_form *form,
     draws[0] = fa_mt_u32(mt) % 1000;
 }
 
-static void noise_apply(const fa_transform_body *self, const fa_image_form *form, const void *in, const int64_t *draws,
-                        void *out)
+static bool noise_apply(const fa_transform_body *self, const fa_image_form *form, const void *in, const int64_t *draws,
+                        void *out, fa_where where)
 {
-    (void)self;
+    (void)self, (void)where;
     for (int64_t i = 0; i < form->channels * form->height * form->width; i++)
         ((float *)out)[i] = ((const float *)in)[i] + (float)draws[0];
+    return true;
 }
 
 static const fa_transform_kind noise = {
-    .name = "noise", .infer = noise_infer, .apply = noise_apply, .draws = 1, .draw = noise_draw};
+    .name = "noise", .infer = noise_infer, .apply = noise_apply, .draw = noise_draw};
 
 static void test_draws_in_sample_order(void **state)
 {
     (void)state;
     for (int workers = 0; workers < 3; workers += 2) {
-        fa_transform *random = fa_transform_make(&(fa_transform_body){.kind = &noise}, FA_HERE);
+        fa_transform *random = fa_transform_make(&(fa_transform_body){.kind = &noise, .draws = 1}, FA_HERE);
         fa_loader *loader = fa_data_loader(
             fa_mnist(source_path("data/mnist"), .train = false, .transform = fa_compose(fa_to_tensor(), random)),
             .batch_size = 4, .num_workers = workers);

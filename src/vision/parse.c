@@ -1,0 +1,463 @@
+/* Transforms made of their printed form, as it stands in a checkpoint:
+ *
+ *     transform = Name "(" { item } ")"      item = key "=" value | transform, separated by commas or white space
+ *     value = number | word | ("(" | "[") { number "," } (")" | "]")
+ *
+ * Each name has a function that reads its keys and calls the constructor; a key that it does not know is an error. */
+#include "vision/transform.h"
+
+#include "base/error.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+
+enum { MAX_KEYS = 12, MAX_NUMBERS = FA_MAX_CHANNELS, MAX_WORD = 32, MAX_DEPTH = 8 };
+
+typedef struct value {
+    char key[MAX_WORD], word[MAX_WORD]; /* word: "" for numbers */
+    double number[MAX_NUMBERS];
+    int n;
+    bool single; /* one number without brackets */
+    bool used;
+} value;
+
+typedef struct call {
+    char name[MAX_WORD];
+    value value[MAX_KEYS];
+    int values;
+    fa_transform *step[FA_MAX_STEPS]; /* floating */
+    int steps;
+} call;
+
+typedef struct parser {
+    const char *text, *at;
+    fa_where where;
+} parser;
+
+static const char *const what = "fa_transform_parse";
+
+static bool unclear(const parser *p, const char *wanted)
+{
+    return fa_fail(FA_VALUE_ERROR, p->where, what, "got \"%.20s\" at character %td of the text, needs %s.", p->at,
+                   p->at - p->text, wanted);
+}
+
+static void skip(parser *p, bool commas)
+{
+    while (isspace((unsigned char)*p->at) || (commas && *p->at == ','))
+        p->at++;
+}
+
+static bool read_word(parser *p, char word[MAX_WORD], const char *wanted)
+{
+    size_t n = 0;
+    while (isalnum((unsigned char)p->at[n]) || p->at[n] == '_')
+        n++;
+    if (n == 0 || n >= MAX_WORD || isdigit((unsigned char)p->at[0]))
+        return unclear(p, wanted);
+    memcpy(word, p->at, n);
+    word[n] = 0;
+    p->at += n;
+    return true;
+}
+
+static bool read_number(parser *p, double *x)
+{
+    char *end;
+    *x = strtod(p->at, &end);
+    if (end == p->at)
+        return unclear(p, "a number");
+    p->at = end;
+    return true;
+}
+
+static bool read_value(parser *p, value *v)
+{
+    skip(p, false);
+    if (*p->at != '(' && *p->at != '[') {
+        v->single = true;
+        v->n = 1;
+        if (isalpha((unsigned char)*p->at))
+            return read_word(p, v->word, "a value");
+        return read_number(p, &v->number[0]);
+    }
+    for (p->at++, skip(p, true); *p->at != ')' && *p->at != ']'; skip(p, true)) {
+        if (v->n == MAX_NUMBERS)
+            return unclear(p, "fewer numbers");
+        if (!read_number(p, &v->number[v->n++]))
+            return false;
+    }
+    p->at++;
+    return true;
+}
+
+/* ---- Reading keys ------------------------------------------------------------------------------------------------ */
+
+/* The value of a key; NULL when it is not there, or is None. */
+static const value *find(call *c, const char *key)
+{
+    for (int i = 0; i < c->values; i++)
+        if (strcmp(c->value[i].key, key) == 0) {
+            c->value[i].used = true;
+            return strcmp(c->value[i].word, "None") == 0 ? NULL : &c->value[i];
+        }
+    return NULL;
+}
+
+static double number_of(call *c, const char *key, double otherwise)
+{
+    const value *v = find(c, key);
+    return v != NULL && v->n > 0 && v->word[0] == 0 ? v->number[0] : otherwise;
+}
+
+static bool truth_of(call *c, const char *key)
+{
+    const value *v = find(c, key);
+    return v != NULL && strcmp(v->word, "True") == 0;
+}
+
+static int64_t whole(double x)
+{
+    return fabs(x) < 1e15 ? (int64_t)x : -1;
+}
+
+/* Two numbers, or one for both; unset when the key is not there. */
+static void pair_of(call *c, const char *key, double out[2])
+{
+    const value *v = find(c, key);
+    for (int d = 0; d < 2; d++)
+        out[d] = v == NULL || v->n < 1 ? (double)INT64_MIN : v->number[v->n > 1 ? d : 0];
+}
+
+static void size_of(call *c, int64_t out[2])
+{
+    double size[2];
+    pair_of(c, "size", size);
+    for (int d = 0; d < 2; d++)
+        out[d] = size[d] == (double)INT64_MIN ? 0 : whole(size[d]);
+}
+
+/* Left, top, right, bottom of one, two or four numbers. */
+static void padding_of(call *c, int64_t *all, int64_t out[4])
+{
+    const value *v = find(c, "padding");
+    *all = v != NULL && v->n == 1 ? whole(v->number[0]) : 0;
+    for (int d = 0; d < 4; d++)
+        out[d] = v == NULL || v->n < 2 ? INT64_MIN : whole(v->number[v->n == 4 ? d : d % 2]);
+}
+
+static int choice_of(call *c, const char *key, int otherwise, const char *(*name)(int), int count)
+{
+    const value *v = find(c, key);
+    for (int i = 0; v != NULL && i < count; i++)
+        if (strcmp(v->word, name(i)) == 0)
+            return i;
+    return v == NULL ? otherwise : count;
+}
+
+static fa_interpolation interpolation_of(call *c, fa_interpolation otherwise)
+{
+    return (fa_interpolation)choice_of(c, "interpolation", (int)otherwise, fa_interpolation_name,
+                                       FA_INTERPOLATION_LANCZOS + 1);
+}
+
+static fa_padding_mode mode_of(call *c)
+{
+    return (fa_padding_mode)choice_of(c, "padding_mode", 0, fa_padding_mode_name, FA_PADDING_SYMMETRIC + 1);
+}
+
+/* ---- One function a name ----------------------------------------------------------------------------------------- */
+
+static fa_transform *make_compose(call *c, fa_where where)
+{
+    return fa_compose_at(c->steps, c->step, where);
+}
+
+static fa_transform *make_random_apply(call *c, fa_where where)
+{
+    return fa_random_apply_at(number_of(c, "p", 0.5), c->steps, c->step, where);
+}
+
+static fa_transform *make_to_tensor(call *c, fa_where where)
+{
+    (void)c;
+    return fa_to_tensor_at(where);
+}
+
+static fa_transform *make_normalize(call *c, fa_where where)
+{
+    fa_normalize_args args = {.where_ = where};
+    const value *mean = find(c, "mean"), *std = find(c, "std");
+    args.channels = mean != NULL ? mean->n : 0;
+    if (mean != NULL && std != NULL && std->n == mean->n) {
+        memcpy(args.mean, mean->number, sizeof args.mean);
+        memcpy(args.std, std->number, sizeof args.std);
+    }
+    return fa_normalize_at(&args);
+}
+
+static fa_transform *make_resize(call *c, fa_where where)
+{
+    fa_resize_args args = {.where_ = where,
+                           .interpolation = interpolation_of(c, FA_INTERPOLATION_BILINEAR),
+                           .max_size = whole(number_of(c, "max_size", 0)),
+                           .size_hw = {INT64_MIN, INT64_MIN}};
+    (void)find(c, "antialias");
+    const value *size = find(c, "size");
+    if (size != NULL && size->n > 1)
+        size_of(c, args.size_hw);
+    else
+        args.size = whole(number_of(c, "size", 0));
+    return fa_resize_at(&args);
+}
+
+static fa_transform *make_center_crop(call *c, fa_where where)
+{
+    fa_center_crop_args args = {.where_ = where};
+    size_of(c, args.size_hw);
+    return fa_center_crop_at(&args);
+}
+
+static fa_transform *make_pad(call *c, fa_where where)
+{
+    fa_pad_image_args args = {.where_ = where, .fill = number_of(c, "fill", 0), .padding_mode = mode_of(c)};
+    padding_of(c, &args.padding, args.padding_ltrb);
+    return fa_pad_image_at(&args);
+}
+
+static fa_transform *make_random_crop(call *c, fa_where where)
+{
+    fa_random_crop_args args = {.where_ = where,
+                                .pad_if_needed = truth_of(c, "pad_if_needed"),
+                                .fill = number_of(c, "fill", 0),
+                                .padding_mode = mode_of(c)};
+    size_of(c, args.size_hw);
+    padding_of(c, &args.padding, args.padding_ltrb);
+    return fa_random_crop_at(&args);
+}
+
+static fa_random_flip_args chance_of(call *c, double otherwise, fa_where where)
+{
+    return (fa_random_flip_args){.where_ = where, .p = number_of(c, "p", otherwise)};
+}
+
+static fa_transform *make_horizontal_flip(call *c, fa_where where)
+{
+    const fa_random_flip_args args = chance_of(c, 0.5, where);
+    return fa_random_horizontal_flip_at(&args);
+}
+
+static fa_transform *make_vertical_flip(call *c, fa_where where)
+{
+    const fa_random_flip_args args = chance_of(c, 0.5, where);
+    return fa_random_vertical_flip_at(&args);
+}
+
+static fa_transform *make_random_grayscale(call *c, fa_where where)
+{
+    const fa_random_flip_args args = chance_of(c, 0.1, where);
+    return fa_random_grayscale_at(&args);
+}
+
+static fa_transform *make_grayscale(call *c, fa_where where)
+{
+    return fa_grayscale_at((int)whole(number_of(c, "num_output_channels", 1)), where);
+}
+
+/* A pair of shares or ratios; the default when it is not there. torchvision prints four decimals: 0.75, 1.3333. */
+static void range_of(call *c, const char *key, double low, double high, double out[2])
+{
+    pair_of(c, key, out);
+    for (int d = 0; d < 2; d++) {
+        const double usual = d == 0 ? low : high;
+        if (out[d] == (double)INT64_MIN || fabs(out[d] - usual) < 5e-5)
+            out[d] = usual;
+    }
+}
+
+static fa_transform *make_resized_crop(call *c, fa_where where)
+{
+    fa_random_resized_crop_args args = {.where_ = where,
+                                        .interpolation = interpolation_of(c, FA_INTERPOLATION_BILINEAR)};
+    (void)find(c, "antialias");
+    size_of(c, args.size_hw);
+    range_of(c, "scale", 0.08, 1, args.scale);
+    range_of(c, "ratio", 3.0 / 4, 4.0 / 3, args.ratio);
+    return fa_random_resized_crop_at(&args);
+}
+
+static fa_transform *make_rotation(call *c, fa_where where)
+{
+    fa_random_rotation_args args = {.where_ = where,
+                                    .interpolation = interpolation_of(c, FA_INTERPOLATION_NEAREST),
+                                    .fill = number_of(c, "fill", 0)};
+    if (truth_of(c, "expand")) {
+        fa_fail(FA_VALUE_ERROR, where, what, "got RandomRotation(expand=True), needs expand=False.");
+        return NULL;
+    }
+    pair_of(c, "degrees", args.degrees_range);
+    pair_of(c, "center", args.center);
+    return fa_random_rotation_at(&args);
+}
+
+static fa_transform *make_affine(call *c, fa_where where)
+{
+    fa_random_affine_args args = {.where_ = where,
+                                  .interpolation = interpolation_of(c, FA_INTERPOLATION_NEAREST),
+                                  .fill = number_of(c, "fill", 0)};
+    pair_of(c, "degrees", args.degrees_range);
+    pair_of(c, "translate", args.translate);
+    pair_of(c, "scale", args.scale);
+    pair_of(c, "center", args.center);
+    const value *shear = find(c, "shear");
+    for (int d = 0; d < 2; d++) {
+        args.shear_x_range[d] = shear != NULL && shear->n > 1 ? shear->number[d] : (double)INT64_MIN;
+        args.shear_y_range[d] = shear != NULL && shear->n > 3 ? shear->number[2 + d] : (double)INT64_MIN;
+    }
+    return fa_random_affine_at(&args);
+}
+
+static fa_transform *make_jitter(call *c, fa_where where)
+{
+    fa_color_jitter_args args = {.where_ = where};
+    pair_of(c, "brightness", args.brightness_range);
+    pair_of(c, "contrast", args.contrast_range);
+    pair_of(c, "saturation", args.saturation_range);
+    pair_of(c, "hue", args.hue_range);
+    return fa_color_jitter_at(&args);
+}
+
+static fa_transform *make_erasing(call *c, fa_where where)
+{
+    fa_random_erasing_args args = {.where_ = where, .p = number_of(c, "p", 0.5)};
+    range_of(c, "scale", 0.02, 0.33, args.scale);
+    range_of(c, "ratio", 0.3, 3.3, args.ratio);
+    const value *v = find(c, "value");
+    (void)find(c, "inplace");
+    args.random = v != NULL && strcmp(v->word, "random") == 0;
+    if (v != NULL && !v->single) {
+        args.channels = v->n;
+        memcpy(args.values, v->number, sizeof args.values);
+    } else {
+        args.value = v != NULL ? v->number[0] : 0;
+    }
+    return fa_random_erasing_at(&args);
+}
+
+static const struct maker {
+    const char *name;
+    fa_transform *(*make)(call *c, fa_where where);
+} makers[] = {
+    {"Compose", make_compose},
+    {"RandomApply", make_random_apply},
+    {"ToTensor", make_to_tensor},
+    {"Normalize", make_normalize},
+    {"Resize", make_resize},
+    {"CenterCrop", make_center_crop},
+    {"Pad", make_pad},
+    {"RandomCrop", make_random_crop},
+    {"RandomHorizontalFlip", make_horizontal_flip},
+    {"RandomVerticalFlip", make_vertical_flip},
+    {"RandomGrayscale", make_random_grayscale},
+    {"Grayscale", make_grayscale},
+    {"RandomResizedCrop", make_resized_crop},
+    {"RandomRotation", make_rotation},
+    {"RandomAffine", make_affine},
+    {"ColorJitter", make_jitter},
+    {"RandomErasing", make_erasing},
+};
+
+/* ---- Calls ------------------------------------------------------------------------------------------------------- */
+
+static fa_transform *read_transform(parser *p, int depth);
+
+static bool read_item(parser *p, call *c, int depth)
+{
+    const char *begin = p->at;
+    char word[MAX_WORD];
+    if (!read_word(p, word, "a name or ')'"))
+        return false;
+    if (*p->at != '=') {
+        p->at = begin;
+        if (c->steps == FA_MAX_STEPS)
+            return unclear(p, "fewer transforms");
+        fa_transform *step = read_transform(p, depth + 1);
+        if (step != NULL)
+            c->step[c->steps++] = step;
+        return step != NULL;
+    }
+    if (c->values == MAX_KEYS)
+        return unclear(p, "fewer keys");
+    p->at++;
+    value *v = &c->value[c->values++];
+    memcpy(v->key, word, sizeof word);
+    return read_value(p, v);
+}
+
+static fa_transform *make_call(const parser *p, call *c)
+{
+    fa_transform *made = NULL;
+    const struct maker *maker = NULL;
+    for (size_t i = 0; i < sizeof makers / sizeof *makers; i++)
+        if (strcmp(makers[i].name, c->name) == 0)
+            maker = &makers[i];
+    if (maker == NULL) {
+        fa_fail(FA_VALUE_ERROR, p->where, what, "got %s, needs a transform that can be made of its text%s.", c->name,
+                strcmp(c->name, "Lambda") == 0 ? ": a callback cannot" : "");
+        return NULL;
+    }
+    made = maker->make(c, p->where);
+    if (made != NULL && maker->make != make_compose && maker->make != make_random_apply && c->steps > 0) {
+        fa_fail(FA_VALUE_ERROR, p->where, what, "got a transform inside %s, needs none there.", c->name);
+        fa_transform_free(made);
+        return NULL;
+    }
+    for (int i = 0; i < c->values && made != NULL; i++)
+        if (!c->value[i].used) {
+            fa_fail(FA_VALUE_ERROR, p->where, what, "got %s(%s=...), which has no such option.", c->name,
+                    c->value[i].key);
+            fa_transform_free(made);
+            return NULL;
+        }
+    return made;
+}
+
+static fa_transform *read_transform(parser *p, int depth)
+{
+    call c = {.steps = 0};
+    skip(p, true);
+    bool fine = read_word(p, c.name, "a transform's name");
+    if (fine && (*p->at != '(' || depth > MAX_DEPTH))
+        fine = unclear(p, depth > MAX_DEPTH ? "fewer transforms inside each other" : "'('");
+    if (fine)
+        p->at++;
+    for (skip(p, true); fine && *p->at != ')'; skip(p, true))
+        fine = read_item(p, &c, depth);
+    if (fine)
+        p->at++;
+    fa_transform *made = fine ? make_call(p, &c) : NULL;
+    /* what a composition holds stays; after an error nothing does */
+    for (int i = 0; i < c.steps && made == NULL; i++)
+        fa_transform_free(c.step[i]);
+    return made;
+}
+
+fa_transform *fa_transform_parse_at(const char *text, fa_where where)
+{
+    if (!fa_ok())
+        return NULL;
+    if (text == NULL) {
+        fa_fail(FA_VALUE_ERROR, where, what, "got no text (NULL), needs a transform's.");
+        return NULL;
+    }
+    parser p = {.text = text, .at = text, .where = where};
+    fa_transform *made = read_transform(&p, 0);
+    skip(&p, false);
+    if (made != NULL && *p.at != 0) {
+        unclear(&p, "the end of the text");
+        fa_transform_free(made);
+        return NULL;
+    }
+    return made;
+}
