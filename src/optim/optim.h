@@ -29,6 +29,9 @@ typedef struct fa_optim_group {
     bool scheduled;                                     /* a schedule has set initial_lr */
     double initial_lr;                                  /* the rate when the first schedule was made */
     double max_lr, min_lr, max_momentum, base_momentum; /* of a one-cycle schedule */
+    bool cycled, cycled_momentum;                       /* one has set its rates; its momenta too */
+    bool loaded;                                        /* a state dict was loaded, no schedule has stepped since */
+    double loaded_lr, loaded_momentum;                  /* what it had, whatever making a schedule did to them */
     int64_t count;
     fa_optim_parameter *parameter;
 } fa_optim_group;
