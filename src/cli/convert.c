@@ -150,7 +150,16 @@ static fa_value *find_entry(fa_value *value, const char *path)
     return found;
 }
 
-/* Entries that are dicts of tensors: what --only may have been meant to name. */
+/* Whether it is a dict of nothing but tensors. */
+static bool holds_tensors(fa_value *value)
+{
+    bool good = fa_kind_of(value) == FA_VALUE_DICT && fa_len(value) > 0;
+    for (int64_t i = 0; good && i < fa_len(value); i++)
+        good = fa_kind_of(fa_value_at(value, i)) == FA_VALUE_TENSOR;
+    return good;
+}
+
+/* Entries that are tensors or dicts of tensors: what --only may have been meant to name. */
 static void print_candidates(fa_value *value)
 {
     line names = {0};
@@ -158,8 +167,7 @@ static void print_candidates(fa_value *value)
         fa_value *entry = fa_value_at(value, i), *key = fa_key_at(value, i);
         if (fa_kind_of(key) != FA_VALUE_STRING)
             continue;
-        bool tensor = fa_kind_of(entry) == FA_VALUE_TENSOR;
-        if (!tensor && !(fa_kind_of(entry) == FA_VALUE_DICT && fa_len(entry) > 0))
+        if (fa_kind_of(entry) != FA_VALUE_TENSOR && !holds_tensors(entry))
             continue;
         line_add(&names, "%s", names.length > 0 ? ", " : "");
         line_add_clean(&names, fa_as_string(key), (size_t)fa_len(key));
@@ -171,15 +179,6 @@ static void print_candidates(fa_value *value)
     if (names.length > 0)
         fprintf(stderr, "facula: --only takes one entry; there are: %s\n", names.text);
     line_free(&names);
-}
-
-/* Whether one entry would have fitted where the whole does not. */
-static bool needs_part(fa_value *value, const char *out)
-{
-    bool part = fa_kind_of(value) == FA_VALUE_DICT && ends(out, ".npy");
-    for (int64_t i = 0; !part && fa_kind_of(value) == FA_VALUE_DICT && i < fa_len(value); i++)
-        part = fa_kind_of(fa_value_at(value, i)) != FA_VALUE_TENSOR;
-    return part;
 }
 
 static bool is_floating(const char *dtype)
@@ -358,8 +357,8 @@ static int convert(const convert_options *o)
         status = fail_with_error();
     if (status == 0)
         print_done(o->out, value);
-    else if (o->only == NULL && needs_part(value, o->out))
-        print_candidates(loaded);
+    else if (o->only == NULL && (folder || fa_error_code() == FA_VALUE_ERROR))
+        print_candidates(loaded); /* one of them may fit where the whole does not */
     return status;
 }
 

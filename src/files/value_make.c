@@ -56,23 +56,25 @@ fa_cell *fa_cell_text(int kind, int flavour, const void *bytes, int64_t length, 
 /* ---- Keys ---------------------------------------------------------------------------------------------------------
  */
 
-enum { KEY_DEPTH = 16, UNINDEXED = 8 };
+enum { KEY_DEPTH = 16, KEY_ITEMS = 64, UNINDEXED = 8 };
 
-static bool is_key(const fa_cell *cell, int depth)
+/* Tuples as keys are small: what is compared and hashed again and again is bounded. */
+static bool is_key(const fa_cell *cell, int depth, int64_t *left)
 {
+    if (--*left < 0 || depth == 0)
+        return false;
     if (cell->kind != FA_VALUE_TUPLE)
         return cell->kind >= FA_VALUE_NONE && cell->kind <= FA_VALUE_BYTES && cell->flavour != FA_FLAVOUR_BYTEARRAY;
-    if (depth == 0)
-        return false;
     for (int64_t i = 0; i < cell->as.entries->count; i++)
-        if (!is_key(cell->as.entries->item[i], depth - 1))
+        if (!is_key(cell->as.entries->item[i], depth - 1, left))
             return false;
     return true;
 }
 
 bool fa_cell_is_key(const fa_cell *cell)
 {
-    return is_key(cell, KEY_DEPTH);
+    int64_t left = KEY_ITEMS;
+    return is_key(cell, KEY_DEPTH, &left);
 }
 
 static bool is_number(const fa_cell *cell)

@@ -729,7 +729,7 @@ bool fa_class_resolve(const fa_class *class, const fa_description *node, fa_opti
 {
     const char *text = class->signature;
     parameter p;
-    int count = 0, bias = -1;
+    int count = 0, used = 0, bias = -1;
     bool affine = true;
     memset(out, 0, FA_DESCRIPTION_OPTIONS * sizeof *out);
     if (node->unreadable)
@@ -739,6 +739,7 @@ bool fa_class_resolve(const fa_class *class, const fa_description *node, fa_opti
         const fa_option *found = find_option(node, p.name, count);
         take_today(class, node, &p, &found);
         if (found != NULL) {
+            used++;
             out[count] = found->value;
         } else if (p.otherwise != NULL) {
             fa_description scratch = {.option = NULL};
@@ -775,5 +776,7 @@ bool fa_class_resolve(const fa_class *class, const fa_description *node, fa_opti
     if (foreign != NULL && !(strcmp(class->module, "pooling") == 0 && strcmp(foreign, "size") == 0))
         return fa_fail(FA_VALUE_ERROR, where, what, "got a %s at \"%s\" with the option %s, which it does not have.",
                        class->name, path, foreign);
-    return true;
+    return used == node->option_count ||
+           fa_fail(FA_VALUE_ERROR, where, what, "got a %s at \"%s\" with an option that is given twice.", class->name,
+                   path);
 }

@@ -263,8 +263,10 @@ bool fa_set_group_lr_at(fa_optim *optim, int64_t group, double lr, fa_where wher
     if (!usable(optim, what, where) || !fa_optim_check(lr, what, "learning rate", where))
         return false;
     fa_optim_group *g = group_at(optim, group, what, where);
-    if (g)
+    if (g) {
         g->now.lr = lr;
+        g->loaded = false;
+    }
     return g != NULL;
 }
 
@@ -277,8 +279,10 @@ bool fa_set_lr_at(fa_optim *optim, double lr, fa_where where)
 {
     if (!usable(optim, "fa_set_lr", where) || !fa_optim_check(lr, "fa_set_lr", "learning rate", where))
         return false;
-    for (int64_t g = 0; g < optim->group_count; g++)
+    for (int64_t g = 0; g < optim->group_count; g++) {
         optim->group[g]->now.lr = lr;
+        optim->group[g]->loaded = false;
+    }
     return true;
 }
 

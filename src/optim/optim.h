@@ -3,6 +3,7 @@
 #ifndef FA_OPTIM_OPTIM_H
 #define FA_OPTIM_OPTIM_H
 
+#include "facula/files.h"
 #include "facula/optim.h"
 #include "tensor/node.h"
 
@@ -29,6 +30,9 @@ typedef struct fa_optim_group {
     bool scheduled;                                     /* a schedule has set initial_lr */
     double initial_lr;                                  /* the rate when the first schedule was made */
     double max_lr, min_lr, max_momentum, base_momentum; /* of a one-cycle schedule */
+    bool cycled, cycled_momentum;                       /* one has set its rates; its momenta too */
+    bool loaded;                                        /* a state dict was loaded, no schedule has stepped since */
+    double loaded_lr, loaded_momentum;                  /* what it had, whatever making a schedule did to them */
     int64_t count;
     fa_optim_parameter *parameter;
 } fa_optim_group;
@@ -76,6 +80,14 @@ bool fa_optim_make_state(const fa_optim *optim, fa_optim_group *group, fa_optim_
 
 /* ---- Schedules ---- */
 
+/* A schedule's state dict while it is loaded, twice: first everything is checked and nothing is changed, then it is put
+ * in its place and nothing can fail. */
+typedef struct fa_schedule_reader {
+    fa_value *dict;
+    bool commit;
+    fa_where where;
+} fa_schedule_reader;
+
 typedef struct fa_schedule_kind {
     const char *name, *what; /* "StepLR", "fa_step_lr" */
     /* The rates at scheduler->epoch, which has just risen by one. False after an error: the epoch goes back. */
@@ -83,6 +95,12 @@ typedef struct fa_schedule_kind {
     /* The same in closed form, at the start of a phase of a sequence; NULL: `step` does it. */
     void (*closed)(fa_scheduler *scheduler);
     void (*release)(fa_scheduler *scheduler); /* NULL: nothing to release */
+    /* PyTorch's state dict: adds the schedule's own entries, and reads them. False after an error. */
+    bool (*put)(const fa_scheduler *scheduler, fa_value *dict, fa_where where);
+    bool (*take)(fa_scheduler *scheduler, const fa_schedule_reader *reader);
+    bool own_last;  /* its own entries come after the common ones */
+    bool own_only;  /* it has no common ones */
+    bool uncounted; /* its _step_count stays 0 */
 } fa_schedule_kind;
 
 struct fa_scheduler {
@@ -93,6 +111,8 @@ struct fa_scheduler {
     bool held;       /* in a sequence or chain, which frees it */
     int64_t bases;   /* groups when it was made */
     double *base_lr; /* their initial_lr */
+    double *last_lr; /* their rates after its latest step */
+    int64_t count;   /* PyTorch's _step_count */
 };
 
 /* `size` bytes for a schedule of `optim`, zeroed, at epoch last_epoch (-1 to begin), that has noted the groups' initial
@@ -102,6 +122,21 @@ void *fa_scheduler_make(size_t size, const fa_schedule_kind *kind, fa_optim *opt
 fa_scheduler *fa_scheduler_start(fa_scheduler *scheduler, fa_where where);
 /* The next step, whatever is set beside it. False after an error. */
 bool fa_scheduler_advance(fa_scheduler *scheduler, fa_where where);
+/* Notes the groups' rates as those after its latest step. */
+void fa_scheduler_note(fa_scheduler *scheduler);
+/* Its state dict, and the reading of one, as a part of a sequence or chain too. NULL, false after an error. */
+fa_value *fa_scheduler_put_state(const fa_scheduler *scheduler, fa_where where);
+bool fa_scheduler_take_state(fa_scheduler *scheduler, const fa_schedule_reader *reader);
+/* Entries: numbers that are there and finite, whole ones of at least `least`; lists of `count`. False after an error.
+ * What is read goes to `out` at commit only. */
+bool fa_take_int(const fa_schedule_reader *reader, const char *name, int64_t *out, int64_t least);
+bool fa_take_float(const fa_schedule_reader *reader, const char *name, double *out);
+bool fa_take_bool(const fa_schedule_reader *reader, const char *name, bool *out);
+bool fa_take_floats(const fa_schedule_reader *reader, const char *name, double *out, int64_t count);
+/* The entry of a kind; NULL after an error. */
+fa_value *fa_take_value(const fa_schedule_reader *reader, const char *name, fa_value_kind kind);
+/* A list of floats; those that are 0 as PyTorch's default, the int, where `zero`. */
+fa_value *fa_floats_value(const double *number, int64_t count, bool zero, fa_where where);
 /* False after raising an error unless one is set: NULL. */
 bool fa_scheduler_check_optim(const fa_optim *optim, const char *what, fa_where where);
 /* Raises "got NAME VALUE, needs NEED"; returns false. */

@@ -1,6 +1,7 @@
 /* Learning rate schedules: what all kinds share, and those that multiply the rate: StepLR, MultiStepLR, ExponentialLR,
  * ConstantLR, LinearLR. PyTorch's recursive form, in double: what the rate is now is changed, never worked out from the
  * first one. */
+#include "nn/state.h"
 #include "optim/optim.h"
 
 #include <math.h>
@@ -42,7 +43,7 @@ void *fa_scheduler_make(size_t size, const fa_schedule_kind *kind, fa_optim *opt
         return NULL;
     fa_scheduler *scheduler = fa_calloc(1, size);
     if (scheduler)
-        scheduler->base_lr = fa_calloc((size_t)optim->group_count, sizeof *scheduler->base_lr);
+        scheduler->base_lr = fa_calloc(2 * (size_t)optim->group_count, sizeof *scheduler->base_lr);
     if (!scheduler || !scheduler->base_lr) {
         fa_mfree(scheduler);
         fa_fail_memory(where, size);
@@ -52,11 +53,13 @@ void *fa_scheduler_make(size_t size, const fa_schedule_kind *kind, fa_optim *opt
     scheduler->optim = fa_optim_retain(optim);
     scheduler->epoch = last_epoch;
     scheduler->bases = optim->group_count;
+    scheduler->last_lr = scheduler->base_lr + scheduler->bases;
     for (int64_t g = 0; g < optim->group_count; g++) {
         fa_optim_group *group = optim->group[g];
         if (!group->scheduled)
             group->initial_lr = group->now.lr;
-        group->scheduled = true;
+        /* ReduceLROnPlateau and those made of others note none themselves. */
+        group->scheduled = group->scheduled || !kind->own_only;
         scheduler->base_lr[g] = group->initial_lr;
     }
     atomic_fetch_add(&live, 1);
@@ -66,10 +69,21 @@ void *fa_scheduler_make(size_t size, const fa_schedule_kind *kind, fa_optim *opt
 bool fa_scheduler_advance(fa_scheduler *scheduler, fa_where where)
 {
     scheduler->epoch++;
-    if (scheduler->kind->step(scheduler, where))
-        return true;
-    scheduler->epoch--;
-    return false;
+    if (!scheduler->kind->step(scheduler, where)) {
+        scheduler->epoch--;
+        return false;
+    }
+    scheduler->count++;
+    fa_scheduler_note(scheduler);
+    for (int64_t g = 0; g < scheduler->optim->group_count && !scheduler->initial; g++)
+        scheduler->optim->group[g]->loaded = false;
+    return true;
+}
+
+void fa_scheduler_note(fa_scheduler *scheduler)
+{
+    for (int64_t g = 0; g < scheduler->bases; g++)
+        scheduler->last_lr[g] = scheduler->optim->group[g]->now.lr;
 }
 
 fa_scheduler *fa_scheduler_start(fa_scheduler *scheduler, fa_where where)
@@ -152,8 +166,25 @@ static void step_lr_closed(fa_scheduler *scheduler)
     set_from_base(scheduler, pow(s->gamma, (double)(scheduler->epoch / s->step_size)));
 }
 
-static const fa_schedule_kind step_lr_kind = {
-    .name = "StepLR", .what = "fa_step_lr", .step = step_lr_step, .closed = step_lr_closed};
+static bool step_lr_put(const fa_scheduler *scheduler, fa_value *dict, fa_where where)
+{
+    const step_lr *s = (const step_lr *)scheduler;
+    return fa_state_put(dict, "step_size", fa_value_int_at(s->step_size, where), where) &&
+           fa_state_put(dict, "gamma", fa_value_float_at(s->gamma, where), where);
+}
+
+static bool step_lr_take(fa_scheduler *scheduler, const fa_schedule_reader *reader)
+{
+    step_lr *s = (step_lr *)scheduler;
+    return fa_take_int(reader, "step_size", &s->step_size, 1) && fa_take_float(reader, "gamma", &s->gamma);
+}
+
+static const fa_schedule_kind step_lr_kind = {.name = "StepLR",
+                                              .what = "fa_step_lr",
+                                              .step = step_lr_step,
+                                              .closed = step_lr_closed,
+                                              .put = step_lr_put,
+                                              .take = step_lr_take};
 
 fa_scheduler *fa_step_lr_at(const fa_step_lr_args *args)
 {
@@ -179,6 +210,7 @@ fa_scheduler *fa_step_lr_at(const fa_step_lr_args *args)
 typedef struct multi_step_lr {
     fa_scheduler base;
     int64_t *at, count;
+    int64_t *next, next_count; /* of a state dict that is being loaded */
     double gamma;
 } multi_step_lr;
 
@@ -206,13 +238,73 @@ static void multi_step_lr_closed(fa_scheduler *scheduler)
 static void multi_step_lr_release(fa_scheduler *scheduler)
 {
     fa_mfree(((multi_step_lr *)scheduler)->at);
+    fa_mfree(((multi_step_lr *)scheduler)->next);
+}
+
+/* {milestone: how often}, in the order in which each first comes. */
+static bool multi_step_lr_put(const fa_scheduler *scheduler, fa_value *dict, fa_where where)
+{
+    const multi_step_lr *s = (const multi_step_lr *)scheduler;
+    fa_value *counter = fa_container_at(FA_VALUE_DICT, FA_FLAVOUR_COUNTER, where);
+    if (counter == NULL)
+        return false;
+    for (int64_t i = 0; i < s->count; i++) {
+        int64_t times = 0;
+        for (int64_t k = 0; k < s->count; k++)
+            times += s->at[k] == s->at[i];
+        fa_value *milestone = fa_value_int_at(s->at[i], where), *number = fa_value_int_at(times, where);
+        if (milestone == NULL || number == NULL || fa_dict_put_at(counter, milestone, number, where) == NULL)
+            return false;
+    }
+    return fa_state_put(dict, "milestones", counter, where) &&
+           fa_state_put(dict, "gamma", fa_value_float_at(s->gamma, where), where);
+}
+
+static bool is_whole(fa_value *x)
+{
+    return fa_kind_of(x) == FA_VALUE_INT && fa_flavour_of(x) != FA_FLAVOUR_BIG;
+}
+
+static bool multi_step_lr_take(fa_scheduler *scheduler, const fa_schedule_reader *reader)
+{
+    enum { MOST = 1 << 20 };
+    multi_step_lr *s = (multi_step_lr *)scheduler;
+    if (reader->commit) {
+        fa_mfree(s->at);
+        s->at = s->next;
+        s->count = s->next_count;
+        s->next = NULL;
+        return fa_take_float(reader, "gamma", &s->gamma);
+    }
+    fa_value *counter = fa_take_value(reader, "milestones", FA_VALUE_DICT);
+    int64_t total = 0;
+    for (int64_t i = 0; i < fa_len(counter); i++) {
+        fa_value *times = fa_value_at(counter, i);
+        const int64_t n = is_whole(times) ? fa_as_int_at(times, reader->where) : 0;
+        if (!is_whole(fa_key_at(counter, i)) || n < 1 || n > MOST - total)
+            return fa_fail(FA_VALUE_ERROR, reader->where, "fa_load_state_dict",
+                           "got %s times the milestone %s, needs whole numbers, and at most %d milestones.",
+                           fa_value_text(times), fa_value_text(fa_key_at(counter, i)), MOST);
+        total += n;
+    }
+    fa_mfree(s->next);
+    s->next_count = 0;
+    s->next = counter != NULL ? fa_calloc((size_t)total + 1, sizeof *s->next) : NULL;
+    if (s->next == NULL)
+        return counter != NULL ? fa_fail_memory(reader->where, (size_t)total * sizeof *s->next) : false;
+    for (int64_t i = 0; i < fa_len(counter); i++)
+        for (int64_t n = fa_as_int_at(fa_value_at(counter, i), reader->where); n > 0; n--)
+            s->next[s->next_count++] = fa_as_int_at(fa_key_at(counter, i), reader->where);
+    return fa_take_float(reader, "gamma", &s->gamma);
 }
 
 static const fa_schedule_kind multi_step_lr_kind = {.name = "MultiStepLR",
                                                     .what = "fa_multi_step_lr",
                                                     .step = multi_step_lr_step,
                                                     .closed = multi_step_lr_closed,
-                                                    .release = multi_step_lr_release};
+                                                    .release = multi_step_lr_release,
+                                                    .put = multi_step_lr_put,
+                                                    .take = multi_step_lr_take};
 
 fa_scheduler *fa_multi_step_lr_at(const fa_multi_step_lr_args *args)
 {
@@ -256,8 +348,22 @@ static void exponential_lr_closed(fa_scheduler *scheduler)
     set_from_base(scheduler, pow(((const exponential_lr *)scheduler)->gamma, (double)scheduler->epoch));
 }
 
-static const fa_schedule_kind exponential_lr_kind = {
-    .name = "ExponentialLR", .what = "fa_exponential_lr", .step = exponential_lr_step, .closed = exponential_lr_closed};
+static bool exponential_lr_put(const fa_scheduler *scheduler, fa_value *dict, fa_where where)
+{
+    return fa_state_put(dict, "gamma", fa_value_float_at(((const exponential_lr *)scheduler)->gamma, where), where);
+}
+
+static bool exponential_lr_take(fa_scheduler *scheduler, const fa_schedule_reader *reader)
+{
+    return fa_take_float(reader, "gamma", &((exponential_lr *)scheduler)->gamma);
+}
+
+static const fa_schedule_kind exponential_lr_kind = {.name = "ExponentialLR",
+                                                     .what = "fa_exponential_lr",
+                                                     .step = exponential_lr_step,
+                                                     .closed = exponential_lr_closed,
+                                                     .put = exponential_lr_put,
+                                                     .take = exponential_lr_take};
 
 fa_scheduler *fa_exponential_lr_at(const fa_exponential_lr_args *args)
 {
@@ -297,8 +403,26 @@ static void constant_lr_closed(fa_scheduler *scheduler)
     set_from_base(scheduler, s->factor + (scheduler->epoch >= s->total_iters ? 1 : 0) * (1 - s->factor));
 }
 
-static const fa_schedule_kind constant_lr_kind = {
-    .name = "ConstantLR", .what = "fa_constant_lr", .step = constant_lr_step, .closed = constant_lr_closed};
+static bool constant_lr_put(const fa_scheduler *scheduler, fa_value *dict, fa_where where)
+{
+    const constant_lr *s = (const constant_lr *)scheduler;
+    return fa_state_put(dict, "factor", fa_value_float_at(s->factor, where), where) &&
+           fa_state_put(dict, "total_iters", fa_value_int_at(s->total_iters, where), where);
+}
+
+static bool constant_lr_take(fa_scheduler *scheduler, const fa_schedule_reader *reader)
+{
+    constant_lr *s = (constant_lr *)scheduler;
+    return fa_take_float(reader, "factor", &s->factor) &&
+           fa_take_int(reader, "total_iters", &s->total_iters, INT64_MIN);
+}
+
+static const fa_schedule_kind constant_lr_kind = {.name = "ConstantLR",
+                                                  .what = "fa_constant_lr",
+                                                  .step = constant_lr_step,
+                                                  .closed = constant_lr_closed,
+                                                  .put = constant_lr_put,
+                                                  .take = constant_lr_take};
 
 fa_scheduler *fa_constant_lr_at(const fa_constant_lr_args *args)
 {
@@ -346,8 +470,27 @@ static void linear_lr_closed(fa_scheduler *scheduler)
     set_from_base(scheduler, s->start + (s->end - s->start) * (double)e / (double)s->total_iters);
 }
 
-static const fa_schedule_kind linear_lr_kind = {
-    .name = "LinearLR", .what = "fa_linear_lr", .step = linear_lr_step, .closed = linear_lr_closed};
+static bool linear_lr_put(const fa_scheduler *scheduler, fa_value *dict, fa_where where)
+{
+    const linear_lr *s = (const linear_lr *)scheduler;
+    return fa_state_put(dict, "start_factor", fa_value_float_at(s->start, where), where) &&
+           fa_state_put(dict, "end_factor", fa_value_float_at(s->end, where), where) &&
+           fa_state_put(dict, "total_iters", fa_value_int_at(s->total_iters, where), where);
+}
+
+static bool linear_lr_take(fa_scheduler *scheduler, const fa_schedule_reader *reader)
+{
+    linear_lr *s = (linear_lr *)scheduler;
+    return fa_take_float(reader, "start_factor", &s->start) && fa_take_float(reader, "end_factor", &s->end) &&
+           fa_take_int(reader, "total_iters", &s->total_iters, 1);
+}
+
+static const fa_schedule_kind linear_lr_kind = {.name = "LinearLR",
+                                                .what = "fa_linear_lr",
+                                                .step = linear_lr_step,
+                                                .closed = linear_lr_closed,
+                                                .put = linear_lr_put,
+                                                .take = linear_lr_take};
 
 fa_scheduler *fa_linear_lr_at(const fa_linear_lr_args *args)
 {

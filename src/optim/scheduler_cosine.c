@@ -1,8 +1,10 @@
 /* Schedules that are worked out from the first rates: CosineAnnealingLR, CosineAnnealingWarmRestarts, OneCycleLR,
  * LambdaLR. */
+#include "nn/state.h"
 #include "optim/optim.h"
 
 #include <math.h>
+#include <string.h>
 
 static const double pi = 3.141592653589793;
 
@@ -55,8 +57,25 @@ static void cosine_closed(fa_scheduler *scheduler)
                                                (1 + cos(pi * (double)scheduler->epoch / (double)s->T_max)) / 2;
 }
 
-static const fa_schedule_kind cosine_kind = {
-    .name = "CosineAnnealingLR", .what = "fa_cosine_annealing_lr", .step = cosine_step, .closed = cosine_closed};
+static bool cosine_put(const fa_scheduler *scheduler, fa_value *dict, fa_where where)
+{
+    const cosine_lr *s = (const cosine_lr *)scheduler;
+    return fa_state_put(dict, "T_max", fa_value_int_at(s->T_max, where), where) &&
+           fa_state_put(dict, "eta_min", fa_value_float_at(s->eta_min, where), where);
+}
+
+static bool cosine_take(fa_scheduler *scheduler, const fa_schedule_reader *reader)
+{
+    cosine_lr *s = (cosine_lr *)scheduler;
+    return fa_take_int(reader, "T_max", &s->T_max, 1) && fa_take_float(reader, "eta_min", &s->eta_min);
+}
+
+static const fa_schedule_kind cosine_kind = {.name = "CosineAnnealingLR",
+                                             .what = "fa_cosine_annealing_lr",
+                                             .step = cosine_step,
+                                             .closed = cosine_closed,
+                                             .put = cosine_put,
+                                             .take = cosine_take};
 
 fa_scheduler *fa_cosine_annealing_lr_at(const fa_cosine_annealing_lr_args *args)
 {
@@ -114,10 +133,31 @@ static void restarts_closed(fa_scheduler *scheduler)
     restarts_set((const restarts_lr *)scheduler);
 }
 
+static bool restarts_put(const fa_scheduler *scheduler, fa_value *dict, fa_where where)
+{
+    const restarts_lr *s = (const restarts_lr *)scheduler;
+    return fa_state_put(dict, "T_0", fa_value_int_at(s->T_0, where), where) &&
+           fa_state_put(dict, "T_i", fa_value_int_at(s->T_i, where), where) &&
+           fa_state_put(dict, "T_mult", fa_value_int_at(s->T_mult, where), where) &&
+           fa_state_put(dict, "eta_min", fa_value_float_at(s->eta_min, where), where) &&
+           fa_state_put(dict, "T_cur", fa_value_int_at(s->T_cur, where), where);
+}
+
+static bool restarts_take(fa_scheduler *scheduler, const fa_schedule_reader *reader)
+{
+    restarts_lr *s = (restarts_lr *)scheduler;
+    return fa_take_int(reader, "T_0", &s->T_0, 1) && fa_take_int(reader, "T_i", &s->T_i, 1) &&
+           fa_take_int(reader, "T_mult", &s->T_mult, 1) && fa_take_float(reader, "eta_min", &s->eta_min) &&
+           fa_take_int(reader, "T_cur", &s->T_cur, -1);
+}
+
 static const fa_schedule_kind restarts_kind = {.name = "CosineAnnealingWarmRestarts",
                                                .what = "fa_cosine_annealing_warm_restarts",
                                                .step = restarts_step,
-                                               .closed = restarts_closed};
+                                               .closed = restarts_closed,
+                                               .put = restarts_put,
+                                               .take = restarts_take,
+                                               .uncounted = true};
 
 fa_scheduler *fa_cosine_annealing_warm_restarts_at(const fa_warm_restarts_args *args)
 {
@@ -147,7 +187,7 @@ fa_scheduler *fa_cosine_annealing_warm_restarts_at(const fa_warm_restarts_args *
 typedef struct one_cycle_lr {
     fa_scheduler base;
     int64_t total_steps;
-    double pct_start;
+    double pct_start, end[3]; /* end: the steps at which the phases end */
     bool linear, cycle_momentum, three_phase;
 } one_cycle_lr;
 
@@ -161,7 +201,7 @@ static double anneal(const one_cycle_lr *s, double from, double to, double part)
 static bool one_cycle_step(fa_scheduler *scheduler, fa_where where)
 {
     const one_cycle_lr *s = (const one_cycle_lr *)scheduler;
-    const double step = (double)scheduler->epoch, total = (double)s->total_steps;
+    const double step = (double)scheduler->epoch, *end = s->end;
     if (!same_groups(scheduler, where))
         return false;
     if (scheduler->epoch > s->total_steps)
@@ -171,8 +211,6 @@ static bool one_cycle_step(fa_scheduler *scheduler, fa_where where)
             "steps of the whole training",
             (long long)scheduler->epoch, (long long)s->total_steps);
     const int phases = s->three_phase ? 3 : 2;
-    const double end[3] = {s->pct_start * total - 1, s->three_phase ? 2 * s->pct_start * total - 2 : total - 1,
-                           total - 1};
     int phase = 0;
     while (phase + 1 < phases && step > end[phase])
         phase++;
@@ -195,8 +233,88 @@ static bool one_cycle_step(fa_scheduler *scheduler, fa_where where)
     return true;
 }
 
-static const fa_schedule_kind one_cycle_kind = {
-    .name = "OneCycleLR", .what = "fa_one_cycle_lr", .step = one_cycle_step};
+/* One phase: {"end_step": ..., "start_lr": "initial_lr", ...}. */
+static fa_value *phase_value(const one_cycle_lr *s, int phase, fa_where where)
+{
+    const char *const rates[4] = {"initial_lr", "max_lr", s->three_phase ? "initial_lr" : "min_lr", "min_lr"};
+    const char *const momenta[4] = {"max_momentum", "base_momentum", "max_momentum", "max_momentum"};
+    const bool last = phase == (s->three_phase ? 2 : 1);
+    fa_value *dict = fa_container_at(FA_VALUE_DICT, FA_FLAVOUR_PLAIN, where);
+    fa_value *end = last ? fa_value_int_at(s->total_steps - 1, where) : fa_value_float_at(s->end[phase], where);
+    return fa_state_put(dict, "end_step", end, where) &&
+                   fa_state_put(dict, "start_lr", fa_value_string_at(rates[phase], where), where) &&
+                   fa_state_put(dict, "end_lr", fa_value_string_at(rates[phase + 1], where), where) &&
+                   fa_state_put(dict, "start_momentum", fa_value_string_at(momenta[phase], where), where) &&
+                   fa_state_put(dict, "end_momentum", fa_value_string_at(momenta[phase + 1], where), where)
+               ? dict
+               : NULL;
+}
+
+static bool one_cycle_put(const fa_scheduler *scheduler, fa_value *dict, fa_where where)
+{
+    const one_cycle_lr *s = (const one_cycle_lr *)scheduler;
+    fa_value *phases = fa_container_at(FA_VALUE_LIST, FA_FLAVOUR_PLAIN, where);
+    for (int i = 0; phases != NULL && i < (s->three_phase ? 3 : 2); i++) {
+        fa_value *phase = phase_value(s, i, where);
+        if (phase == NULL || fa_list_add_at(phases, phase, where) == NULL)
+            return false;
+    }
+    return fa_state_put(dict, "total_steps", fa_value_int_at(s->total_steps, where), where) &&
+           fa_state_put(dict, "_schedule_phases", phases, where) &&
+           fa_state_put(dict, "_anneal_func_type", fa_value_string_at(s->linear ? "linear" : "cos", where), where) &&
+           fa_state_put(dict, "cycle_momentum", fa_value_bool_at(s->cycle_momentum, where), where) &&
+           (!s->cycle_momentum ||
+            fa_state_put(dict, "use_beta1", fa_value_bool_at(scheduler->optim->kind->has_betas, where), where));
+}
+
+static bool one_cycle_take(fa_scheduler *scheduler, const fa_schedule_reader *reader)
+{
+    one_cycle_lr *s = (one_cycle_lr *)scheduler;
+    int64_t total = 0;
+    bool momentum = false;
+    double end[3] = {0};
+    const fa_schedule_reader now = {.dict = reader->dict, .commit = true, .where = reader->where};
+    fa_value *phases = fa_take_value(reader, "_schedule_phases", FA_VALUE_LIST);
+    fa_value *strategy = fa_state_entry(reader->dict, "_anneal_func_type", reader->where);
+    const char *text = fa_kind_of(strategy) == FA_VALUE_STRING ? fa_as_string_at(strategy, reader->where) : "";
+    if (phases == NULL || text == NULL || !fa_take_int(&now, "total_steps", &total, 1) ||
+        !fa_take_bool(&now, "cycle_momentum", &momentum))
+        return false;
+    const int64_t count = fa_len(phases);
+    bool fine = (count == 2 || count == 3) && (strcmp(text, "linear") == 0 || strcmp(text, "cos") == 0);
+    for (int64_t i = 0; fine && i < count; i++) {
+        fa_schedule_reader one = now;
+        one.dict = fa_value_at(phases, i);
+        fine = fa_kind_of(one.dict) == FA_VALUE_DICT;
+        if (fine && !fa_take_float(&one, "end_step", &end[i]))
+            return false;
+    }
+    if (!fine)
+        return fa_fail(FA_VALUE_ERROR, reader->where, "fa_load_state_dict",
+                       "got %lld phases and _anneal_func_type '%.20s' of OneCycleLR, needs two or three phases, and "
+                       "'cos' or 'linear'.",
+                       (long long)count, text);
+    if (count == 2)
+        end[2] = end[1];
+    if (momentum && !scheduler->optim->kind->has_momentum && !scheduler->optim->kind->has_betas)
+        return fa_fail(FA_VALUE_ERROR, reader->where, "fa_load_state_dict",
+                       "got a cycle of the momentum for %s, which has none.", scheduler->optim->kind->name);
+    if (!reader->commit)
+        return true;
+    s->total_steps = total;
+    s->cycle_momentum = momentum;
+    s->linear = text[0] == 'l';
+    s->three_phase = count == 3;
+    s->pct_start = (end[0] + 1) / (double)total;
+    memcpy(s->end, end, sizeof end);
+    return true;
+}
+
+static const fa_schedule_kind one_cycle_kind = {.name = "OneCycleLR",
+                                                .what = "fa_one_cycle_lr",
+                                                .step = one_cycle_step,
+                                                .put = one_cycle_put,
+                                                .take = one_cycle_take};
 
 static bool check_one_cycle(const fa_one_cycle_lr_args *args, int64_t total, const char *what)
 {
@@ -259,6 +377,13 @@ fa_scheduler *fa_one_cycle_lr_at(const fa_one_cycle_lr_args *args)
     s->linear = args->linear;
     s->cycle_momentum = args->cycle_momentum;
     s->three_phase = args->three_phase;
+    s->end[0] = s->pct_start * (double)total - 1;
+    s->end[1] = s->three_phase ? 2 * s->pct_start * (double)total - 2 : (double)total - 1;
+    s->end[2] = (double)total - 1;
+    for (int64_t g = 0; g < s->base.bases; g++) {
+        args->optim->group[g]->cycled = true;
+        args->optim->group[g]->cycled_momentum = s->cycle_momentum;
+    }
     return fa_scheduler_start(&s->base, args->where_);
 }
 
@@ -286,8 +411,31 @@ static void lambda_release(fa_scheduler *scheduler)
     fa_mfree(((lambda_lr *)scheduler)->factor);
 }
 
-static const fa_schedule_kind lambda_kind = {
-    .name = "LambdaLR", .what = "fa_lambda_lr", .step = lambda_step, .release = lambda_release};
+/* Functions are not saved: None, as PyTorch has it for them. */
+static bool lambda_put(const fa_scheduler *scheduler, fa_value *dict, fa_where where)
+{
+    fa_value *list = fa_container_at(FA_VALUE_LIST, FA_FLAVOUR_PLAIN, where);
+    for (int64_t g = 0; g < scheduler->bases; g++) {
+        fa_value *none = fa_value_none_at(where);
+        if (list == NULL || none == NULL || fa_list_add_at(list, none, where) == NULL)
+            return false;
+    }
+    return fa_state_put(dict, "lr_lambdas", list, where);
+}
+
+static bool lambda_take(fa_scheduler *scheduler, const fa_schedule_reader *reader)
+{
+    (void)scheduler;
+    return fa_take_value(reader, "lr_lambdas", FA_VALUE_LIST) != NULL;
+}
+
+static const fa_schedule_kind lambda_kind = {.name = "LambdaLR",
+                                             .what = "fa_lambda_lr",
+                                             .step = lambda_step,
+                                             .release = lambda_release,
+                                             .put = lambda_put,
+                                             .take = lambda_take,
+                                             .own_last = true};
 
 fa_scheduler *fa_lambda_lr_at(const fa_lambda_lr_args *args)
 {

@@ -1,4 +1,5 @@
 /* Schedules made of schedules: SequentialLR and ChainedScheduler. */
+#include "nn/state.h"
 #include "optim/optim.h"
 
 #include <string.h>
@@ -37,9 +38,14 @@ static bool sequential_step(fa_scheduler *scheduler, fa_where where)
     if (at == 0 || s->milestone[at - 1] != scheduler->epoch)
         return fa_scheduler_advance(part, where);
     part->epoch = 0;
-    if (!part->kind->closed)
-        return part->kind->step(part, where);
+    if (!part->kind->closed) {
+        if (!part->kind->step(part, where))
+            return false;
+        fa_scheduler_note(part);
+        return true;
+    }
     part->kind->closed(part);
+    fa_scheduler_note(part);
     return true;
 }
 
@@ -52,10 +58,100 @@ static bool chained_step(fa_scheduler *scheduler, fa_where where)
     return true;
 }
 
-static const fa_schedule_kind sequential_kind = {
-    .name = "SequentialLR", .what = "fa_sequential_lr", .step = sequential_step, .release = release};
-static const fa_schedule_kind chained_kind = {
-    .name = "ChainedScheduler", .what = "fa_chained_scheduler", .step = chained_step, .release = release};
+static bool put_parts(const sequence *s, fa_value *dict, fa_where where)
+{
+    fa_value *parts = fa_container_at(FA_VALUE_LIST, FA_FLAVOUR_PLAIN, where);
+    for (int64_t i = 0; i < s->count; i++) {
+        fa_value *part = fa_scheduler_put_state(s->part[i], where);
+        if (parts == NULL || part == NULL || fa_list_add_at(parts, part, where) == NULL)
+            return false;
+    }
+    return fa_state_put(dict, "_last_lr", fa_floats_value(s->base.last_lr, s->base.bases, false, where), where) &&
+           fa_state_put(dict, "_schedulers", parts, where);
+}
+
+static bool sequential_put(const fa_scheduler *scheduler, fa_value *dict, fa_where where)
+{
+    const sequence *s = (const sequence *)scheduler;
+    fa_value *milestones = fa_container_at(FA_VALUE_LIST, FA_FLAVOUR_PLAIN, where);
+    for (int64_t i = 0; i < s->count - 1; i++) {
+        fa_value *milestone = fa_value_int_at(s->milestone[i], where);
+        if (milestones == NULL || milestone == NULL || fa_list_add_at(milestones, milestone, where) == NULL)
+            return false;
+    }
+    return fa_state_put(dict, "_milestones", milestones, where) &&
+           fa_state_put(dict, "last_epoch", fa_value_int_at(scheduler->epoch, where), where) &&
+           put_parts(s, dict, where);
+}
+
+static bool chained_put(const fa_scheduler *scheduler, fa_value *dict, fa_where where)
+{
+    return put_parts((const sequence *)scheduler, dict, where);
+}
+
+static bool take_parts(sequence *s, const fa_schedule_reader *reader)
+{
+    fa_value *parts = fa_take_value(reader, "_schedulers", FA_VALUE_LIST);
+    if (parts == NULL)
+        return false;
+    if (fa_len(parts) != s->count)
+        return fa_fail(FA_VALUE_ERROR, reader->where, "fa_load_state_dict",
+                       "got %lld schedules in the file's %s, needs the %lld that it is made of here.",
+                       (long long)fa_len(parts), s->base.kind->name, (long long)s->count);
+    for (int64_t i = 0; i < s->count; i++) {
+        fa_schedule_reader one = *reader;
+        one.dict = fa_value_at(parts, i);
+        if (!fa_scheduler_take_state(s->part[i], &one))
+            return false;
+    }
+    return fa_state_entry(reader->dict, "_last_lr", reader->where) == NULL ||
+           fa_take_floats(reader, "_last_lr", s->base.last_lr, s->base.bases);
+}
+
+static bool sequential_take(fa_scheduler *scheduler, const fa_schedule_reader *reader)
+{
+    sequence *s = (sequence *)scheduler;
+    fa_value *milestones = fa_take_value(reader, "_milestones", FA_VALUE_LIST);
+    if (milestones == NULL)
+        return false;
+    if (fa_len(milestones) != s->count - 1)
+        return fa_fail(FA_VALUE_ERROR, reader->where, "fa_load_state_dict", "got %lld milestones, needs %lld.",
+                       (long long)fa_len(milestones), (long long)s->count - 1);
+    int64_t before = INT64_MIN;
+    for (int64_t i = 0; i < s->count - 1; i++) {
+        fa_value *x = fa_value_at(milestones, i);
+        const bool whole = fa_kind_of(x) == FA_VALUE_INT && fa_flavour_of(x) != FA_FLAVOUR_BIG;
+        const int64_t at = whole ? fa_as_int_at(x, reader->where) : INT64_MIN;
+        if (!whole || at < before)
+            return fa_fail(FA_VALUE_ERROR, reader->where, "fa_load_state_dict",
+                           "got %s as milestone %lld, needs whole numbers in rising order.", fa_value_text(x),
+                           (long long)i);
+        before = at;
+        if (reader->commit)
+            s->milestone[i] = at;
+    }
+    return fa_take_int(reader, "last_epoch", &scheduler->epoch, -1) && take_parts(s, reader);
+}
+
+static bool chained_take(fa_scheduler *scheduler, const fa_schedule_reader *reader)
+{
+    return take_parts((sequence *)scheduler, reader);
+}
+
+static const fa_schedule_kind sequential_kind = {.name = "SequentialLR",
+                                                 .what = "fa_sequential_lr",
+                                                 .step = sequential_step,
+                                                 .release = release,
+                                                 .put = sequential_put,
+                                                 .take = sequential_take,
+                                                 .own_only = true};
+static const fa_schedule_kind chained_kind = {.name = "ChainedScheduler",
+                                              .what = "fa_chained_scheduler",
+                                              .step = chained_step,
+                                              .release = release,
+                                              .put = chained_put,
+                                              .take = chained_take,
+                                              .own_only = true};
 
 static bool is_compound(const fa_scheduler *scheduler)
 {
@@ -189,8 +285,10 @@ fa_scheduler *fa_sequential_lr_at(const fa_sequential_lr_args *args)
     s->base.epoch = args->last_epoch + 1;
     fa_scheduler *first = s->part[part_at(s, 0)];
     first->initial = true;
+    first->count = 0;
     const bool ok = fa_scheduler_advance(first, where);
     first->initial = false;
+    fa_scheduler_note(&s->base);
     if (ok)
         return &s->base;
     fa_scheduler_free(&s->base);
@@ -207,5 +305,6 @@ fa_scheduler *fa_chained_scheduler_at(fa_schedules schedules, fa_where where)
         return NULL;
     }
     s->base.epoch = 0; /* its parts have made their first step */
+    fa_scheduler_note(&s->base);
     return &s->base;
 }

@@ -180,7 +180,7 @@ static void test_failures(void **state)
         {1, "$F inspect $D/nowhere.pth", "nowhere.pth"},
         {1, "$F inspect README.md", "README.md"},
         {1, "head -c 1000 $G/state.pth > $D/cut.pth; $F inspect $D/cut.pth", "cut"},
-        {1, "$F convert $G/checkpoint.pth $D/x.safetensors", "--only takes one entry; there are: pair, model, again"},
+        {1, "$F convert $G/checkpoint.pth $D/x.safetensors", "--only takes one entry; there are: model, again"},
         {1, "$F convert $G/checkpoint.pth $D/x.npy --only mode", "has no entry \"mode\""},
         {1, "$F convert $G/state.pth $D/x.npy", "needs one tensor"},
         {1, "$F convert $G/state.pth $D/x/", "brain is bfloat16"},
