@@ -1,5 +1,6 @@
 /* Running means of weights: torch.optim.swa_utils.AveragedModel. One effect a tensor; its arithmetic is the op average.
  */
+#include "nn/state.h"
 #include "optim/optim.h"
 
 #include <string.h>
@@ -10,11 +11,19 @@ typedef struct ema_entry {
     bool buffer;
 } ema_entry;
 
+/* A key of the state dict; tied weights have several. */
+typedef struct ema_key {
+    char *name; /* "module.conv.weight" */
+    int64_t entry;
+} ema_key;
+
 struct fa_ema {
     double decay;
     bool use_buffers;
     int64_t updates, count;
     ema_entry *entry; /* parameters, then buffers */
+    int64_t keys;
+    ema_key *key; /* in the order of the module's state dict */
 };
 
 static atomic_llong live;
@@ -35,6 +44,9 @@ void fa_ema_free(fa_ema *ema)
         fa_leaf_release(ema->entry[i].mean);
         fa_mfree(ema->entry[i].name);
     }
+    for (int64_t i = 0; i < ema->keys; i++)
+        fa_mfree(ema->key[i].name);
+    fa_mfree(ema->key);
     fa_mfree(ema->entry);
     fa_mfree(ema);
     atomic_fetch_sub(&live, 1);
@@ -69,6 +81,31 @@ static bool take(fa_ema *ema, fa_tensor_list list, bool buffer, fa_where where)
     return true;
 }
 
+/* Which of the tensors are saved, and as what. */
+static bool take_keys(fa_ema *ema, fa_tensor_list list, fa_where where)
+{
+    static const char prefix[] = "module.";
+    ema->key = fa_calloc((size_t)list.count + 1, sizeof *ema->key);
+    if (!ema->key)
+        return fa_fail_memory(where, (size_t)list.count * sizeof *ema->key);
+    for (int64_t i = 0; i < list.count; i++) {
+        const fa_leaf *leaf = fa_handle_leaf(list.tensor[i]);
+        int64_t at = 0;
+        while (at < ema->count && ema->entry[at].weight != leaf)
+            at++;
+        if (at == ema->count)
+            continue;
+        const size_t length = strlen(list.name[i]) + sizeof prefix;
+        char *name = fa_malloc(length);
+        if (!name)
+            return fa_fail_memory(where, length);
+        memcpy(name, prefix, sizeof prefix - 1);
+        memcpy(name + sizeof prefix - 1, list.name[i], length - sizeof prefix + 1);
+        ema->key[ema->keys++] = (ema_key){name, at};
+    }
+    return true;
+}
+
 fa_ema *fa_ema_new_at(const fa_ema_args *args)
 {
     static const char what[] = "fa_ema_new";
@@ -96,7 +133,8 @@ fa_ema *fa_ema_new_at(const fa_ema_args *args)
     atomic_fetch_add(&live, 1);
     ema->decay = args->decay;
     ema->use_buffers = args->use_buffers;
-    if (fa_ok() && take(ema, parameters, false, args->where_) && take(ema, buffers, true, args->where_))
+    if (fa_ok() && take(ema, parameters, false, args->where_) && take(ema, buffers, true, args->where_) &&
+        take_keys(ema, fa_state_list_at(args->module, args->where_), args->where_) && fa_ok())
         return ema;
     fa_ema_free(ema);
     return NULL;
@@ -209,4 +247,60 @@ fa_tensor *fa_ema_find_at(fa_ema *ema, const char *key, fa_where where)
             "them",
             key);
     return NULL;
+}
+
+/* ---- State dicts ---------------------------------------------------------------------------------------------------
+ */
+
+/* PyTorch's n_averaged: a tensor of one int64. NULL after an error. */
+static fa_leaf *count_leaf(int64_t updates)
+{
+    const fa_meta meta = fa_meta_of(FA_DT_INT64, 0, NULL);
+    fa_leaf *leaf = fa_leaf_new(&meta);
+    if (leaf)
+        *(int64_t *)leaf->buffer->data = updates;
+    return leaf;
+}
+
+fa_value *fa_ema_state_dict_at(fa_ema *ema, fa_where where)
+{
+    if (!usable(ema, "fa_state_dict", where) || !fa_flush())
+        return NULL;
+    fa_leaf *updates = count_leaf(ema->updates);
+    fa_value *dict = updates ? fa_container_at(FA_VALUE_DICT, FA_FLAVOUR_ORDERED_DICT, where) : NULL;
+    bool fine = dict && fa_state_put(dict, "n_averaged", fa_value_of_leaf(updates, where), where);
+    fa_leaf_release(updates);
+    for (int64_t i = 0; fine && i < ema->keys; i++)
+        fine = fa_state_put(dict, ema->key[i].name, fa_value_of_leaf(ema->entry[ema->key[i].entry].mean, where), where);
+    return fine ? dict : NULL;
+}
+
+bool fa_ema_load_state_dict_at(fa_ema *ema, const fa_load_state_dict_args *args)
+{
+    static const char what[] = "fa_load_state_dict";
+    static const char counter[] = ".num_batches_tracked";
+    fa_report_clear();
+    if (!usable(ema, what, args->where_) || !fa_flush())
+        return false;
+    fa_leaf *updates = count_leaf(ema->updates);
+    fa_state_target *target = updates ? fa_calloc((size_t)ema->keys + 1, sizeof *target) : NULL;
+    if (!target) {
+        fa_leaf_release(updates);
+        return updates ? fa_fail_memory(args->where_, (size_t)ema->keys * sizeof *target) : false;
+    }
+    target[0] = (fa_state_target){.key = "n_averaged", .leaf = updates};
+    for (int64_t i = 0; i < ema->keys; i++) {
+        const char *key = ema->key[i].name;
+        const size_t length = strlen(key), tail = sizeof counter - 1;
+        target[i + 1] = (fa_state_target){.key = key,
+                                          .leaf = ema->entry[ema->key[i].entry].mean,
+                                          .optional = length >= tail && strcmp(key + length - tail, counter) == 0};
+    }
+    const bool fine = fa_state_load(target, ema->keys + 1, "the average", args, what);
+    const int64_t count = *(const int64_t *)updates->buffer->data;
+    if (fine)
+        ema->updates = count > 0 ? count : 0;
+    fa_mfree(target);
+    fa_leaf_release(updates);
+    return fine;
 }

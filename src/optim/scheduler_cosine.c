@@ -198,6 +198,16 @@ static double anneal(const one_cycle_lr *s, double from, double to, double part)
     return to + (from - to) / 2.0 * (cos(pi * part) + 1);
 }
 
+/* The phase of a step, which begins at `start`. */
+static int phase_at(const double *end, int phases, double step, double *start)
+{
+    int phase = 0;
+    while (phase + 1 < phases && step > end[phase])
+        phase++;
+    *start = phase > 0 ? end[phase - 1] : 0;
+    return phase;
+}
+
 static bool one_cycle_step(fa_scheduler *scheduler, fa_where where)
 {
     const one_cycle_lr *s = (const one_cycle_lr *)scheduler;
@@ -210,11 +220,8 @@ static bool one_cycle_step(fa_scheduler *scheduler, fa_where where)
             "got step %lld, needs at most the %lld that it was made for. Hint: .total_steps is the number of "
             "steps of the whole training",
             (long long)scheduler->epoch, (long long)s->total_steps);
-    const int phases = s->three_phase ? 3 : 2;
-    int phase = 0;
-    while (phase + 1 < phases && step > end[phase])
-        phase++;
-    const double start = phase > 0 ? end[phase - 1] : 0;
+    double start = 0;
+    const int phase = phase_at(end, s->three_phase ? 3 : 2, step, &start);
     if (end[phase] == start)
         return fa_fail(FA_VALUE_ERROR, where, scheduler->kind->what,
                        "got pct_start %g of %lld steps, needs a phase of more than one step. Hint: more steps, or "
@@ -299,6 +306,15 @@ static bool one_cycle_take(fa_scheduler *scheduler, const fa_schedule_reader *re
     if (momentum && !scheduler->optim->kind->has_momentum && !scheduler->optim->kind->has_betas)
         return fa_fail(FA_VALUE_ERROR, reader->where, "fa_load_state_dict",
                        "got a cycle of the momentum for %s, which has none.", scheduler->optim->kind->name);
+    int64_t epoch = 0;
+    double start = 0;
+    if (!same_groups(scheduler, reader->where) || !fa_take_int(&now, "last_epoch", &epoch, 0))
+        return false;
+    const int phase = phase_at(end, (int)count, (double)epoch, &start);
+    if (epoch > total || end[phase] == start)
+        return fa_fail(FA_VALUE_ERROR, reader->where, "fa_load_state_dict",
+                       "got OneCycleLR at step %lld of %lld, in a phase from %g to %g, needs a step inside.",
+                       (long long)epoch, (long long)total, start, end[phase]);
     if (!reader->commit)
         return true;
     s->total_steps = total;
