@@ -486,6 +486,11 @@ static void test_refusals(void **state)
         assert_contains(error_text(), "list");
         assert_false(fa_load_state_dict(model, fa_dict(7, fa_ones(1))));
         assert_contains(error_text(), "names");
+        /* Two keys for one tensor. */
+        fa_value *twice = fa_state_dict(model);
+        fa_dict_put(twice, "module.fc.bias", fa_ones(3));
+        assert_false(fa_load_state_dict(model, twice));
+        assert_contains(error_text(), "unexpected  module.fc.bias");
         assert_false(fa_load_state_dict(model, NULL));
         assert_contains(error_text(), "NULL");
         /* The first error stays: of a file that is not there, not of the NULL that it gave. */
