@@ -424,6 +424,11 @@ static void test_objects(void **state)
         assert_fine();
         assert_string_equal(fa_class_name(model), "Normed");
         fa_free(model);
+        /* The same as releases printed it whose norms had no bias of their own. */
+        model = fa_module_from_text(
+            "Normed(\n  (bn): BatchNorm2d(2, eps=1e-05, momentum=0.1, affine=False, track_running_stats=False)\n)");
+        assert_fine();
+        fa_free(model);
         assert_true(fa_register_class("Normed", NULL, NULL));
         /* A class of somebody's that is called as a layer is. */
         assert_null(fa_module_of_value(object("mine", "ReLU", empty(), empty())));
