@@ -56,7 +56,7 @@ check_layers()
     # shellcheck disable=SC2016
     find src -name '*.[ch]' -print0 | xargs -0 awk '
         BEGIN {
-            split("base 0 tensor 1 cpu 2 cuda 2 ops 3 plan 4 files 5 nn 6 optim 6 data 7 vision 8 train 9 cli 10", word)
+            split("base 0 tensor 1 cpu 2 cuda 2 ops 3 plan 4 files 5 nn 6 optim 7 data 8 vision 9 train 10 cli 11", word)
             for (i = 1; i in word; i += 2)
                 floor[word[i]] = word[i + 1]
         }

@@ -159,6 +159,7 @@ typedef struct incoming {
     fa_value *value;
     fa_tensor_view view;
     int64_t target; /* -1: none */
+    bool cut;       /* a zero byte is in the key, which fits nothing */
 } incoming;
 
 typedef struct loader {
@@ -249,7 +250,8 @@ static bool read_entries(loader *l, fa_value *state)
         const char *text = fa_as_string_at(key, where);
         if (text == NULL)
             return false;
-        l->entry[l->entries++] = (incoming){.key = text, .value = fa_value_at(state, i), .target = -1};
+        l->entry[l->entries++] = (incoming){
+            .key = text, .value = fa_value_at(state, i), .target = -1, .cut = strlen(text) != (size_t)fa_len(key)};
         longest = strlen(text) > longest ? strlen(text) : longest;
     }
     char *scratch = fa_malloc(longest + 1);
@@ -257,7 +259,7 @@ static bool read_entries(loader *l, fa_value *state)
         return fa_fail_memory(where, longest + 1);
     for (int64_t i = 0; i < l->entries; i++) {
         incoming *e = &l->entry[i];
-        if (fa_kind_of(e->value) != FA_VALUE_TENSOR)
+        if (fa_kind_of(e->value) != FA_VALUE_TENSOR || e->cut)
             continue;
         e->target = match(l, e->key, scratch);
         if (e->target >= 0 && l->from[e->target] >= 0)
@@ -287,11 +289,22 @@ typedef struct table {
     int64_t rows;
 } table;
 
+/* A key as it may be shown: cut, and without what would make a terminal do something. */
+static const char *shown_key(char out[151], const char *key)
+{
+    size_t n = 0;
+    for (; n < 150 && key[n] != '\0'; n++)
+        out[n] = (unsigned char)key[n] < ' ' || key[n] == 0x7f ? '?' : key[n];
+    out[n] = '\0';
+    return out;
+}
+
 /* A row of a kind of which `number` were there before. */
 static void add_row(table *t, int64_t number, const char *kind, const char *key, const char *detail)
 {
+    char shown[151];
     if (number < SHOWN)
-        fa_text_add(&t->text, "\n  %-11s %.150s%s", kind, key, detail);
+        fa_text_add(&t->text, "\n  %-11s %s%s", kind, shown_key(shown, key), detail);
 }
 
 static void add_rest(table *t, int64_t number, const char *kind)
@@ -355,10 +368,11 @@ static const char *first_keys(const loader *l, char *out, size_t size, bool of_f
 {
     const int64_t count = of_file ? l->entries : l->count;
     size_t length = 0;
+    char shown[151];
     out[0] = '\0';
     for (int64_t i = 0; i < count && i < 3 && length < size; i++)
         length += (size_t)snprintf(out + length, size - length, "%s%.60s", i > 0 ? ", " : "",
-                                   of_file ? l->entry[i].key : l->target[i].key);
+                                   shown_key(shown, of_file ? l->entry[i].key : l->target[i].key));
     return out;
 }
 

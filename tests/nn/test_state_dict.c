@@ -486,6 +486,25 @@ static void test_refusals(void **state)
         assert_contains(error_text(), "list");
         assert_false(fa_load_state_dict(model, fa_dict(7, fa_ones(1))));
         assert_contains(error_text(), "names");
+        /* Two keys for one tensor. */
+        fa_value *twice = fa_state_dict(model);
+        fa_dict_put(twice, "module.fc.bias", fa_ones(3));
+        assert_false(fa_load_state_dict(model, twice));
+        assert_contains(error_text(), "unexpected  module.fc.bias");
+        /* Keys that would end early, or move a terminal's cursor. */
+        fa_value *cut = fa_state_dict(model);
+        fa_dict_put(cut, fa_value_text_at("fc.bias\0x", 9, FA_HERE), fa_ones(3));
+        fa_dict_put(cut, "\033[2Jkey\n", fa_ones(3));
+        fa_module *single = with_parameter(FA_SHAPE(3));
+        fa_value *zero = fa_container_at(FA_VALUE_DICT, FA_FLAVOUR_PLAIN, FA_HERE);
+        fa_dict_put(zero, fa_value_text_at("x\0x", 3, FA_HERE), fa_ones(3));
+        assert_false(fa_load_state_dict(single, zero));
+        assert_contains(error_text(), "1 missing, 1 unexpected");
+        fa_free(single);
+        assert_false(fa_load_state_dict(model, cut));
+        const char *text = error_text();
+        assert_contains(text, "0 missing, 2 unexpected, 0 mismatched");
+        assert_contains(text, "unexpected  ?[2Jkey?");
         assert_false(fa_load_state_dict(model, NULL));
         assert_contains(error_text(), "NULL");
         /* The first error stays: of a file that is not there, not of the NULL that it gave. */

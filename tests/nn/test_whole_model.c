@@ -210,6 +210,7 @@ static const struct {
     {"Linear(\n  (0): ReLU()\n)", "Linear"},
     {"Sequential(\n  (0): FancyBlock(3)\n)", "FancyBlock at \"0\""},
     {"ModuleList(\n  (0-9999): 10000 x Sequential(\n    (0-9999): 10000 x ReLU()\n  )\n)", "10000 modules"},
+    {"ModuleList(\n  (0-9999): 10000 x ReLU()\n)", "10000 modules"},
     {"ModuleList(\n  (0-99999999999999999999): 3 x ReLU()\n)", "line 2"},
     {"ModuleList(\n  (3-1): 3 x ReLU()\n)", "line 2"},
     {"ModuleList(\n  (0-2): 2 x ReLU()\n)", "line 2"},
@@ -330,6 +331,134 @@ static void test_registered_class(void **state)
     error_text();
     assert_false(fa_register_class(NULL, tiny_new, NULL));
     error_text();
+}
+
+/* A network whose making draws numbers at once. */
+static fa_module *drawing_new(void *context)
+{
+    fa_module *model = tiny_new(context);
+    fa_no_grad
+        fa_init_normal_(fa_find(model, "conv.weight"));
+    return model;
+}
+
+static fa_module *renamed_new(void *context)
+{
+    (void)context;
+    tiny *net = fa_module_new(tiny, tiny_forward, .name = "TinyNet");
+    fa_layer(net, fc, fa_nn_conv2d(1, 2, 3, .padding = 1));
+    fa_layer(net, conv, fa_nn_linear(8, 3));
+    return &net->base;
+}
+
+static fa_module *longer_new(void *context)
+{
+    fa_module *model = tiny_new(context);
+    fa_module_add(model, "more", fa_nn_relu());
+    return model;
+}
+
+static void test_what_registered_constructors_do(void **state)
+{
+    (void)state;
+    const char *path = tempdir_file(&folder, "tiny.pth");
+    fa_module *model = tiny_new(NULL);
+    assert_true(fa_save(model, path));
+    fa_free(model);
+    assert_true(fa_register_class("TinyNet", drawing_new, NULL));
+    fa_manual_seed(5);
+    const double next = fa_item(fa_rand(1));
+    fa_manual_seed(5);
+    model = fa_load_module(path);
+    assert_fine();
+    assert_true(fa_item(fa_rand(1)) == next);
+    fa_free(model);
+    assert_true(fa_register_class("TinyNet", renamed_new, NULL));
+    assert_null(fa_load_module(path));
+    assert_contains(error_text(), "comes \"conv\", and \"fc\" was made");
+    assert_true(fa_register_class("TinyNet", longer_new, NULL));
+    assert_null(fa_load_module(path));
+    assert_contains(error_text(), "\"more\" was made besides");
+    assert_true(fa_register_class("TinyNet", NULL, NULL));
+}
+
+/* ---- Pickled modules, made by hand --------------------------------------------------------------------------------
+ */
+
+static fa_value *object(const char *module, const char *class_name, fa_value *modules, fa_value *parameters)
+{
+    fa_value *x = fa_value_object_at(module, class_name, FA_HERE);
+    fa_set_attributes_at(x, fa_dict("training", (bool)true, "_parameters", parameters, "_modules", modules), FA_HERE);
+    return x;
+}
+
+static fa_value *empty(void)
+{
+    return fa_container_at(FA_VALUE_DICT, FA_FLAVOUR_PLAIN, FA_HERE);
+}
+
+typedef struct normed {
+    fa_module base;
+    fa_module *bn;
+} normed;
+
+static fa_module *normed_new(void *context)
+{
+    (void)context;
+    normed *net = fa_module_new(normed, tiny_forward, .name = "Normed");
+    fa_layer(net, bn, fa_nn_batch_norm2d(2, .affine = false, .track_running_stats = false));
+    return &net->base;
+}
+
+static void test_objects(void **state)
+{
+    (void)state;
+    fa_scope {
+        /* Without weights and biases to look at, a norm is the one that says affine=False. */
+        fa_value *bn = object("torch.nn.modules.batchnorm", "BatchNorm2d", empty(), empty());
+        fa_dict_put(fa_attributes(bn), "num_features", 2);
+        fa_dict_put(fa_attributes(bn), "affine", (bool)false);
+        fa_dict_put(fa_attributes(bn), "track_running_stats", (bool)false);
+        assert_true(fa_register_class("Normed", normed_new, NULL));
+        fa_module *model = fa_module_of_value(object("net", "Normed", fa_dict("bn", bn), empty()));
+        assert_fine();
+        assert_string_equal(fa_class_name(model), "Normed");
+        fa_free(model);
+        /* The same as releases printed it whose norms had no bias of their own. */
+        model = fa_module_from_text(
+            "Normed(\n  (bn): BatchNorm2d(2, eps=1e-05, momentum=0.1, affine=False, track_running_stats=False)\n)");
+        assert_fine();
+        fa_free(model);
+        assert_true(fa_register_class("Normed", NULL, NULL));
+        /* A class of somebody's that is called as a layer is. */
+        assert_null(fa_module_of_value(object("mine", "ReLU", empty(), empty())));
+        assert_contains(error_text(), "mine.ReLU");
+        assert_null(fa_module_of_value(object("torch.nn.modules.linear", "Linear", empty(), empty())));
+        assert_contains(error_text(), "without in_features");
+        fa_value *linear = object("torch.nn.modules.linear", "Linear", empty(), empty());
+        fa_dict_put(fa_attributes(linear), "in_features", fa_list(1, "two"));
+        fa_dict_put(fa_attributes(linear), "out_features", 3);
+        assert_null(fa_module_of_value(linear));
+        assert_contains(error_text(), "in_features in no form");
+        fa_dict_put(fa_attributes(linear), "in_features", INT64_MAX);
+        assert_null(fa_module_of_value(linear));
+        assert_contains(error_text(), "in_features in no form");
+        fa_dict_put(fa_attributes(linear), "in_features", 2000000000);
+        assert_null(fa_module_of_value(linear));
+        assert_contains(error_text(), "which is all that there are");
+        assert_null(
+            fa_module_of_value(object("torch.nn.modules.container", "Sequential", fa_dict("0", fa_list(1)), empty())));
+        assert_contains(error_text(), "needs modules under names");
+        fa_value *deep = object("torch.nn.modules.container", "Sequential", empty(), empty());
+        for (int i = 0; i < 150; i++)
+            deep = object("torch.nn.modules.container", "Sequential", fa_dict("0", deep), empty());
+        assert_null(fa_module_of_value(deep));
+        assert_contains(error_text(), "deep inside one another");
+        fa_module *linear_here = fa_nn_linear(1, 1);
+        assert_false(fa_load_state_dict(linear_here, deep));
+        assert_contains(error_text(), "inside one another");
+        fa_free(linear_here);
+    }
 }
 
 /* ---- Files --------------------------------------------------------------------------------------------------------
@@ -517,6 +646,8 @@ int main(void)
         cmocka_unit_test_teardown(test_refused_texts, no_error),
         cmocka_unit_test_teardown(test_depth_and_length, no_error),
         cmocka_unit_test_teardown(test_registered_class, no_error),
+        cmocka_unit_test_teardown(test_what_registered_constructors_do, no_error),
+        cmocka_unit_test_teardown(test_objects, no_error),
         cmocka_unit_test_teardown(test_saved_and_loaded, no_error),
         cmocka_unit_test_teardown(test_what_does_not_print, no_error),
         cmocka_unit_test_teardown(test_tied_weights, no_error),
