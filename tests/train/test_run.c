@@ -258,7 +258,7 @@ static long resident(void)
 {
     char *text = read_file("/proc/self/statm", NULL);
     long pages = 0;
-    assert_int_equal(sscanf(text, "%*ld %ld", &pages), 1);
+    assert_int_equal(sscanf(text, "%*d %ld", &pages), 1);
     free(text);
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
