@@ -72,7 +72,7 @@ static void test_failures(void **state)
     assert_contains(output, "holds a run already");
     assert_int_equal(run(*state, "$F train data/mnist --lr 1e6 --optimizer sgd --out $D/c"), 1);
     assert_contains(output, "the loss became");
-    assert_contains(output, "--lr ");
+    assert_contains(output, "a smaller rate");
 }
 
 /* One short epoch, and what it leaves; also with a closed standard output. */
@@ -85,7 +85,7 @@ static void test_training(void **state)
     assert_contains(output, "seed 1");
     assert_contains(output, "test accuracy: 9");
     assert_int_equal(run(*state, "cat $D/d/history.csv"), 0);
-    assert_contains(output, "epoch,split,loss,accuracy,seconds\n1,train,");
+    assert_contains(output, "epoch,split,loss,accuracy,lr\n1,train,");
     assert_contains(output, "\n1,validation,");
     assert_contains(output, "\n1,test,");
     assert_int_equal(run(*state, "$F bench --network mnist --seconds 0.01 --batches 2 --batch 8 --json"), 0);
