@@ -142,7 +142,8 @@ FA_API bool fa_is_training(const fa_module *module);
 
 /* named_parameters() and named_buffers(): in the tree's order, a shared one once, under its first name. fa_state_list:
  * every key of the state dict (fa_state_dict of facula/state.h is the dict itself), of each module its parameters, then
- * its buffers, then its children; a shared one under each of its names. The arrays belong to the module: valid until something is added to a module in the tree or the module is freed. */
+ * its buffers, then its children; a shared one under each of its names. The arrays belong to the module: valid until
+ * something is added to a module in the tree or the module is freed. */
 FA_API fa_tensor_list fa_parameters_at(fa_module *module, fa_where where);
 FA_API fa_tensor_list fa_buffers_at(fa_module *module, fa_where where);
 FA_API fa_tensor_list fa_state_list_at(fa_module *module, fa_where where);

@@ -51,7 +51,7 @@ bool fa_order_seek(fa_order *order, const fa_order_position *position)
         return false; /* the program's callbacks know no positions */
     if (!position->has_before || position->next < 0 || position->next > position->given)
         return false;
-    fa_mt mt = position->before;
+    fa_mt mt = order->before = position->before;
     order->given -= position->next;
     fa_order_draw(order, &mt);
     order->next = position->next;

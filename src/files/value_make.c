@@ -86,7 +86,7 @@ static bool is_number(const fa_cell *cell)
 /* A float that is a whole number of 64 bits, as this number. */
 static bool whole(double x, int64_t *out)
 {
-    if (!(x >= -0x1p63 && x < 0x1p63) || x != (double)(int64_t)x)
+    if (!(x >= -9223372036854775808.0 && x < 9223372036854775808.0) || x != (double)(int64_t)x)
         return false;
     *out = (int64_t)x;
     return true;

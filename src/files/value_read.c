@@ -356,8 +356,8 @@ static int64_t as_int(fa_value *value, const char *what, const fa_key *key, fa_w
         return number;
     if (cell->kind == FA_VALUE_FLOAT)
         real = cell->as.real;
-    if ((cell->kind == FA_VALUE_FLOAT || cell->kind == FA_VALUE_TENSOR) && real >= -0x1p63 && real < 0x1p63 &&
-        real == (double)(int64_t)real)
+    if ((cell->kind == FA_VALUE_FLOAT || cell->kind == FA_VALUE_TENSOR) && real >= -9223372036854775808.0 &&
+        real < 9223372036854775808.0 && real == (double)(int64_t)real)
         return (int64_t)real;
     fa_fail(FA_VALUE_ERROR, where, what, "got %s as the value%s, needs a whole number of 64 bits.",
             fa_value_text(value), of_key(key));

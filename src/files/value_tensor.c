@@ -93,9 +93,9 @@ static bool settle(fa_tensor_view *view, const fa_storage *storage, const char *
     if (overflow)
         return fa_fail(FA_FILE_ERROR, where, "load", "%s: %s has sizes %s, whose product is beyond 64 bits.", file,
                        name, fa_dims_text(view->ndim, view->size));
-    if (empty)
-        view->elements = 0;
-    if (empty ? view->offset > room : last >= room)
+    if (empty) /* looks at nothing, wherever it begins */
+        view->elements = view->offset = 0;
+    if (!empty && last >= room)
         return fa_fail(FA_FILE_ERROR, where, "load",
                        "%s: %s reaches element %lld of a storage of %lld (offset %lld, sizes %s, strides %s).", file,
                        name, (long long)last, (long long)room, (long long)view->offset,

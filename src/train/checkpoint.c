@@ -35,9 +35,29 @@ static fa_value *number_or_none(double x, fa_where where)
 
 /* ---- Texts of optimizers and schedules --------------------------------------------------------------------------- */
 
-static bool describes_no_option(const char *name)
+/* "lr: 0.1, momentum: 0.9": the entries of a dict but for the parameters, which are no options. */
+static void add_entries(fa_text *text, fa_value *dict, fa_where where)
 {
-    return strcmp(name, "params") == 0 || strcmp(name, "param_names") == 0;
+    int64_t written = 0;
+    for (int64_t i = 0; fa_ok() && i < fa_len(dict); i++) {
+        const char *name = fa_as_string_at(fa_key_at(dict, i), where);
+        if (name == NULL || strcmp(name, "params") == 0 || strcmp(name, "param_names") == 0)
+            continue;
+        fa_text_add(text, "%s%s: ", written++ > 0 ? ", " : "", name);
+        fa_text_json(text, fa_value_at(dict, i), where);
+    }
+}
+
+/* The text's block; NULL after an error. */
+static char *finish(fa_text *text, fa_where where)
+{
+    fa_text_add(text, "%s", ""); /* a block, even where there are no entries */
+    if (text->failed)
+        fa_fail_memory(where, text->length);
+    if (fa_ok())
+        return text->data;
+    fa_text_free(text);
+    return NULL;
 }
 
 char *fa_run_optim_text(fa_optim *optim, fa_where where)
@@ -45,36 +65,20 @@ char *fa_run_optim_text(fa_optim *optim, fa_where where)
     fa_text text = {0};
     fa_scope {
         fa_value *groups = fa_get_at(fa_optim_state_dict_at(optim, where), key("param_groups"), where);
-        for (int64_t i = 0; fa_ok() && i < fa_len(groups); i++) {
-            fa_value *group = fa_value_at(groups, i);
-            for (int64_t k = 0, n = 0; fa_ok() && k < fa_len(group); k++) {
-                const char *name = fa_as_string_at(fa_key_at(group, k), where);
-                if (name == NULL || describes_no_option(name))
-                    continue;
-                fa_text_add(&text, "%s%s: ", n++ > 0 ? ", " : i > 0 ? "; " : "", name);
-                fa_text_json(&text, fa_value_at(group, k), where);
-            }
+        for (int64_t i = 0; i < fa_len(groups); i++) {
+            fa_text_add(&text, "%s", i > 0 ? "; " : "");
+            add_entries(&text, fa_value_at(groups, i), where);
         }
     }
-    if (text.failed)
-        fa_fail_memory(where, text.length);
-    if (fa_ok())
-        return text.data;
-    fa_text_free(&text);
-    return NULL;
+    return finish(&text, where);
 }
 
 char *fa_run_schedule_text(fa_scheduler *scheduler, fa_where where)
 {
     fa_text text = {0};
     fa_scope
-        fa_text_json(&text, fa_scheduler_state_dict_at(scheduler, where), where);
-    if (text.failed)
-        fa_fail_memory(where, text.length);
-    if (fa_ok())
-        return text.data;
-    fa_text_free(&text);
-    return NULL;
+        add_entries(&text, fa_scheduler_state_dict_at(scheduler, where), where);
+    return finish(&text, where);
 }
 
 /* The first of the parts between commas in which two texts differ, one from each. */
@@ -84,8 +88,8 @@ static void first_difference(const char *a, const char *b, char *part_a, char *p
     for (size_t i = 0; a[i] != '\0' && a[i] == b[i]; i++)
         if ((a[i] == ',' || a[i] == ';') && a[i + 1] == ' ')
             start = i + 2;
-    snprintf(part_a, size, "%.*s", (int)strcspn(a + start, ",;{}"), a + start);
-    snprintf(part_b, size, "%.*s", (int)strcspn(b + start, ",;{}"), b + start);
+    snprintf(part_a, size, "%.*s", (int)strcspn(a + start, ",;"), a + start);
+    snprintf(part_b, size, "%.*s", (int)strcspn(b + start, ",;"), b + start);
 }
 
 /* ---- Positions --------------------------------------------------------------------------------------------------- */
@@ -418,7 +422,8 @@ static bool read_value(fa_run *run, fa_value *c, const char *path, fa_where wher
     if (format != 1)
         return fa_fail(FA_FILE_ERROR, where, "fa_run_open", "%s has form %lld, needs 1. Hint: a newer facula reads it.",
                        path, (long long)format);
-    if (!check_network(run, c, where) || !check_optim(run, c, where) || !check_schedule(run, c, where) ||
+    /* A schedule leaves marks in the optimizer's options, so its kind comes first. */
+    if (!check_network(run, c, where) || !check_schedule(run, c, where) || !check_optim(run, c, where) ||
         !read_numbers(run, c, where) || !check_epochs(run, where) || !check_loader(run, &run->position, where))
         return false;
     if (!load_states(run, c, where) || !fa_loader_seek(run->loader, &run->position, where))

@@ -72,7 +72,7 @@ static void test_failures(void **state)
     assert_contains(output, "holds a run already");
     assert_int_equal(run(*state, "$F train data/mnist --lr 1e6 --optimizer sgd --out $D/c"), 1);
     assert_contains(output, "the loss became");
-    assert_contains(output, "a smaller rate, for example 100000");
+    assert_contains(output, "a smaller rate");
 }
 
 /* One short epoch, and what it leaves; also with a closed standard output. */

@@ -29,11 +29,9 @@ static inline void fuzz_picture(const uint8_t *data, size_t size, const char *fo
             if (picture.height < 1 || picture.width < 1 || picture.height * picture.width > MOST ||
                 picture.channels != rules.channels || strcmp(picture.format, format) != 0)
                 abort();
-            static volatile unsigned sink; /* so that the reads stay */
-            unsigned sum = 0;
+            volatile unsigned sum = 0; /* so that the reads stay */
             for (int64_t k = 0; k < picture.height * picture.width * picture.channels; k++)
-                sum += picture.pixels[k];
-            sink = sum;
+                sum = sum + picture.pixels[k];
         }
         fa_clear_error();
     }

@@ -369,7 +369,7 @@ static void test_other_things(void **state)
     r.schedule = fa_step_lr(r.optim, 7);
     run = open_run(&r, folder, 4, true);
     assert_non_null(run);
-    assert_contains(fa_run_notes(run), "\"step_size\": 2, not \"step_size\": 7");
+    assert_contains(fa_run_notes(run), "step_size: 2, not step_size: 7");
     assert_contains(fa_run_notes(run), "had 2 epochs and has 4 now; its schedule StepLR is not stretched");
     train_to_the_end(&r, run);
     char *history = read_of(folder, "history.csv");
