@@ -397,6 +397,14 @@ static bool forbidden(fa_pickle_reader *r, const char *module, const char *name)
     return false;
 }
 
+bool fa_pickle_forbid(fa_pickle_reader *r, const fa_cell *cell)
+{
+    const global *g = cell != NULL ? global_of(cell) : NULL;
+    if (g == NULL)
+        return refuse(r, "names a class that is none");
+    return forbidden(r, g->known != NULL ? g->known->module : g->module, g->known != NULL ? g->known->name : g->name);
+}
+
 static fa_cell *global_cell(fa_pickle_reader *r, const fa_pickle_global *known, const char *module, const char *name)
 {
     global *g = fa_calloc(1, sizeof *g);

@@ -64,6 +64,8 @@ fa_cell *fa_pickle_read(fa_pickle_reader *reader);
 fa_cell *fa_pickle_refuse(fa_pickle_reader *reader, const char *format, ...) FA_PRINTF_(2, 3);
 /* The global that a cell stands for; NULL when it is none of the table's. */
 const fa_pickle_global *fa_pickle_global_of(const fa_cell *cell);
+/* Raises an error that names the global that a cell stands for, or says that it stands for none; returns false. */
+bool fa_pickle_forbid(fa_pickle_reader *reader, const fa_cell *cell);
 /* Item i of a tuple; NULL past its end, and of anything else. */
 fa_cell *fa_pickle_arg(const fa_cell *tuple, int64_t i);
 

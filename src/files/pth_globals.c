@@ -321,7 +321,7 @@ bool fa_pth_read_id(fa_pickle_reader *r, const fa_cell *id, fa_pth_id *out)
         !is_int(elements))
         return fa_pickle_refuse(r, "a persistent id is not ('storage', class, key, location, elements)"), false;
     if (class == NULL || class->number < STORAGE_CLASS)
-        return fa_pickle_refuse(r, "a storage is of a class that is none of torch's storages"), false;
+        return fa_pickle_forbid(r, fa_pickle_arg(id, 1));
     if (key->kind != FA_VALUE_STRING || key->as.text.length == 0 || key->as.text.length > 200 ||
         memchr(key->as.text.bytes, 0, (size_t)key->as.text.length) != NULL)
         return fa_pickle_refuse(r, "the key of a storage is not a short string"), false;

@@ -76,7 +76,7 @@ def clone(x):
 def schedules():
     runs = []
     for name, make in SCHEDULES.items():
-        for stop in (0, 3, 6):
+        for stop in (0, 3, 4, 6):
             p, q = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
             optim = SGD([{"params": [p]}, {"params": [q], "lr": 0.02}], lr=0.1, momentum=0.8)
             schedule = make(optim)

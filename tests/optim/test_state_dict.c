@@ -258,7 +258,7 @@ static void test_schedules(void **state)
     (void)state;
     static const char *const orders[] = {"optimizer first", "optimizer after making", "optimizer last", "no optimizer"};
     fa_value *runs = fa_get(golden, "schedules");
-    assert_int_equal(fa_len(runs), 39);
+    assert_int_equal(fa_len(runs), 52);
     for (int64_t i = 0; i < fa_len(runs); i++) {
         fa_value *run = fa_value_at(runs, i);
         const char *name = fa_get_string(run, "name");
@@ -300,6 +300,35 @@ static void test_schedules(void **state)
             fa_free(schedule);
             fa_free(optim);
         }
+    }
+    assert_string_equal(fa_error(), "");
+}
+
+/* Rates that were set by hand beside a schedule are the saved optimizer's, and stay, though making the schedule moves
+ * them; once the schedule has stepped, its own state decides. */
+static void test_rates_by_hand(void **state)
+{
+    (void)state;
+    fa_scope {
+        fa_optim *optim = two_groups(), *again = two_groups();
+        fa_scheduler *cycle = fa_one_cycle_lr(optim, 0.5, .total_steps = 16);
+        assert_true(fa_step(cycle) && fa_set_lr(optim, 0.7));
+        fa_optim_set_momentum(optim, optim->group[0], 0.25);
+        assert_true(fa_load_state_dict(again, fa_state_dict(optim)));
+        assert_true(again->group[1]->initial_lr == 0.02 && again->group[1]->max_lr == 0.5);
+        fa_scheduler *other = fa_one_cycle_lr(again, 0.5, .total_steps = 16);
+        fa_value *first = fa_state_dict(cycle);
+        assert_true(fa_load_state_dict(other, first));
+        assert_true(fa_lr(again) == 0.7 && fa_group_momentum(again, 0) == 0.25);
+        assert_true(fa_step(other) && fa_load_state_dict(other, first));
+        assert_true(fa_lr(again) == fa_as_float(fa_value_at(fa_get(first, "_last_lr"), 0)));
+        assert_true(fa_load_state_dict(again, fa_state_dict(optim)) && fa_set_lr(again, 0.6));
+        assert_true(fa_load_state_dict(other, first));
+        assert_true(fa_lr(again) == fa_as_float(fa_value_at(fa_get(first, "_last_lr"), 0)));
+        fa_free(cycle);
+        fa_free(other);
+        fa_free(optim);
+        fa_free(again);
     }
     assert_string_equal(fa_error(), "");
 }
@@ -501,8 +530,9 @@ static void test_generator(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_optimizers, no_error), cmocka_unit_test_setup(test_schedules, no_error),
-        cmocka_unit_test_setup(test_mistakes, no_error),   cmocka_unit_test_setup(test_schedule_mistakes, no_error),
-        cmocka_unit_test_setup(test_average, no_error),    cmocka_unit_test_setup(test_generator, no_error)};
+        cmocka_unit_test_setup(test_optimizers, no_error),        cmocka_unit_test_setup(test_schedules, no_error),
+        cmocka_unit_test_setup(test_rates_by_hand, no_error),     cmocka_unit_test_setup(test_mistakes, no_error),
+        cmocka_unit_test_setup(test_schedule_mistakes, no_error), cmocka_unit_test_setup(test_average, no_error),
+        cmocka_unit_test_setup(test_generator, no_error)};
     return cmocka_run_group_tests(tests, open_golden, close_golden);
 }
