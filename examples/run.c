@@ -24,8 +24,7 @@ int main(int argc, char **argv)
     fa_run *run = fa_run_open(folder, .model = model, .optim = optim, .scheduler = schedule, .train_loader = train,
                               .epochs = epochs, .resume = true, .signals = true);
     printf("%s", fa_run_notes(run));
-    fa_for_each_epoch(epoch, run)
-    {
+    fa_for_each_epoch (epoch, run) {
         fa_train(model);
         fa_for_each_batch (b, train) {
             fa_tensor *scores = fa_forward(model, b.images);
