@@ -58,8 +58,9 @@ typedef struct fa_load_state_dict_args {
  * which no key fits is still one.
  *
  * An optimizer takes the options of the file (the learning rate too), as in PyTorch. It must be of the same kind, with
- * the same number of groups and parameters in each. The load of a schedule puts the learning rate where the schedule
- * left it if making it had moved it, so the order of loading does not matter. */
+ * the same number of groups and parameters in each. The load of a schedule undoes what making it did to the rates and
+ * momenta: they become those of the optimizer's state, if that was loaded and no schedule has stepped since and no rate
+ * was set, else the rates that the schedule left. So the order of loading does not matter. */
 FA_API bool fa_module_load_state_dict_at(fa_module *module, const fa_load_state_dict_args *args);
 FA_API bool fa_optim_load_state_dict_at(fa_optim *optim, const fa_load_state_dict_args *args);
 FA_API bool fa_scheduler_load_state_dict_at(fa_scheduler *scheduler, const fa_load_state_dict_args *args);
