@@ -377,7 +377,7 @@ fa_scheduler *fa_one_cycle_lr_at(const fa_one_cycle_lr_args *args)
     for (int64_t g = 0; g < args->optim->group_count && args->last_epoch == -1; g++)
         set_cycle(args, g);
     for (int64_t g = 0; g < args->optim->group_count; g++)
-        if (args->optim->group[g]->max_lr == 0 && args->last_epoch >= 0) {
+        if (!args->optim->group[g]->cycled && args->last_epoch >= 0) {
             fa_fail(
                 FA_STATE_ERROR, args->where_, kind->what,
                 "got last_epoch %lld and group %lld without a cycle, needs an optimizer that had this schedule. Hint: "
