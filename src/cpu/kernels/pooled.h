@@ -78,7 +78,8 @@ FA_INLINE int64_t fa_pooled_pack(fm mask, float *to_a, fv a, int32_t *to_b, fi b
 #if defined(FA_CPU_ISA_avx512)
     _mm512_storeu_ps(to_a, _mm512_maskz_compress_ps(mask, a));
     _mm512_storeu_si512(to_b, _mm512_maskz_compress_epi32(mask, b));
-    return __builtin_popcount(mask);
+    /* The conversion in words: from a mask that lies in memory, gcc 12 counts the two bytes behind it too. */
+    return __builtin_popcount(_cvtmask16_u32(mask));
 #else
     float value[FV_LANES];
     int32_t number[FV_LANES], keep[FV_LANES];

@@ -190,7 +190,7 @@ static void output_tile(const wino_context *c, const float *products, int64_t st
                 all += y[r * FA_WINO_OUT + s];
         }
         if (fm_any(fv_isnan(all - all)))
-            job->bad[image] = 1;
+            __atomic_store_n(&job->bad[image], 1, __ATOMIC_RELAXED);
         const fv bias = job->bias ? fv_load_n(job->bias + o, n) : fv_zero();
         if (job->winner)
             store_windows(job, y, bias, image, i, j, o, n);
