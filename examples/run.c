@@ -35,10 +35,11 @@ int main(int argc, char **argv)
             fa_run_step(run, b, loss, .scores = scores);
         }
         fa_eval(model);
-        fa_no_grad fa_for_each_batch (b, validation) {
-            fa_tensor *scores = fa_forward(model, b.images);
-            fa_run_validate(run, b, fa_cross_entropy(scores, b.labels), .scores = scores);
-        }
+        fa_no_grad
+            fa_for_each_batch (b, validation) {
+                fa_tensor *scores = fa_forward(model, b.images);
+                fa_run_validate(run, b, fa_cross_entropy(scores, b.labels), .scores = scores);
+            }
         fa_step(schedule);
         if (!fa_run_end_epoch(run))
             break;

@@ -202,8 +202,7 @@ static void evaluate(training *t, fa_loader *loader)
 
 static void train(training *t)
 {
-    fa_for_each_epoch(epoch, t->run)
-    {
+    fa_for_each_epoch (epoch, t->run) {
         double started = seconds_now();
         train_epoch(t);
         if (!fa_ok() || fa_run_stopped(t->run) != 0)

@@ -117,8 +117,7 @@ static int part(const setup *s, const char *folder, stop at, int64_t epochs, int
     fa_ema *ema = s->ema ? fa_ema_new(model, .decay = 0.9) : NULL;
     fa_run *run = fa_run_open(folder, .model = model, .optim = optim, .scheduler = schedule, .ema = ema,
                               .train_loader = train, .epochs = epochs, .resume = true, .every_epochs = 2);
-    fa_for_each_epoch(epoch, run)
-    {
+    fa_for_each_epoch (epoch, run) {
         fa_train(model);
         fa_for_each_batch (b, train) {
             if (s->left_after > 0 && b.index >= s->left_after)

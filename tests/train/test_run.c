@@ -78,8 +78,7 @@ static void validate(const rig *r, fa_run *run)
 
 static void train_to_the_end(const rig *r, fa_run *run)
 {
-    fa_for_each_epoch(epoch, run)
-    {
+    fa_for_each_epoch (epoch, run) {
         fa_for_each_batch (b, r->train)
             train_batch(r, run, &b);
         validate(r, run);
@@ -200,8 +199,7 @@ static void test_means(void **state)
     tempdir dir = tempdir_new();
     rig r = make_rig();
     fa_run *run = open_run(&r, tempdir_file(&dir, "run"), 1, false);
-    fa_for_each_epoch(epoch, run)
-    {
+    fa_for_each_epoch (epoch, run) {
         fa_for_each_batch (b, r.train)
             fa_run_step(run, b, fa_full(FA_SCALAR, b.size == 8 ? 3 : 1));
         fa_for_each_batch (b, r.validation)
@@ -234,17 +232,17 @@ static void test_minutes(void **state)
         rig r = make_rig();
         fa_run *run = fa_run_open(folder, .model = r.model, .optim = r.optim, .train_loader = r.train, .epochs = 1,
                                   .every_minutes = time == 0 ? 0 : 1e-9, .overwrite = true);
-        fa_for_each_epoch(epoch, run) fa_for_each_batch (b, r.train)
-        {
-            char *before = read_of(folder, "run.json");
-            assert_true(train_batch(&r, run, &b));
-            char *after = read_of(folder, "run.json");
-            assert_int_equal(strcmp(before, after) != 0, time);
-            free(before);
-            free(after);
-            if (b.index == 1)
-                goto out;
-        }
+        fa_for_each_epoch (epoch, run)
+            fa_for_each_batch (b, r.train) {
+                char *before = read_of(folder, "run.json");
+                assert_true(train_batch(&r, run, &b));
+                char *after = read_of(folder, "run.json");
+                assert_int_equal(strcmp(before, after) != 0, time);
+                free(before);
+                free(after);
+                if (b.index == 1)
+                    goto out;
+            }
     out:
         assert_true(fa_ok());
         fa_free(run);
@@ -274,8 +272,7 @@ static void test_memory(void **state)
     fa_run *run = fa_run_open(dir.path, .model = r.model, .optim = r.optim, .train_loader = r.train, .epochs = 340,
                               .every_epochs = 0, .every_minutes = 0);
     long before = 0;
-    fa_for_each_epoch(epoch, run)
-    {
+    fa_for_each_epoch (epoch, run) {
         if (epoch == 40)
             before = resident();
         fa_for_each_batch (b, r.train)
@@ -418,8 +415,7 @@ static void test_wrong_calls(void **state)
     assert_contains(fa_error(), "fa_for_each_epoch");
     fa_clear_error();
     int epochs = 0;
-    fa_for_each_epoch(epoch, run)
-    {
+    fa_for_each_epoch (epoch, run) {
         epochs++;
         fa_for_each_batch (b, r.validation)
             assert_false(fa_run_step(run, b, fa_full(FA_SCALAR, 1)));
@@ -444,8 +440,7 @@ static void test_loss_not_finite(void **state)
     rig r = make_rig();
     fa_run *run = open_run(&r, folder, 3, false);
     char *before = NULL;
-    fa_for_each_epoch(epoch, run)
-    {
+    fa_for_each_epoch (epoch, run) {
         fa_for_each_batch (b, r.train) {
             if (epoch == 1 && b.index == 1) {
                 before = read_of(folder, "last.pth");
@@ -502,8 +497,7 @@ static void test_signal(void **state)
         fa_run *run = fa_run_open(dir.path, .model = r.model, .optim = r.optim, .train_loader = r.train, .epochs = 3,
                                   .signals = true);
         int steps = 0;
-        fa_for_each_epoch(epoch, run)
-        {
+        fa_for_each_epoch (epoch, run) {
             fa_for_each_batch (b, r.train) {
                 if (epoch == 1 && b.index == 1)
                     raise(signals[i]);
@@ -549,7 +543,9 @@ static void test_second_signal(void **state)
         if (run == NULL)
             _exit(3);
         raise(SIGINT);
-        fa_for_each_epoch(epoch, run) fa_for_each_batch (b, r.train) train_batch(&r, run, &b);
+        fa_for_each_epoch (epoch, run)
+            fa_for_each_batch (b, r.train)
+                train_batch(&r, run, &b);
         if (fa_run_stopped(run) != SIGINT)
             _exit(4);
         raise(SIGINT);
