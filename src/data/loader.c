@@ -359,7 +359,6 @@ static bool begin_at(loader_body *loader, fa_where where)
     if (!fa_order_seek(&loader->order, &start->order))
         return fa_fail(FA_STATE_ERROR, where, "position of a loader", "got a position that the order does not have.");
     loader->delivered = start->batches;
-    loader->halted = start->ended;
     set_generators(loader, start);
     fa_mfree(start);
     loader->start = NULL;
@@ -497,7 +496,6 @@ bool fa_loader_tell(fa_loader *loader, fa_loader_position *position, fa_where wh
         return false;
     position->form = form_of(body);
     position->batches = body->active ? body->delivered : -1;
-    position->ended = false;
     if (body->active) {
         int64_t given = body->delivered * body->batch_size, total = position->form.total;
         fa_order_tell(&body->order, given < total ? given : total, &position->order);

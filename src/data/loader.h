@@ -21,7 +21,6 @@ typedef struct fa_loader_form {
 typedef struct fa_loader_position {
     fa_loader_form form;
     int64_t batches;                    /* handed out; -1: no loop was running */
-    bool ended;                         /* the loop was left there: no more batches to hand out */
     fa_order_position order;            /* after them */
     fa_mt standard;                     /* the default generator */
     fa_mt generator, sampler_generator; /* where `form` says that there are such */

@@ -131,7 +131,6 @@ static fa_value *position_value(const fa_loader_position *p, fa_where where)
     put(dict, "sampler_generator", generator_or_none(p->form.sampler_generator, &p->sampler_generator, where), where);
     put(dict, "batches", fa_value_int_at(p->batches, where), where);
     if (inside) {
-        put(dict, "ended", fa_value_bool_at(p->ended, where), where);
         put(dict, "given", fa_value_int_at(order->given, where), where);
         put(dict, "started", fa_value_bool_at(order->started, where), where);
         put(dict, "dry", fa_value_bool_at(order->dry, where), where);
@@ -164,7 +163,6 @@ static bool read_position(fa_loader_position *p, fa_value *dict, fa_where where)
     if (p->batches < 0)
         return true;
     fa_order_position *order = &p->order;
-    p->ended = fa_get_bool_at(dict, key("ended"), where);
     order->given = fa_get_int_at(dict, key("given"), where);
     order->started = fa_get_bool_at(dict, key("started"), where);
     order->dry = fa_get_bool_at(dict, key("dry"), where);

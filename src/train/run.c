@@ -402,8 +402,6 @@ static bool look(const fa_run_batch_args *args, fa_run_sums *sums)
     fa_run *run = args->run;
     if (run->stop != 0 || !measure(args, sums, &loss))
         return false;
-    /* A program that left its training loop early would not do so again at the batch where it goes on. */
-    run->position.ended = run->in_epoch && run->batch < run->batches;
     if (go_further(run, args->where_))
         return true;
     fa_loader_halt(args->batch->loader_);

@@ -226,7 +226,7 @@ static void test_another_loader(void **state)
     free(position);
 }
 
-/* Between two loops: the generators alone, set at once. And a loop that was left early stays left. */
+/* Between two loops: the generators alone, set at once. */
 static void test_between_loops(void **state)
 {
     (void)state;
@@ -249,21 +249,6 @@ static void test_between_loops(void **state)
     }
     assert_int_equal(first.n, ITEMS);
     assert_same_bytes(&first, &again, sizeof first);
-
-    fa_for_each_batch (b, r.loader)
-        if (b.index == 2) {
-            assert_true(fa_loader_tell(r.loader, position, FA_HERE));
-            break;
-        }
-    position->ended = true;
-    assert_true(fa_loader_seek(r.loader, position, FA_HERE));
-    fa_for_each_batch (b, r.loader)
-        fail();
-    assert_true(fa_ok());
-    int batches = 0;
-    fa_for_each_batch (b, r.loader)
-        batches++;
-    assert_int_equal(batches, 7);
     end_rig(&r);
     free(position);
 }

@@ -21,6 +21,7 @@ typedef struct setup {
     enum { SHUFFLE, OWN_GENERATOR, REPLACEMENT } order;
     int workers;
     bool ema, drop_last;
+    int left_after; /* steps after which each epoch's training is left; 0: it is not */
 } setup;
 
 /* Where a part of a run stops: after `step` steps of `epoch`, or (step 0) at the end of it, or in its validation. */
@@ -119,6 +120,8 @@ static int part(const setup *s, const char *folder, stop at, int64_t epochs, int
     fa_for_each_epoch (epoch, run) {
         fa_train(model);
         fa_for_each_batch (b, train) {
+            if (s->left_after > 0 && b.index >= s->left_after)
+                break;
             fa_tensor *scores = fa_forward(model, b.images);
             fa_tensor *loss = fa_cross_entropy(scores, b.labels);
             fa_zero_grad(optim);
@@ -211,19 +214,20 @@ static void compare_all(const setup *s, const char *got, const char *want)
 /* ---- Tests ------------------------------------------------------------------------------------------------------- */
 
 static const setup setups[] = {
-    {"sgd", SGD, NO_SCHEDULE, SHUFFLE, 0, false, false},
-    {"adam, step", ADAM, STEP, SHUFFLE, 4, false, false},
-    {"adam, one cycle a step", ADAM, ONE_CYCLE, SHUFFLE, 0, false, false},
-    {"adamw, cosine, averages", ADAMW, COSINE, OWN_GENERATOR, 4, true, false},
-    {"sgd, warm-up a step", SGD, WARM_UP, REPLACEMENT, 0, false, true},
-    {"rmsprop, plateau", RMSPROP, PLATEAU, REPLACEMENT, 4, false, false},
-    {"sgd, cosine a step", SGD, PER_STEP_COSINE, OWN_GENERATOR, 0, true, true},
+    {"sgd", SGD, NO_SCHEDULE, SHUFFLE, 0, false, false, 0},
+    {"adam, step", ADAM, STEP, SHUFFLE, 4, false, false, 0},
+    {"adam, one cycle a step", ADAM, ONE_CYCLE, SHUFFLE, 0, false, false, 0},
+    {"adamw, cosine, averages", ADAMW, COSINE, OWN_GENERATOR, 4, true, false, 0},
+    {"sgd, warm-up a step", SGD, WARM_UP, REPLACEMENT, 0, false, true, 0},
+    {"rmsprop, plateau", RMSPROP, PLATEAU, REPLACEMENT, 4, false, false, 0},
+    {"sgd, cosine a step", SGD, PER_STEP_COSINE, OWN_GENERATOR, 0, true, true, 0},
+    {"adam, left early", ADAM, NO_SCHEDULE, SHUFFLE, 0, false, false, 7},
 };
 enum { SETUPS = sizeof setups / sizeof *setups };
 
 static int steps_of(const setup *s)
 {
-    return s->drop_last ? STEPS - 1 : STEPS;
+    return s->left_after > 0 ? s->left_after : s->drop_last ? STEPS - 1 : STEPS;
 }
 
 static void check_stops(const setup *s, const char *whole, const stop *stops, int n)

@@ -518,6 +518,10 @@ static void test_signal(void **state)
         char *json = read_of(dir.path, "run.json");
         assert_contains(json, "\"stopped\"");
         free(json);
+        run = open_run(&r, dir.path, 3, true);
+        assert_int_equal(fa_run_results(run).epoch, 1);
+        assert_int_equal(fa_run_results(run).batch, 2);
+        fa_free(run);
         end_rig(&r);
         tempdir_free(&dir);
     }
