@@ -100,9 +100,9 @@ int main(int argc, char **argv)
             }
         }
 
-    const int status = fa_ok() ? 0 : 1;
+    const int status = fa_ok() && here == there && next_here == next_there ? 0 : 1;
     if (status != 0)
-        fprintf(stderr, "%s\n", fa_error());
+        fprintf(stderr, "%s\n", fa_ok() ? "the resumed training went another way" : fa_error());
     fa_free(optim), fa_free(resumed_optim);
     fa_free(model), fa_free(again), fa_free(other), fa_free(resumed);
     return status;
