@@ -88,9 +88,9 @@ static void decode(png_structp png, png_infop info, source *s)
     png_read_info(png, info);
     int channels = choose_form(png, info, job);
     int passes = png_set_interlace_handling(png);
-    png_read_update_info(png, info);
     if (!fa_picture_room(job, png_get_image_width(png, info), png_get_image_height(png, info), channels))
         leave(png, s);
+    png_read_update_info(png, info); /* makes room for a row, so only now */
     size_t row = (size_t)job->width * (size_t)channels;
     if (png_get_rowbytes(png, info) != row)
         png_error(png, "rows of an unknown form");
