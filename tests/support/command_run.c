@@ -122,11 +122,11 @@ static bool compare_one(const char *folder, const char *name, void *context)
     return false;
 }
 
+/* times.csv aside: a run that was killed between its last checkpoint and its times never gets any. */
 static bool count_one(const char *folder, const char *name, void *context)
 {
     (void)folder;
-    (void)name;
-    ++*(int *)context;
+    *(int *)context += strcmp(name, "times.csv") != 0;
     return false;
 }
 
