@@ -15,6 +15,7 @@ Needs torch (2.0 or newer) alone. Writes RUN.json, and beside it RUN.safetensors
 each of the first `steps` steps the batch, the generator's state and the loss; of the first `details` ones also what each
 layer gave, every gradient, and the weights after the step. Nothing is drawn and nothing in the run is changed.
 """
+import atexit
 import json
 import pathlib
 
@@ -58,6 +59,9 @@ class Recorder:
             "optimizer": {"name": type(optimizer).__name__, "groups": groups},
             "scheduler": type(scheduler).__name__ if scheduler else None, "state": list(model.state_dict())}
         self._keep_state("start")
+        atexit.register(lambda: self.done and self.close())  # a run of fewer steps is written when it ends
+        if steps > LIMIT:
+            print(f"facula_recorder: {LIMIT} steps are recorded, not {steps}")
         self.hooks = [model.register_forward_pre_hook(self._begin), optimizer.register_step_pre_hook(self._gradients),
                       optimizer.register_step_post_hook(self._after)]
         for name, module in model.named_modules():
