@@ -56,7 +56,7 @@ struct fa_parity {
     uint8_t **noise; /* [state tensors of the recording]: elements that Adam moved by rounding; NULL: none */
     bool noisy;
     bool has_norm; /* float32 with batch norm: PyTorch's own rounding shows in gradients and in later losses */
-    double *loss; /* [steps of the recording]: ours */
+    double *loss;  /* [steps of the recording]: ours */
     fa_text notes;
     fa_parity_finding found;
 };
