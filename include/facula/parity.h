@@ -46,10 +46,11 @@ typedef struct fa_parity_args {
  * What counts as equal: initial weights and batches within 1e-6 of the tensor's largest value; outputs within
  * `tolerance` (1e-4) of theirs, gradients and the weights' updates also of a tenth of the step's largest; losses within
  * `tolerance` in the first 10 steps, and 100 times that later, since rounding grows from step to step. With batch norm
- * in float32, gradients, updates and losses from the second step on: ten times the tolerance. All optimizers but SGD
- * divide a gradient by its own size, and make as much of its error: their updates are held to 10 times the tolerance,
- * and weights whose gradient is next to nothing beside the step's largest one (1e-5) are left out; once one of these
- * has moved, later steps are held to 100 times the tolerance.
+ * in float32 all of later steps is held to 100 times the tolerance, and gradients and updates to ten times what the
+ * rest is; what is next to nothing (below) is 1e-3. All optimizers but SGD divide a gradient by its own size, and make
+ * as much of its error: their updates are held to 10 times the tolerance, and weights whose gradient is next to nothing
+ * beside the step's largest one (1e-5) are left out; once one of these has moved, later steps are held to 100 times the
+ * tolerance.
  *
  * NULL after an error: a file that is missing or damaged, no model. */
 FA_API fa_parity *fa_parity_new_at(const fa_parity_args *args) FA_WARN_UNUSED;

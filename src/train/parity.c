@@ -8,8 +8,8 @@
 #include <string.h>
 
 static const char what[] = "fa_parity";
-static const double EXACT = 1e-6, FLOAT_STEP = 2.4e-7, NOISE = 1e-5, LEAST_SHARE = 0.1, SCALED = 10, LOOSE = 100,
-                    NORM = 10;
+static const double EXACT = 1e-6, FLOAT_STEP = 2.4e-7, NOISE = 1e-5, NORM_NOISE = 1e-3, LEAST_SHARE = 0.1, SCALED = 10,
+                    LOOSE = 100, NORM = 10;
 enum { EARLY_STEPS = 10 };
 
 /* One comparison a thread: passes are seen by one observer. */
@@ -29,17 +29,23 @@ double fa_parity_largest(const fa_recorded *tensor, const fa_recorded *other)
     return most;
 }
 
-/* Once Adam has moved weights by rounding, what follows is another run in the small. */
+/* Once Adam has moved weights by rounding, or a step has gone through batch norm, which magnifies it, what follows is
+ * another run in the small. */
+static bool is_loose(const fa_parity *p)
+{
+    return p->noisy || (p->has_norm && p->step > 0);
+}
+
 static double tolerance_now(const fa_parity *p)
 {
-    return p->tolerance * (p->noisy ? LOOSE : 1);
+    return p->tolerance * (is_loose(p) ? LOOSE : 1);
 }
 
 /* The same for what rounding reaches through batch norm: its gradients are differences of large sums. PyTorch's own are
  * off by up to 3e-4 of the largest in a first layer before batch norm (against float64, one thread). */
 static double tolerance_after_norm(const fa_parity *p)
 {
-    return tolerance_now(p) * (p->has_norm && !p->noisy ? NORM : 1);
+    return tolerance_now(p) * (p->has_norm ? NORM : 1);
 }
 
 static bool same_shape(const fa_shape *a, const fa_shape *b)
@@ -259,7 +265,7 @@ static void compare_loss(fa_parity *p, double loss)
     const int64_t k = p->step + 1;
     const double want = fa_json_number(&p->recording->run, p->recording->step[k - 1], "loss", NAN);
     p->loss[k - 1] = loss;
-    const double share = k > EARLY_STEPS ? LOOSE * p->tolerance : k > 1 ? tolerance_after_norm(p) : tolerance_now(p);
+    const double share = k > EARLY_STEPS ? LOOSE * p->tolerance : tolerance_now(p);
     const double allowed = share * fmax(1, fabs(want)), off = fabs(loss - want);
     if (found_before(p, FA_PARITY_LOSS) || off <= allowed || (isnan(loss) && isnan(want)))
         return;
@@ -294,9 +300,10 @@ static bool is_sgd(const fa_parity *p)
 /* Marks elements whose gradient is rounding alone. False without memory. */
 static bool mark_noise(fa_parity *p, int64_t i, const fa_recorded *want, fa_dtype dtype, const void *got, double most)
 {
+    const double noise = (p->has_norm ? NORM_NOISE : NOISE) * most;
     for (int64_t e = 0; e < want->numel; e++) {
         const double w = fa_recorded_element(want->dtype, want->data, e), g = fa_recorded_element(dtype, got, e);
-        if (w == g || !(fabs(w) <= NOISE * most) || !(fabs(g) <= NOISE * most))
+        if (w == g || !(fabs(w) <= noise) || !(fabs(g) <= noise))
             continue;
         if (!p->noise[i] && !(p->noise[i] = fa_calloc((size_t)want->numel, 1)))
             return fa_fail_memory(fa_current_where(), (size_t)want->numel);
