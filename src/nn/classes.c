@@ -470,10 +470,10 @@ static fa_module *make_nll_loss(const fa_option_value *o, fa_where where)
         return fa_nn_##name##_at(                                                                                      \
             &(fa_nn_distance_loss_args){.where_ = where, .reduction = reduction(&o[0]), __VA_ARGS__});                 \
     }
-MAKE_DISTANCE(mse_loss, .beta = 1)
-MAKE_DISTANCE(l1_loss, .beta = 1)
-MAKE_DISTANCE(smooth_l1_loss, .beta = real(&o[1]))
-MAKE_DISTANCE(huber_loss, .delta = real(&o[1]))
+MAKE_DISTANCE(mse_loss, .beta = 1, .delta = 1)
+MAKE_DISTANCE(l1_loss, .beta = 1, .delta = 1)
+MAKE_DISTANCE(smooth_l1_loss, .beta = real(&o[1]), .delta = 1)
+MAKE_DISTANCE(huber_loss, .beta = 1, .delta = real(&o[1]))
 
 static fa_nn_binary_loss_args binary_loss(const fa_option_value *o, fa_where where)
 {
