@@ -75,9 +75,9 @@ FA_API void fa_parity_free(fa_parity *parity); /* fa_free */
 FA_API bool fa_parity_replay_at(const char *path, fa_module *model, FILE *file, bool *agrees, fa_where where);
 #define fa_parity_replay(path, model, file, agrees) fa_parity_replay_at((path), (model), (file), (agrees), FA_HERE)
 
-/* Of a recording: the model's printed form, written to `text` as snprintf does, and the seed (-1: none was recorded).
- * Returns the length of the text, -1 after an error. */
-FA_API int64_t fa_parity_model_text(const char *path, char *text, size_t size, int64_t *seed, fa_where where);
+/* Of a recording: the model's printed form, written to `text` as snprintf does, and the seed. Returns the
+ * length of the text, -1 after an error. */
+FA_API int64_t fa_parity_model_text(const char *path, char *text, size_t size, uint64_t *seed, fa_where where);
 
 #ifdef __cplusplus
 }
