@@ -6,8 +6,8 @@
 
 enum { AGREE, PART, NOT_COMPARED = EXIT_USAGE };
 
-/* A model that cannot be made from its text: what is in the way, and what to do instead of the library's own hint, which
- * is for programs. */
+/* A model that cannot be made from its text: what is in the way, and what to do instead of the library's own hint,
+ * which is for programs. */
 static void fail_without_model(void)
 {
     const char *message = fa_error();

@@ -511,8 +511,7 @@ fa_parity *fa_parity_new_at(const fa_parity_args *args)
     p->recording = recording;
     p->tolerance = args->tolerance;
     const fa_recorded *images = fa_recording_find(recording, "1/images");
-    p->has_norm = images && images->dtype == FA_FLOAT32 &&
-                  strstr(recording->model, "BatchNorm") != NULL;
+    p->has_norm = images && images->dtype == FA_FLOAT32 && strstr(recording->model, "BatchNorm") != NULL;
     p->model = fa_retain(args->model);
     p->optim = args->optim ? fa_optim_retain(args->optim) : NULL;
     p->modules = fa_named_modules_at(p->model, args->where_).count;

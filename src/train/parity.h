@@ -50,7 +50,7 @@ struct fa_parity {
     int64_t step;          /* steps done */
     bool in_pass, refused; /* a pass has begun since the last step; it refused a recorded tensor by its shape */
     bool generator_differs;
-    bool labels_tell; /* the images differ, and only the labels can say whether they are other items */
+    bool labels_tell;     /* the images differ, and only the labels can say whether they are other items */
     fa_text options;      /* what the optimizer had otherwise than PyTorch's when the pass began; empty: nothing */
     int64_t options_step; /* the first step of which that was said in the notes; 0: none */
     int64_t modules;

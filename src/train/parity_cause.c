@@ -421,21 +421,21 @@ void fa_parity_cause_gradient(fa_parity *p, const fa_recorded *want, fa_dtype dt
 /* ---- The optimizer ------------------------------------------------------------------------------------------------
  */
 
-static const char *const option_names[FA_RECORDED_OPTIONS] = {
-        [FA_RECORDED_LR] = "learning rate",
-        [FA_RECORDED_MOMENTUM] = "momentum",
-        [FA_RECORDED_DAMPENING] = "dampening",
-        [FA_RECORDED_WEIGHT_DECAY] = "weight_decay",
-        [FA_RECORDED_BETA1] = "betas[0]",
-        [FA_RECORDED_BETA2] = "betas[1]",
-        [FA_RECORDED_EPS] = "eps",
-        [FA_RECORDED_ALPHA] = "alpha",
-        [FA_RECORDED_LR_DECAY] = "lr_decay",
-        [FA_RECORDED_INITIAL_ACCUMULATOR_VALUE] = "initial_accumulator_value",
-        [FA_RECORDED_NESTEROV] = "nesterov",
-        [FA_RECORDED_AMSGRAD] = "amsgrad",
-        [FA_RECORDED_CENTERED] = "centered",
-        [FA_RECORDED_MAXIMIZE] = "maximize"};
+static const char *const option_names[FA_RECORDED_OPTIONS] = {[FA_RECORDED_LR] = "learning rate",
+                                                              [FA_RECORDED_MOMENTUM] = "momentum",
+                                                              [FA_RECORDED_DAMPENING] = "dampening",
+                                                              [FA_RECORDED_WEIGHT_DECAY] = "weight_decay",
+                                                              [FA_RECORDED_BETA1] = "betas[0]",
+                                                              [FA_RECORDED_BETA2] = "betas[1]",
+                                                              [FA_RECORDED_EPS] = "eps",
+                                                              [FA_RECORDED_ALPHA] = "alpha",
+                                                              [FA_RECORDED_LR_DECAY] = "lr_decay",
+                                                              [FA_RECORDED_INITIAL_ACCUMULATOR_VALUE] =
+                                                                  "initial_accumulator_value",
+                                                              [FA_RECORDED_NESTEROV] = "nesterov",
+                                                              [FA_RECORDED_AMSGRAD] = "amsgrad",
+                                                              [FA_RECORDED_CENTERED] = "centered",
+                                                              [FA_RECORDED_MAXIMIZE] = "maximize"};
 
 fa_recorded_options fa_parity_recorded_options(const fa_recording *recording, int64_t group, int64_t k)
 {
@@ -458,21 +458,21 @@ void fa_parity_options(const fa_parity *p, fa_text *out)
     for (int64_t g = 0; g < groups && g < recording->group_count; g++) {
         const fa_optim_options *o = &p->optim->group[g]->now;
         const fa_recorded_options theirs = fa_parity_recorded_options(recording, g, p->step + 1);
-        const double ours[FA_RECORDED_OPTIONS] = {
-            [FA_RECORDED_LR] = o->lr,
-            [FA_RECORDED_MOMENTUM] = o->momentum,
-            [FA_RECORDED_DAMPENING] = o->dampening,
-            [FA_RECORDED_WEIGHT_DECAY] = o->weight_decay,
-            [FA_RECORDED_BETA1] = o->betas[0],
-            [FA_RECORDED_BETA2] = o->betas[1],
-            [FA_RECORDED_EPS] = o->eps,
-            [FA_RECORDED_ALPHA] = o->alpha,
-            [FA_RECORDED_LR_DECAY] = o->lr_decay,
-            [FA_RECORDED_INITIAL_ACCUMULATOR_VALUE] = o->initial_accumulator_value,
-            [FA_RECORDED_NESTEROV] = o->nesterov,
-            [FA_RECORDED_AMSGRAD] = o->amsgrad,
-            [FA_RECORDED_CENTERED] = o->centered,
-            [FA_RECORDED_MAXIMIZE] = o->maximize};
+        const double ours[FA_RECORDED_OPTIONS] = {[FA_RECORDED_LR] = o->lr,
+                                                  [FA_RECORDED_MOMENTUM] = o->momentum,
+                                                  [FA_RECORDED_DAMPENING] = o->dampening,
+                                                  [FA_RECORDED_WEIGHT_DECAY] = o->weight_decay,
+                                                  [FA_RECORDED_BETA1] = o->betas[0],
+                                                  [FA_RECORDED_BETA2] = o->betas[1],
+                                                  [FA_RECORDED_EPS] = o->eps,
+                                                  [FA_RECORDED_ALPHA] = o->alpha,
+                                                  [FA_RECORDED_LR_DECAY] = o->lr_decay,
+                                                  [FA_RECORDED_INITIAL_ACCUMULATOR_VALUE] =
+                                                      o->initial_accumulator_value,
+                                                  [FA_RECORDED_NESTEROV] = o->nesterov,
+                                                  [FA_RECORDED_AMSGRAD] = o->amsgrad,
+                                                  [FA_RECORDED_CENTERED] = o->centered,
+                                                  [FA_RECORDED_MAXIMIZE] = o->maximize};
         for (int i = 0; i < FA_RECORDED_OPTIONS; i++) {
             const double want = theirs.value[i], got = ours[i];
             if (isnan(want) || fabs(want - got) <= 1e-12 * fmax(fabs(want), fabs(got)))
@@ -480,8 +480,7 @@ void fa_parity_options(const fa_parity *p, fa_text *out)
             fa_text_add(out, "%s", out->length ? "; " : "");
             if (groups > 1)
                 fa_text_add(out, "group %lld: ", (long long)g);
-            fa_text_add(out, "%s %.10g in PyTorch, %.10g here", option_names[i], want,
-                        got);
+            fa_text_add(out, "%s %.10g in PyTorch, %.10g here", option_names[i], want, got);
         }
     }
     if (recording->group_count != groups)

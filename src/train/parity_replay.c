@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -44,8 +45,8 @@ static bool make_criterion(replay *r)
                        word);
 #define IS(a, b) (strcmp(name, a) == 0 || strcmp(name, b) == 0)
     if (IS("CrossEntropyLoss", "cross_entropy"))
-        r->criterion =
-            fa_nn_cross_entropy_loss(.reduction = reduction, .label_smoothing = smoothing, .ignore_index = ignored, .weight = weight);
+        r->criterion = fa_nn_cross_entropy_loss(.reduction = reduction, .label_smoothing = smoothing,
+                                                .ignore_index = ignored, .weight = weight);
     else if (IS("NLLLoss", "nll_loss"))
         r->criterion = fa_nn_nll_loss(.reduction = reduction, .ignore_index = ignored, .weight = weight);
     else if (IS("MSELoss", "mse_loss"))
@@ -245,6 +246,24 @@ static bool do_step(const replay *r, fa_parity *parity, int64_t k)
     return fa_ok();
 }
 
+static bool write_report(const replay *r, const fa_parity *parity, bool seeded, FILE *file)
+{
+    char prefix[512];
+    const char *error = fa_error();
+    const int length = snprintf(prefix, sizeof prefix, "%s:%d: ", r->where.file, r->where.line);
+    fa_parity_report(parity, file);
+    if (!fa_ok() && parity->found.step) /* without the place in this program's source, which says nothing here */
+        fprintf(file, "The run ended there: %s\n",
+                error + (length > 0 && strncmp(error, prefix, (size_t)length) == 0 ? length : 0));
+    fprintf(file,
+            seeded
+                ? "Seed %llu gives the recorded initial weights.\n"
+                : "Seed %llu does not give the recorded initial weights: the script drew something before its model, "
+                  "or sets weights itself.\n",
+            (unsigned long long)r->recording->seed);
+    return fflush(file) == 0 && !ferror(file);
+}
+
 static bool do_steps(replay *r, FILE *file, bool *agrees)
 {
     bool seeded = false;
@@ -264,15 +283,13 @@ static bool do_steps(replay *r, FILE *file, bool *agrees)
     for (int64_t k = 1; parity && k <= r->recording->step_count && fa_ok(); k++)
         do_step(r, parity, k);
     if (parity) {
-        *agrees = fa_parity_agrees(parity);
-        if (file) {
-            fa_parity_report(parity, file);
-            fprintf(file,
-                    seeded ? "Seed %llu gives the recorded initial weights.\n"
-                           : "Seed %llu does not give the recorded initial weights: the script drew something "
-                             "before its model, or sets weights itself.\n",
-                    (unsigned long long)r->recording->seed);
-        }
+        const bool written = !file || write_report(r, parity, seeded, file);
+        /* An error after a difference is its consequence: a layer that refuses what the one before gave. */
+        if (parity->found.step)
+            fa_clear_error();
+        if (!written)
+            fa_fail(FA_FILE_ERROR, r->where, what, "could not write the report: %s", strerror(errno));
+        *agrees = fa_parity_agrees(parity) && fa_ok();
     }
     fa_parity_free(parity);
     return fa_ok();

@@ -10,8 +10,8 @@ static void write_header(const fa_parity *p, FILE *file)
     while (fa_recording_details(p->recording, details + 1))
         details++;
     fprintf(file, "recording: %s: PyTorch %s, %lld step%s, details of the first %lld\n", p->recording->path,
-            p->recording->torch, (long long)p->recording->step_count,
-            p->recording->step_count == 1 ? "" : "s", (long long)details);
+            p->recording->torch, (long long)p->recording->step_count, p->recording->step_count == 1 ? "" : "s",
+            (long long)details);
     if (p->notes.length)
         fprintf(file, "%s", p->notes.data);
 }

@@ -272,8 +272,7 @@ static bool read_groups(reader *r, void *to)
         return false;
     do {
         void *array = recording->group;
-        fa_recorded_group *group =
-            add(r, &array, &recording->group_count, &recording->group_capacity, sizeof *group);
+        fa_recorded_group *group = add(r, &array, &recording->group_count, &recording->group_capacity, sizeof *group);
         recording->group = array;
         if (recording->group_count > MOST_GROUPS)
             return problem(r, "too many groups");
@@ -370,10 +369,11 @@ static bool refuse(const reader *r, const char *path, size_t bytes, fa_where whe
     if (strcmp(r->json.problem, "no memory") == 0)
         return fa_fail_memory(where, bytes);
     if (r->format[0] != '\0')
-        return fa_fail(FA_FILE_ERROR, where, what,
-                       "got %s of format \"%s\", needs \"%s\". Hint: record again with python/facula_recorder.py of this "
-                       "release",
-                       path, r->format, FORMAT);
+        return fa_fail(
+            FA_FILE_ERROR, where, what,
+            "got %s of format \"%s\", needs \"%s\". Hint: record again with python/facula_recorder.py of this "
+            "release",
+            path, r->format, FORMAT);
     return fa_fail(FA_FILE_ERROR, where, what,
                    "got %s, which is no recording%s%s%s%s%s%s at byte %zu: %s. Hint: python/facula_recorder.py writes "
                    "it; was it written and copied whole?",
