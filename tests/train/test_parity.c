@@ -555,7 +555,7 @@ static void test_types(void **state)
         {"facula parity 2", "facula parity 1", "of format \"facula parity 1\", needs \"facula parity 2\""},
         {"\"facula parity 2\"", "2", "in \"format\", at byte"},
         {"\"2.15.0\"", "2.15", "in \"torch\", at byte 39: expected a text"},
-        {"\"7\"", "7", "in \"seed\", at byte a text"},
+        {"\"7\"", "7", "in \"seed\", at byte 57: expected a text"},
         {"\"7\"", "\"\"", "from 0 to 2^64 - 1 in quotes"},
         {"\"7\"", "\"-1\"", "from 0 to 2^64 - 1 in quotes"},
         {"\"7\"", "\"18446744073709551616\"", "from 0 to 2^64 - 1 in quotes"},
