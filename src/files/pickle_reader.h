@@ -22,8 +22,8 @@ struct fa_pickle_global {
     int number; /* the table's own */
 };
 
-/* For tables: keeps what a callable was called with and built from, as an object of this name with attributes `args` and,
- * where it was given one, `state`. */
+/* For tables: keeps what a callable was called with and built from, as an object of this name with attributes `args`
+ * and, where it was given one, `state`. */
 fa_cell *fa_pickle_record(fa_pickle_reader *reader, const fa_pickle_global *global, fa_cell *args);
 
 /* getattr(owner, "name") of an owner that may be named: owner.name, by name. For tables. */
