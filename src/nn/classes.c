@@ -261,15 +261,13 @@ static fa_module *make_batch_norm2d(const fa_option_value *o, fa_where where)
 
 static fa_module *make_instance_norm2d(const fa_option_value *o, fa_where where)
 {
-    if (truth(&o[5]))
-        return unsupported("InstanceNorm2d", "track_running_stats=True", where);
-    if (truth(&o[3]) && !truth(&o[4]))
-        return unsupported("InstanceNorm2d", "affine=True with bias=False", where);
     return fa_nn_instance_norm2d_at(&(fa_nn_instance_norm2d_args){.where_ = where,
                                                                   .num_features = whole(&o[0]),
                                                                   .eps = real(&o[1]),
                                                                   .momentum = is_none(&o[2]) ? NAN : real(&o[2]),
-                                                                  .affine = truth(&o[3])});
+                                                                  .affine = truth(&o[3]),
+                                                                  .bias = truth(&o[4]),
+                                                                  .track_running_stats = truth(&o[5])});
 }
 
 static double group_norm_elements(const fa_option_value *o)
