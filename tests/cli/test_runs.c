@@ -187,6 +187,7 @@ static void test_signals(void **state)
 static int prepare(void **state)
 {
     (void)state;
+    tempdirs_in_memory();
     folder = tempdir_new();
     mkdir(at("data"), 0777);
     write_small_mnist(at("data"), 32 + 160, 40);

@@ -567,5 +567,6 @@ int main(void)
         cmocka_unit_test(test_folder_in_use), cmocka_unit_test(test_other_things),
         cmocka_unit_test(test_wrong_calls),   cmocka_unit_test(test_loss_not_finite),
         cmocka_unit_test(test_softmax_note),  cmocka_unit_test(test_signal)};
+    tempdirs_in_memory();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
