@@ -70,6 +70,24 @@ static bool try_images(const training *t)
     return fa_set_rng_state(generator) && fa_ok();
 }
 
+static bool is_schedule(const training *t, const char *name)
+{
+    return strcmp(t->options.schedule, name) == 0;
+}
+
+static void make_schedule(training *t)
+{
+    const train_options *o = &t->options;
+    if (is_schedule(t, "cosine"))
+        t->schedule = fa_cosine_annealing_lr(t->optim, o->schedule_epochs);
+    else if (is_schedule(t, "step"))
+        t->schedule = fa_step_lr(t->optim, (o->schedule_epochs + 2) / 3);
+    else if (is_schedule(t, "plateau"))
+        t->schedule = fa_reduce_lr_on_plateau(t->optim, .patience = 2);
+    else if (is_schedule(t, "onecycle"))
+        t->schedule = fa_one_cycle_lr(t->optim, o->lr, .total_steps = o->schedule_epochs * fa_length(t->train_loader));
+}
+
 /* PyTorch's order of events: seed, model, data. */
 static bool prepare(training *t)
 {
@@ -95,10 +113,7 @@ static bool prepare(training *t)
     t->test_loader = fa_data_loader(t->test, .batch_size = EVALUATION_BATCH);
     t->optim = strcmp(o->optimizer, "adam") == 0 ? fa_adam(fa_parameters(t->model), o->lr)
                                                  : fa_sgd(fa_parameters(t->model), o->lr, .momentum = 0.9);
-    if (strcmp(o->schedule, "cosine") == 0)
-        t->schedule = fa_cosine_annealing_lr(t->optim, o->schedule_epochs);
-    else if (strcmp(o->schedule, "step") == 0)
-        t->schedule = fa_step_lr(t->optim, (o->schedule_epochs + 2) / 3);
+    make_schedule(t);
     return fa_ok() && try_images(t);
 }
 
@@ -185,9 +200,6 @@ static void introduce(const training *t)
         printf("note: %.*s\n", length, note);
         note += length + (note[length] == '\n');
     }
-    if (o->epochs > o->schedule_epochs && strcmp(o->schedule, "cosine") == 0)
-        printf("note: the cosine is at its end after epoch %lld and rises again from there\n",
-               (long long)o->schedule_epochs);
     fflush(stdout);
 }
 
@@ -215,6 +227,8 @@ static void train_epoch(training *t)
         fa_zero_grad(t->optim);
         fa_backward(loss);
         fa_step(t->optim);
+        if (is_schedule(t, "onecycle"))
+            fa_step(t->schedule);
         if (first < 0)
             first = b.index;
         if (fa_run_step(t->run, b, loss, .scores = scores))
@@ -248,7 +262,11 @@ static void train(training *t)
         if (!fa_ok() || fa_run_stopped(t->run) != 0)
             break;
         evaluate(t, t->validation_loader);
-        if (t->schedule != NULL && fa_run_stopped(t->run) == 0)
+        if (!fa_ok() || fa_run_stopped(t->run) != 0)
+            break;
+        if (is_schedule(t, "plateau"))
+            fa_step_metric(t->schedule, fa_run_results(t->run).val_loss);
+        else if (t->schedule != NULL && !is_schedule(t, "onecycle"))
             fa_step(t->schedule);
         fa_run_end_epoch(t->run);
         fa_run_result r = fa_run_results(t->run);

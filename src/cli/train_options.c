@@ -158,8 +158,9 @@ static bool one_of(const char *option, const char *value, const char *const *wor
 
 static int check(train_options *o)
 {
-    static const char *const optimizers[] = {"adam", "sgd"}, *const schedules[] = {"none", "cosine", "step"};
-    if (!one_of("optimizer", o->optimizer, optimizers, 2) || !one_of("schedule", o->schedule, schedules, 3))
+    static const char *const optimizers[] = {"adam", "sgd"}, *const schedules[] = {"none", "cosine", "step", "plateau",
+                                                                                   "onecycle"};
+    if (!one_of("optimizer", o->optimizer, optimizers, 2) || !one_of("schedule", o->schedule, schedules, 5))
         return EXIT_USAGE;
     if (o->resume != NULL) {
         if (o->out == NULL && !o->force)
@@ -196,7 +197,9 @@ int read_train_options(int argc, char **argv, train_options *o)
         {"lr", OPTION_NUMBER, &o->lr, 0, 1e9, "X", "learning rate"},
         {"optimizer", OPTION_TEXT, &o->optimizer, 0, 0, "NAME", "adam, or sgd with momentum 0.9"},
         {"schedule", OPTION_TEXT, &o->schedule, 0, 0, "NAME",
-         "of the rate: none; cosine: down to 0 over the epochs; step: a tenth after each third of them"},
+         "of the rate: none; cosine: down to 0 over the epochs; step: a tenth after each third of them; plateau: a "
+         "tenth "
+         "when the validation loss has not improved for 3 epochs; onecycle: up to --lr and down, step by step"},
         {"augment", OPTION_TEXT, &o->augment, 0, 0, "STEPS",
          "random steps for the images to train on, before --transform: \"RandomCrop(28, padding=2)\"; with ToTensor() "
          "among them, instead of it"},

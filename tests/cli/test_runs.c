@@ -59,6 +59,17 @@ static void test_more_epochs(void **state)
     free(history);
 }
 
+/* A schedule a step and one that looks at the validation loss, over a stop at an epoch's end. */
+static void test_schedules(void **state)
+{
+    (void)state;
+    expect("train $D/data --out $D/i --epochs 2 --held-out 32 --batch-size 32 --schedule onecycle --lr 0.01", 0,
+           "onecycle");
+    expect("train --resume $D/i --epochs 3", 1, "OneCycleLR whose 10 steps are all done: got .epochs 3, needs 2");
+    expect("train $D/data --out $D/j --epochs 1 --held-out 32 --batch-size 32 --schedule plateau", 0, "test accuracy");
+    expect("train --resume $D/j --epochs 2", 0, "goes on with the best value and the patience that it has");
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -74,7 +85,7 @@ static void test_refusals(void **state)
     expect("train --resume $D/b --held-out 3", 2, "--held-out");
     expect("train --resume $D/b --out $D/c", 2, "leave --out out");
     expect("train --resume $D/nowhere", 1, "nowhere/last.pth");
-    expect("train --schedule triangle $D/data", 2, "none, cosine or step");
+    expect("train --schedule triangle $D/data", 2, "none, cosine, step, plateau or onecycle");
     expect("train $D/data --held-out 5000 --out $D/d", 1, "held out");
     assert_int_equal(access(at("d"), F_OK), -1);
     expect("train $D/data --out $D/b --epochs 1 --held-out 32 --force", 0, "run: ");
@@ -206,7 +217,7 @@ int main(void)
     if (FA_EMULATED)
         return 0; /* the command could not be started */
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_more_epochs), cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(test_augmentation), cmocka_unit_test(test_another_isa),
-                                       cmocka_unit_test(test_signals)};
+                                       cmocka_unit_test(test_schedules),   cmocka_unit_test(test_augmentation),
+                                       cmocka_unit_test(test_another_isa), cmocka_unit_test(test_signals)};
     return cmocka_run_group_tests(tests, prepare, clean);
 }
