@@ -39,6 +39,15 @@ typedef struct fa_batch_sampler fa_batch_sampler;
 typedef struct fa_loader fa_loader;
 typedef struct fa_sample fa_sample;
 
+/* Names written in the program: FA_NAMES("cat", "dog"). */
+typedef struct fa_names {
+    const char *const *name;
+    int64_t count;
+} fa_names;
+#define FA_NAMES(...)                                                                                                  \
+    ((fa_names){(const char *const[]){__VA_ARGS__},                                                                    \
+                (int64_t)(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))})
+
 /* ---- A data set of one's own ------------------------------------------------------------------------------------- */
 
 /* Two callbacks. `length` says how many items there are; `item` fills in one of them and returns true, or raises an
@@ -121,8 +130,42 @@ typedef struct fa_random_split_args {
 FA_API bool fa_random_split_at(const fa_random_split_args *args);
 #define fa_random_split(...) FA_CALL_(fa_random_split_at, fa_random_split_args, .begin_ = 0, __VA_ARGS__)
 
+/* ConcatDataset([a, b, ...]): the items of a, then those of b, ... Up to 16 of them; more by fa_concat_dataset_at. */
+FA_API fa_dataset *fa_concat_dataset_at(int count, fa_dataset *const *datasets, fa_where where) FA_WARN_UNUSED;
+#define fa_concat_dataset(...)                                                                                         \
+    fa_concat_dataset_at((int)(sizeof((fa_dataset *[]){__VA_ARGS__}) / sizeof(fa_dataset *)),                          \
+                         (fa_dataset *[]){__VA_ARGS__}, FA_HERE)
+
+/* ---- What is known of a data set --------------------------------------------------------------------------------- */
+
 /* Number of items; -1 after an error. */
 FA_API int64_t fa_dataset_length_at(fa_dataset *dataset, fa_where where);
+
+/* dataset.classes: the name of class i is name[i]; the data set's own, as long as it lives. Count 0, without an error,
+ * where classes have no names (a data set of one's own, a TensorDataset). Parts of a data set have its classes. */
+FA_API fa_names fa_dataset_classes_at(fa_dataset *dataset, fa_where where);
+#define fa_dataset_classes(dataset) fa_dataset_classes_at((dataset), FA_HERE)
+
+/* dataset.class_to_idx[name]; -1 after an error, which lists the classes there are. */
+FA_API int64_t fa_class_index_at(fa_dataset *dataset, const char *name, fa_where where);
+#define fa_class_index(dataset, name) fa_class_index_at((dataset), (name), FA_HERE)
+
+/* dataset.targets: int64 [n], a new tensor of the current scope, without reading an item. NULL after an error: the data
+ * set has no class numbers that are known beforehand. */
+FA_API fa_tensor *fa_dataset_targets_at(fa_dataset *dataset, fa_where where) FA_WARN_UNUSED;
+#define fa_dataset_targets(dataset) fa_dataset_targets_at((dataset), FA_HERE)
+
+/* The file that an item is read from (dataset.samples[index][0]). Writes at most `size` bytes with the 0 at the end and
+ * returns the length of the whole name; 0 where items are no files of their own. */
+FA_API size_t fa_dataset_item_name_at(fa_dataset *dataset, int64_t index, char *text, size_t size, fa_where where);
+#define fa_dataset_item_name(dataset, index, text, size)                                                               \
+    fa_dataset_item_name_at((dataset), (index), (text), (size), FA_HERE)
+
+/* What its user should know, a line each: "3 files that are no pictures were left out (first: cats/Thumbs.db)". Written
+ * as fa_dataset_item_name does; 0 when there is nothing to tell. */
+FA_API size_t fa_dataset_notes_at(fa_dataset *dataset, char *text, size_t size, fa_where where);
+#define fa_dataset_notes(dataset, text, size) fa_dataset_notes_at((dataset), (text), (size), FA_HERE)
+
 FA_API fa_dataset *fa_dataset_retain(fa_dataset *dataset);
 FA_API void fa_dataset_free(fa_dataset *dataset); /* fa_free */
 

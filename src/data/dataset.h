@@ -94,6 +94,12 @@ typedef struct fa_dataset_kind {
      * after an error, or when cancelled. */
     bool (*fetch)(void *data, const int64_t *indices, int64_t n, fa_collate *batch);
     void (*destroy)(void *data);
+    /* What is known without reading an item; each may be NULL. Of a valid index; texts as fa_dataset_item_name writes
+     * them. */
+    fa_names (*classes)(void *data);
+    bool (*target)(void *data, int64_t index, int64_t *target); /* false, without an error: not known */
+    size_t (*name)(void *data, int64_t index, char *text, size_t size);
+    size_t (*notes)(void *data, char *text, size_t size);
 } fa_dataset_kind;
 
 typedef struct fa_dataset_body {
@@ -113,6 +119,15 @@ fa_dataset *fa_dataset_make(const fa_dataset_kind *kind, void *data, bool draws,
 /* The body of a live data set, NULL after an error. */
 fa_dataset_body *fa_dataset_use(fa_dataset *dataset, const char *what, fa_where where);
 bool fa_dataset_prepare(fa_dataset_body *body);
+/* The kind's, or what stands for a NULL one. */
+fa_names fa_dataset_names(const fa_dataset_body *body);
+bool fa_dataset_target(const fa_dataset_body *body, int64_t index, int64_t *target);
+size_t fa_dataset_name(const fa_dataset_body *body, int64_t index, char *text, size_t size);
+size_t fa_dataset_note(const fa_dataset_body *body, char *text, size_t size);
+/* Copies `text` as fa_dataset_item_name does. */
+size_t fa_text_into(char *to, size_t size, const char *text);
+/* Adds " (NAME)" to the error that is set. Returns false. */
+bool fa_error_of_item(const char *name);
 /* Checks the numbers, then fetches. */
 bool fa_dataset_fetch(fa_dataset_body *body, const int64_t *indices, int64_t n, fa_collate *batch);
 

@@ -43,10 +43,39 @@ static void subset_destroy(void *data)
     fa_mfree(set);
 }
 
+static fa_names subset_classes(void *data)
+{
+    return fa_dataset_names(((subset *)data)->dataset->object.body);
+}
+
+static bool subset_target(void *data, int64_t index, int64_t *target)
+{
+    const subset *set = data;
+    return fa_dataset_target(set->dataset->object.body, set->indices[index], target);
+}
+
+static size_t subset_name(void *data, int64_t index, char *text, size_t size)
+{
+    const subset *set = data;
+    return fa_dataset_name(set->dataset->object.body, set->indices[index], text, size);
+}
+
+static size_t subset_notes(void *data, char *text, size_t size)
+{
+    return fa_dataset_note(((subset *)data)->dataset->object.body, text, size);
+}
+
 /* Holds the data set, copies the indices. */
 static fa_dataset *make_subset(fa_dataset *dataset, const int64_t *indices, int64_t n, fa_where where)
 {
-    static const fa_dataset_kind kind = {subset_length, subset_prepare, subset_fetch, subset_destroy};
+    static const fa_dataset_kind kind = {.length = subset_length,
+                                         .prepare = subset_prepare,
+                                         .fetch = subset_fetch,
+                                         .destroy = subset_destroy,
+                                         .classes = subset_classes,
+                                         .target = subset_target,
+                                         .name = subset_name,
+                                         .notes = subset_notes};
     size_t bytes;
     subset *set = fa_malloc(sizeof *set);
     int64_t *copy = set != NULL && fa_mul_size((size_t)n, sizeof *copy, &bytes) ? fa_malloc(bytes) : NULL;
