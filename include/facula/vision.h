@@ -43,7 +43,7 @@ typedef struct fa_image_folder_args {
  *
  * Item i is (image, label): what the transform makes of the picture, uint8 [C, H, W] without one, and an int64. The
  * index takes the files' names and 8 bytes a file; pictures are read when their item is asked for, on the loader's
- * workers. fa_dataset_classes has the names, fa_dataset_item_name an item's file. Pictures of many sizes need a
+ * workers. fa_dataset_classes has the names, fa_item_name an item's file. Pictures of many sizes need a
  * transform that makes them one size to go into a batch: fa_fit(64).
  *
  * .classes takes those of another data set, so that a test folder where a class is missing keeps the numbers:

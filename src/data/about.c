@@ -1,4 +1,4 @@
-/* What is known of a data set without reading its items: classes, targets, names of files, notes. */
+/* What is known of a data set without reading its items: classes, targets, notes. */
 #include "data/dataset.h"
 
 #include <stdio.h>
@@ -7,11 +7,6 @@
 fa_names fa_dataset_names(const fa_dataset_body *body)
 {
     return body->kind->classes != NULL ? body->kind->classes(body->data) : (fa_names){NULL, 0};
-}
-
-bool fa_dataset_target(const fa_dataset_body *body, int64_t index, int64_t *target)
-{
-    return body->kind->target != NULL && body->kind->target(body->data, index, target);
 }
 
 size_t fa_text_into(char *to, size_t size, const char *text)
@@ -25,26 +20,9 @@ size_t fa_text_into(char *to, size_t size, const char *text)
     return length;
 }
 
-size_t fa_dataset_name(const fa_dataset_body *body, int64_t index, char *text, size_t size)
-{
-    return body->kind->name != NULL ? body->kind->name(body->data, index, text, size) : fa_text_into(text, size, "");
-}
-
 size_t fa_dataset_note(const fa_dataset_body *body, char *text, size_t size)
 {
     return body->kind->notes != NULL ? body->kind->notes(body->data, text, size) : fa_text_into(text, size, "");
-}
-
-bool fa_error_of_item(const char *name)
-{
-    fa_error_record record;
-    fa_error_take(&record);
-    if (record.kind == FA_NO_ERROR)
-        return false;
-    size_t end = strlen(record.message), room = sizeof record.message - end;
-    snprintf(record.message + end, room, " (%s)", name);
-    fa_error_put(&record);
-    return false;
 }
 
 /* ---- The program's questions ------------------------------------------------------------------------------------- */
@@ -75,6 +53,12 @@ int64_t fa_class_index_at(fa_dataset *dataset, const char *name, fa_where where)
     return -1;
 }
 
+static bool target_of(const fa_dataset_body *body, int64_t index, int64_t *target)
+{
+    body = fa_dataset_innermost(body, &index);
+    return body != NULL && body->kind->target != NULL && body->kind->target(body->data, index, target);
+}
+
 fa_tensor *fa_dataset_targets_at(fa_dataset *dataset, fa_where where)
 {
     fa_begin(where);
@@ -89,7 +73,7 @@ fa_tensor *fa_dataset_targets_at(fa_dataset *dataset, fa_where where)
     int64_t *targets = leaf->buffer->data;
     fa_tensor *made = NULL;
     int64_t i = 0;
-    while (i < n && fa_dataset_target(body, i, &targets[i]))
+    while (i < n && target_of(body, i, &targets[i]))
         i++;
     if (i == n)
         made = fa_handle(fa_leaf_node(leaf));
@@ -99,22 +83,6 @@ fa_tensor *fa_dataset_targets_at(fa_dataset *dataset, fa_where where)
                 "fa_mnist or fa_image_folder make them.");
     fa_leaf_release(leaf);
     return made;
-}
-
-size_t fa_dataset_item_name_at(fa_dataset *dataset, int64_t index, char *text, size_t size, fa_where where)
-{
-    fa_text_into(text, size, "");
-    const fa_dataset_body *body = fa_dataset_use(dataset, "fa_dataset_item_name", where);
-    if (body == NULL)
-        return 0;
-    int64_t length = body->kind->length(body->data);
-    int64_t from_start = index < 0 ? index + length : index;
-    if (from_start < 0 || from_start >= length) {
-        fa_fail(FA_INDEX_ERROR, where, "fa_dataset_item_name",
-                "got index %lld, needs less than the data set's length %lld.", (long long)index, (long long)length);
-        return 0;
-    }
-    return fa_dataset_name(body, from_start, text, size);
 }
 
 size_t fa_dataset_notes_at(fa_dataset *dataset, char *text, size_t size, fa_where where)

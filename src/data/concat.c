@@ -86,16 +86,9 @@ static fa_names concat_classes(void *data)
     return first;
 }
 
-static bool concat_target(void *data, int64_t index, int64_t *target)
+static const fa_dataset_body *concat_part(void *data, int64_t *index)
 {
-    int part = find_part(data, index, &index);
-    return fa_dataset_target(body_of(data, part), index, target);
-}
-
-static size_t concat_name(void *data, int64_t index, char *text, size_t size)
-{
-    int part = find_part(data, index, &index);
-    return fa_dataset_name(body_of(data, part), index, text, size);
+    return body_of(data, find_part(data, *index, index));
 }
 
 static size_t concat_notes(void *data, char *text, size_t size)
@@ -118,9 +111,8 @@ static const fa_dataset_kind concat_kind = {.length = concat_length,
                                             .prepare = concat_prepare,
                                             .fetch = concat_fetch,
                                             .destroy = concat_destroy,
+                                            .part = concat_part,
                                             .classes = concat_classes,
-                                            .target = concat_target,
-                                            .name = concat_name,
                                             .notes = concat_notes};
 
 static concat *new_concat(int count, fa_where where)

@@ -35,6 +35,13 @@ static bool subset_fetch(void *data, const int64_t *indices, int64_t n, fa_colla
     return true;
 }
 
+static const fa_dataset_body *subset_part(void *data, int64_t *index)
+{
+    const subset *set = data;
+    *index = set->indices[*index];
+    return set->dataset->object.body;
+}
+
 static void subset_destroy(void *data)
 {
     subset *set = data;
@@ -46,18 +53,6 @@ static void subset_destroy(void *data)
 static fa_names subset_classes(void *data)
 {
     return fa_dataset_names(((subset *)data)->dataset->object.body);
-}
-
-static bool subset_target(void *data, int64_t index, int64_t *target)
-{
-    const subset *set = data;
-    return fa_dataset_target(set->dataset->object.body, set->indices[index], target);
-}
-
-static size_t subset_name(void *data, int64_t index, char *text, size_t size)
-{
-    const subset *set = data;
-    return fa_dataset_name(set->dataset->object.body, set->indices[index], text, size);
 }
 
 static size_t subset_notes(void *data, char *text, size_t size)
@@ -72,9 +67,8 @@ static fa_dataset *make_subset(fa_dataset *dataset, const int64_t *indices, int6
                                          .prepare = subset_prepare,
                                          .fetch = subset_fetch,
                                          .destroy = subset_destroy,
+                                         .part = subset_part,
                                          .classes = subset_classes,
-                                         .target = subset_target,
-                                         .name = subset_name,
                                          .notes = subset_notes};
     size_t bytes;
     subset *set = fa_malloc(sizeof *set);

@@ -60,10 +60,11 @@ static fa_names folder_classes(void *data)
     return (fa_names){(const char *const *)files->class, files->class_count};
 }
 
-static size_t folder_name(void *data, int64_t index, char *text, size_t size)
+static void folder_name(void *data, int64_t index, char *text, size_t size)
 {
     char path[FA_PATH_BYTES];
-    return fa_folder_index_path(&((image_folder *)data)->index, index, path) ? fa_text_into(text, size, path) : 0;
+    if (fa_folder_index_path(&((image_folder *)data)->index, index, path))
+        fa_text_into(text, size, path);
 }
 
 /* ---- Notes ------------------------------------------------------------------------------------------------------- */

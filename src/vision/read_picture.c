@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "data/dataset.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static fa_tensor *tensor_of(const fa_picture *picture)
@@ -58,11 +59,24 @@ fa_tensor *fa_decode_picture_at(const fa_decode_picture_args *args)
     return tensor_of(&picture);
 }
 
+/* Adds the picture's name to the error that its transform raised. */
+static bool name_it(const char *name)
+{
+    fa_error_record record;
+    fa_error_take(&record);
+    if (record.kind == FA_NO_ERROR)
+        return false;
+    size_t end = strlen(record.message), room = sizeof record.message - end;
+    snprintf(record.message + end, room, " (%s)", name);
+    fa_error_put(&record);
+    return false;
+}
+
 static bool put(fa_sample *sample, const fa_picture *picture, const char *name, fa_transform *transform, fa_where where)
 {
     return fa_sample_image_at(sample, picture->pixels, picture->height, picture->width, picture->channels, transform,
                               where) ||
-           fa_error_of_item(name);
+           name_it(name);
 }
 
 bool fa_sample_picture_of(fa_sample *sample, const char *path, const fa_picture_rules *rules, fa_transform *transform,

@@ -106,15 +106,15 @@ static void test_order(void **state)
         char name[1024], want[1024];
         for (int64_t i = 0; i < SAMPLES; i++) {
             snprintf(want, sizeof want, "%s/%s", tempdir_file(&dir, "data"), folder_samples[i]);
-            assert_int_equal(fa_dataset_item_name(data, i, name, sizeof name), strlen(want));
+            assert_int_equal(fa_item_name(data, i, name, sizeof name), strlen(want));
             assert_string_equal(name, want);
             assert_int_equal(targets[i], folder_targets[i]);
             assert_int_equal(of_twice[i + 2], folder_targets[i]);
-            fa_dataset_item_name(twice, i + 2, name, sizeof name);
+            fa_item_name(twice, i + 2, name, sizeof name);
             assert_string_equal(name, want);
         }
         assert_int_equal(of_twice[0], folder_targets[SAMPLES - 1]);
-        fa_dataset_item_name(twice, 0, name, sizeof name);
+        fa_item_name(twice, 0, name, sizeof name);
         assert_string_equal(name, want);
     }
     assert_int_equal(fa_dataset_classes(twice).count, classes.count);
@@ -368,8 +368,8 @@ static void test_memory(void **state)
     char name[1024];
     for (int i = 1; i < FILES; i += 999) { /* sorted, and all there */
         char earlier[1024];
-        fa_dataset_item_name(data, i - 1, earlier, sizeof earlier);
-        fa_dataset_item_name(data, i, name, sizeof name);
+        fa_item_name(data, i - 1, earlier, sizeof earlier);
+        fa_item_name(data, i, name, sizeof name);
         assert_true(strcmp(earlier, name) < 0);
     }
     fa_free(data);
