@@ -396,7 +396,7 @@ bool fa_picture_look(const char *path, const fa_picture_rules *rules, const char
     fa_picture_reader *reader = get_reader(where);
     if (reader == NULL)
         return false;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe of that name is refused, not waited for */
     if (file < 0)
         return fa_fail(FA_FILE_ERROR, where, what, "could not open %s: %s.", path, strerror(errno));
     size_t size = 0;

@@ -58,6 +58,10 @@ bool fa_picture_decode(const void *bytes, size_t size, const char *name, const f
 bool fa_picture_look(const char *path, const fa_picture_rules *rules, const char *what, fa_where where,
                      fa_picture *out);
 
+/* fa_sample_picture of a file, its options parsed. */
+bool fa_sample_picture_of(fa_sample *sample, const char *path, const fa_picture_rules *rules, fa_transform *transform,
+                          const char *what, fa_where where);
+
 /* The memory of the calling thread's reader goes back; for the end of the library's work. */
 void fa_picture_reader_free(void);
 
