@@ -128,11 +128,6 @@ FA_API bool fa_random_split_at(const fa_random_split_args *args);
 
 /* Number of items; -1 after an error. */
 FA_API int64_t fa_dataset_length_at(fa_dataset *dataset, fa_where where);
-/* What messages call an item: its data set's .name, a file's name where items are files, else "item 7". Of a subset:
- * what the item is called where it comes from. Writes at most `size` bytes with the 0 at the end; returns the length of
- * the whole name, 0 after an error. */
-FA_API size_t fa_item_name_at(fa_dataset *dataset, int64_t index, char *text, size_t size, fa_where where);
-#define fa_item_name(dataset, index, text, size) fa_item_name_at((dataset), (index), (text), (size), FA_HERE)
 FA_API fa_dataset *fa_dataset_retain(fa_dataset *dataset);
 FA_API void fa_dataset_free(fa_dataset *dataset); /* fa_free */
 

@@ -67,8 +67,7 @@ void fa_dataset_name_item(const fa_dataset_body *body, int64_t index, fa_error_r
     if (body == NULL)
         return;
     if (body->kind->name != NULL)
-        body->kind->name(body->data, index, name, sizeof name);
-    name[sizeof name - 1] = 0;
+        (void)body->kind->name(body->data, index, name, sizeof name);
     const bool said = name[0] == 0 || strstr(error->message, name) != NULL;
     int length = snprintf(text, sizeof text, " (item %lld of the data set%s%s)", (long long)index, said ? "" : ", ",
                           said ? "" : name);
@@ -150,32 +149,6 @@ fa_batch fa_dataset_get_at(fa_dataset *dataset, int64_t index, fa_where where)
     return item;
 }
 
-size_t fa_item_name_at(fa_dataset *dataset, int64_t index, char *text, size_t size, fa_where where)
-{
-    enum { NAME_BYTES = 4096 };
-    char name[NAME_BYTES] = "";
-    if (size > 0)
-        text[0] = 0;
-    const fa_dataset_body *body = fa_dataset_use(dataset, "fa_item_name", where);
-    if (body == NULL)
-        return 0;
-    const int64_t length = body->kind->length(body->data), given = index;
-    body = innermost(body, &index);
-    if (body == NULL) {
-        fa_fail(FA_INDEX_ERROR, where, "fa_item_name", "got index %lld, needs 0 to %lld.", (long long)given,
-                (long long)length - 1);
-        return 0;
-    }
-    if (body->kind->name != NULL)
-        body->kind->name(body->data, index, name, sizeof name);
-    name[sizeof name - 1] = 0;
-    if (name[0] == 0)
-        snprintf(name, sizeof name, "item %lld", (long long)index);
-    if (size > 0)
-        snprintf(text, size, "%s", name);
-    return strlen(name);
-}
-
 fa_dataset *fa_dataset_retain(fa_dataset *dataset)
 {
     fa_object_retain((fa_object *)dataset);
@@ -220,11 +193,16 @@ static bool user_fetch(void *data, const int64_t *indices, int64_t n, fa_collate
     return true;
 }
 
-static void user_name(void *data, int64_t index, char *text, size_t size)
+static size_t user_name(void *data, int64_t index, char *text, size_t size)
 {
     user_dataset *set = data;
-    if (set->name != NULL)
-        set->name(set->user, index, text, size);
+    if (size > 0)
+        text[0] = 0;
+    if (set->name == NULL || size == 0)
+        return 0;
+    set->name(set->user, index, text, size);
+    text[size - 1] = 0;
+    return strlen(text);
 }
 
 static void user_destroy(void *data)
