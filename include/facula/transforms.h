@@ -301,8 +301,9 @@ FA_API fa_transform *fa_lambda_at(const fa_lambda_args *args) FA_WARN_UNUSED;
 FA_API size_t fa_transform_text_at(fa_transform *transform, char *text, size_t size, fa_where where);
 #define fa_transform_text(transform, text, size) fa_transform_text_at((transform), (text), (size), FA_HERE)
 
-/* The transform of such a text, ours or torchvision's: a checkpoint holds it. Errors: a name or an option that is not
- * known, Lambda among them, and whatever the constructor refuses. */
+/* The transform of such a text, ours or torchvision's: a checkpoint holds it. Or of Python's constructor calls, such as
+ * "transforms.RandomCrop(28, padding=2), transforms.ToTensor()"; several are a Compose. Errors: a name or an option
+ * that is not known, Lambda among them, and whatever the constructor refuses. */
 FA_API fa_transform *fa_transform_parse_at(const char *text, fa_where where) FA_WARN_UNUSED;
 #define fa_transform_parse(text) fa_transform_parse_at((text), FA_HERE)
 

@@ -13,6 +13,50 @@
 extern "C" {
 #endif
 
+/* target_transform: what stands for a class number in the items (one int64, as the classes' own); .target_user is
+ * passed on. It is called on the loader's workers, several at once. fa_dataset_targets gives the numbers before it. */
+typedef int64_t (*fa_target_transform)(void *user, int64_t target);
+
+/* ---- ImageFolder ------------------------------------------------------------------------------------------------- */
+
+typedef struct fa_image_folder_args {
+    char begin_;
+    const char *root;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    fa_transform *transform;
+    fa_target_transform target_transform;
+    void *target_user;
+    bool allow_empty;    /* a class folder without pictures is a class of no items, no error */
+    fa_names extensions; /* endings of the files that count, in small letters; default: .jpg .jpeg .png .ppm .bmp .pgm
+                            .tif .tiff .webp */
+    bool (*is_valid_file)(const char *path); /* instead: which files count */
+    fa_names classes;                        /* these, in this order, instead of the sub-folders there are */
+    fa_picture_options picture;              /* how pictures are read: {.mode = "L"} */
+} fa_image_folder_args;
+/* ImageFolder(root): pictures in one sub-folder a class, root/cat/1.jpg, root/cat/left/2.png, root/dog/1.jpg.
+ *
+ * Classes are the sub-folders, sorted by name as text (1, 10, 2); items are the files below each, at any depth, folder
+ * by folder sorted by path, in each sorted by name: torchvision's order. Links are followed; the class is the folder
+ * that holds the link. Files with other endings are left out, plain files beside the class folders do not count
+ * (fa_dataset_notes tells). Endings are compared without case; which kind of picture a file is says its content.
+ *
+ * Item i is (image, label): what the transform makes of the picture, uint8 [C, H, W] without one, and an int64. The
+ * index takes the files' names and 8 bytes a file; pictures are read when their item is asked for, on the loader's
+ * workers. fa_dataset_classes has the names, fa_item_name an item's file. Pictures of many sizes need a
+ * transform that makes them one size to go into a batch: fa_fit(64).
+ *
+ * .classes takes those of another data set, so that a test folder where a class is missing keeps the numbers:
+ *
+ *     fa_dataset *train = fa_image_folder("pets/train", .transform = t);
+ *     fa_dataset *test = fa_image_folder("pets/test", .transform = t, .classes = fa_dataset_classes(train),
+ *                                        .allow_empty = true);
+ *
+ * Errors (FA_FILE_ERROR, naming the folder): missing or not to be read; no picture; class folders without a picture; a
+ * folder that is none of .classes; a loop of links. An item's error names its file. */
+FA_API fa_dataset *fa_image_folder_at(const fa_image_folder_args *args) FA_WARN_UNUSED;
+#define fa_image_folder(...) FA_CALL_(fa_image_folder_at, fa_image_folder_args, .begin_ = 0, __VA_ARGS__)
+
 /* ---- MNIST ------------------------------------------------------------------------------------------------------- */
 
 typedef struct fa_mnist_args {

@@ -78,8 +78,9 @@ int main(int argc, char **argv)
         return 1;
     int status = run_command(argc, argv);
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "facula: error: standard output could not be written\n");
-        return 1;
+        if (status == 0)
+            fprintf(stderr, "facula: error: standard output could not be written\n");
+        return status != 0 ? status : 1;
     }
     return status;
 }

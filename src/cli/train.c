@@ -14,7 +14,7 @@ enum { EVALUATION_BATCH = 500 };
 /* Everything that a training is made of; freed together. */
 typedef struct training {
     train_options options;
-    fa_dataset *training, *validation_part, *training_part, *test;
+    fa_dataset *images, *augmented, *training_part, *validation_part, *test; /* augmented: NULL without augmentation */
     fa_loader *train_loader, *validation_loader, *test_loader;
     fa_module *model;
     fa_optim *optim;
@@ -31,36 +31,90 @@ static double seconds_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* Into images to train on and images to validate with, which are those that any --augment leaves there. */
+static bool split(training *t, int64_t n)
+{
+    double rest = (double)(n - t->options.held_out), held_out = (double)t->options.held_out;
+    fa_dataset *plain[2] = {NULL, NULL}, *augmented[2] = {NULL, NULL};
+    uint8_t generator[FA_GENERATOR_STATE_SIZE];
+    fa_get_rng_state(generator);
+    fa_random_split(t->images, plain, 2, {rest, held_out});
+    t->training_part = plain[0];
+    t->validation_part = plain[1];
+    if (t->augmented == NULL)
+        return fa_ok();
+    if (!fa_set_rng_state(generator))
+        return false;
+    fa_random_split(t->augmented, augmented, 2, {rest, held_out});
+    fa_free(t->training_part);
+    t->training_part = augmented[0];
+    fa_free(augmented[1]);
+    return fa_ok();
+}
+
+/* Whether the network takes the images, before a run's folder is touched. Draws nothing that anyone would miss. */
+static bool try_images(const training *t)
+{
+    uint8_t generator[FA_GENERATOR_STATE_SIZE];
+    fa_dataset *const parts[] = {t->training_part, t->validation_part};
+    fa_get_rng_state(generator);
+    fa_eval(t->model);
+    fa_no_grad
+        fa_scope
+            for (int i = 0; fa_ok() && i < 2; i++) {
+                fa_batch one = fa_dataset_get(parts[i], 0);
+                fa_sync();
+                if (fa_ok() && fa_forward(t->model, fa_unsqueeze(one.images, 0)) != NULL)
+                    fa_sync();
+            }
+    return fa_set_rng_state(generator) && fa_ok();
+}
+
+static bool is_schedule(const training *t, const char *name)
+{
+    return strcmp(t->options.schedule, name) == 0;
+}
+
+static void make_schedule(training *t)
+{
+    const train_options *o = &t->options;
+    if (is_schedule(t, "cosine"))
+        t->schedule = fa_cosine_annealing_lr(t->optim, o->schedule_epochs);
+    else if (is_schedule(t, "step"))
+        t->schedule = fa_step_lr(t->optim, (o->schedule_epochs + 2) / 3);
+    else if (is_schedule(t, "plateau"))
+        t->schedule = fa_reduce_lr_on_plateau(t->optim, .patience = 2);
+    else if (is_schedule(t, "onecycle"))
+        t->schedule = fa_one_cycle_lr(t->optim, o->lr, .total_steps = o->schedule_epochs * fa_length(t->train_loader));
+}
+
 /* PyTorch's order of events: seed, model, data. */
 static bool prepare(training *t)
 {
     const train_options *o = &t->options;
     fa_manual_seed((uint64_t)o->seed);
     t->model = find_network("mnist")->make();
-    t->training = fa_mnist(o->data, .train = true, .transform = fa_to_tensor());
-    t->test = fa_mnist(o->data, .train = false, .transform = fa_to_tensor());
+    t->images = fa_mnist(o->data, .train = true, .transform = evaluation_transform(o));
+    if (strcmp(o->augment, "none") != 0)
+        t->augmented = fa_mnist(o->data, .train = true, .transform = training_transform(o));
+    t->test = fa_mnist(o->data, .train = false, .transform = evaluation_transform(o));
     if (!fa_ok())
         return false;
-    int64_t n = fa_length(t->training);
+    int64_t n = fa_length(t->images);
     if (n <= o->held_out)
         return fa_raise(FA_VALUE_ERROR, "train: %s has %lld training images, needs more than the %lld held out",
                         o->data, (long long)n, (long long)o->held_out),
                false;
-    fa_dataset *parts[2] = {NULL, NULL};
-    fa_random_split(t->training, parts, 2, {(double)(n - o->held_out), (double)o->held_out});
-    t->training_part = parts[0];
-    t->validation_part = parts[1];
+    if (!split(t, n))
+        return false;
     t->train_loader =
         fa_data_loader(t->training_part, .batch_size = o->batch_size, .shuffle = true, .num_workers = (int)o->workers);
     t->validation_loader = fa_data_loader(t->validation_part, .batch_size = EVALUATION_BATCH);
     t->test_loader = fa_data_loader(t->test, .batch_size = EVALUATION_BATCH);
     t->optim = strcmp(o->optimizer, "adam") == 0 ? fa_adam(fa_parameters(t->model), o->lr)
                                                  : fa_sgd(fa_parameters(t->model), o->lr, .momentum = 0.9);
-    if (strcmp(o->schedule, "cosine") == 0)
-        t->schedule = fa_cosine_annealing_lr(t->optim, o->schedule_epochs);
-    else if (strcmp(o->schedule, "step") == 0)
-        t->schedule = fa_step_lr(t->optim, (o->schedule_epochs + 2) / 3);
-    return fa_ok();
+    make_schedule(t);
+    return fa_ok() && try_images(t);
 }
 
 /* The run's folder: --resume, --out, or the next free runs/mnist-NNN. */
@@ -116,7 +170,7 @@ static bool open_run(training *t)
                              .train_loader = t->train_loader, .epochs = o->epochs, .resume = o->resume != NULL,
                              .overwrite = o->force, .every_epochs = o->save_every, .every_minutes = o->save_minutes,
                              .keep_last = o->keep_last, .signals = true, .class_names = {digits, 10},
-                             .transforms = "ToTensor()", .options = value_of_train_options(o));
+                             .transforms = o->transform, .options = value_of_train_options(o));
     if (t->run == NULL)
         fail_with_error();
     return t->run != NULL;
@@ -129,6 +183,7 @@ static void introduce(const training *t)
            fa_get_num_threads() == 1 ? "" : "s");
     printf("data: %s: %lld images to train on, %lld held out for validation, %lld to test\n", o->data,
            (long long)fa_length(t->training_part), (long long)o->held_out, (long long)fa_length(t->test));
+    show_transforms(o);
     printf("network: mnist; optimizer: %s, learning rate %g", o->optimizer, o->lr);
     if (t->schedule != NULL)
         printf(", %s over %lld epochs", o->schedule, (long long)o->schedule_epochs);
@@ -145,9 +200,6 @@ static void introduce(const training *t)
         printf("note: %.*s\n", length, note);
         note += length + (note[length] == '\n');
     }
-    if (o->epochs > o->schedule_epochs && strcmp(o->schedule, "cosine") == 0)
-        printf("note: the cosine is at its end after epoch %lld and rises again from there\n",
-               (long long)o->schedule_epochs);
     fflush(stdout);
 }
 
@@ -175,6 +227,8 @@ static void train_epoch(training *t)
         fa_zero_grad(t->optim);
         fa_backward(loss);
         fa_step(t->optim);
+        if (is_schedule(t, "onecycle"))
+            fa_step(t->schedule);
         if (first < 0)
             first = b.index;
         if (fa_run_step(t->run, b, loss, .scores = scores))
@@ -208,7 +262,11 @@ static void train(training *t)
         if (!fa_ok() || fa_run_stopped(t->run) != 0)
             break;
         evaluate(t, t->validation_loader);
-        if (t->schedule != NULL && fa_run_stopped(t->run) == 0)
+        if (!fa_ok() || fa_run_stopped(t->run) != 0)
+            break;
+        if (is_schedule(t, "plateau"))
+            fa_step_metric(t->schedule, fa_run_results(t->run).val_loss);
+        else if (t->schedule != NULL && !is_schedule(t, "onecycle"))
             fa_step(t->schedule);
         fa_run_end_epoch(t->run);
         fa_run_result r = fa_run_results(t->run);
@@ -267,7 +325,8 @@ static void end(training *t)
     fa_free(t->test_loader);
     fa_free(t->training_part);
     fa_free(t->validation_part);
-    fa_free(t->training);
+    fa_free(t->images);
+    fa_free(t->augmented);
     fa_free(t->test);
     end_train_options(&t->options);
 }

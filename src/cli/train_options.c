@@ -29,7 +29,7 @@ fa_value *value_of_train_options(const train_options *o)
     return fa_dict("command", "train", "data", place, "network", "mnist", "optimizer", o->optimizer, "lr", o->lr,
                    "batch_size", o->batch_size, "schedule", o->schedule, "schedule_epochs", o->schedule_epochs, "seed",
                    o->seed, "held_out", o->held_out, "save_every", o->save_every, "save_minutes", o->save_minutes,
-                   "keep_last", o->keep_last);
+                   "keep_last", o->keep_last, "transform", o->transform, "augment", o->augment);
 }
 
 static int refuse_text(const char *option, const char *got, const char *needs)
@@ -113,6 +113,10 @@ static int take_saved(train_options *o, fa_value *checkpoint)
     if (status == 0)
         status = keep_text("schedule", &o->schedule, o->saved);
     if (status == 0)
+        status = keep_text("transform", &o->transform, o->saved);
+    if (status == 0)
+        status = keep_text("augment", &o->augment, o->saved);
+    if (status == 0)
         status = keep_number("lr", "lr", &o->lr, o->saved);
     if (status == 0)
         status = keep_int("batch-size", "batch_size", &o->batch_size, o->saved);
@@ -154,8 +158,9 @@ static bool one_of(const char *option, const char *value, const char *const *wor
 
 static int check(train_options *o)
 {
-    static const char *const optimizers[] = {"adam", "sgd"}, *const schedules[] = {"none", "cosine", "step"};
-    if (!one_of("optimizer", o->optimizer, optimizers, 2) || !one_of("schedule", o->schedule, schedules, 3))
+    static const char *const optimizers[] = {"adam", "sgd"}, *const schedules[] = {"none", "cosine", "step", "plateau",
+                                                                                   "onecycle"};
+    if (!one_of("optimizer", o->optimizer, optimizers, 2) || !one_of("schedule", o->schedule, schedules, 5))
         return EXIT_USAGE;
     if (o->resume != NULL) {
         if (o->out == NULL && !o->force)
@@ -183,14 +188,23 @@ int read_train_options(int argc, char **argv, train_options *o)
                          .save_every = 10,
                          .save_minutes = 10,
                          .optimizer = "adam",
-                         .schedule = "none"};
+                         .schedule = "none",
+                         .transform = "ToTensor()",
+                         .augment = "none"};
     const option_spec options[] = {
         {"epochs", OPTION_INT, &o->epochs, 1, 1e6, "N", "passes over the training images, those done before included"},
         {"batch-size", OPTION_INT, &o->batch_size, 1, 1e6, "N", "images a step"},
         {"lr", OPTION_NUMBER, &o->lr, 0, 1e9, "X", "learning rate"},
         {"optimizer", OPTION_TEXT, &o->optimizer, 0, 0, "NAME", "adam, or sgd with momentum 0.9"},
         {"schedule", OPTION_TEXT, &o->schedule, 0, 0, "NAME",
-         "of the rate: none; cosine: down to 0 over the epochs; step: a tenth after each third of them"},
+         "of the rate: none; cosine: down to 0 over the epochs; step: a tenth after each third of them; plateau: a "
+         "tenth "
+         "when the validation loss has not improved for 3 epochs; onecycle: up to --lr and down, step by step"},
+        {"augment", OPTION_TEXT, &o->augment, 0, 0, "STEPS",
+         "random steps for the images to train on, before --transform: \"RandomCrop(28, padding=2)\"; with ToTensor() "
+         "among them, instead of it"},
+        {"transform", OPTION_TEXT, &o->transform, 0, 0, "STEPS",
+         "what every image goes through: \"ToTensor(), Normalize(0.1307, 0.3081)\""},
         {"seed", OPTION_INT, &o->seed, 0, 9.2e18, "N", "of weights, order and the held-out images"},
         {"held-out", OPTION_INT, &o->held_out, 1, 1e9, "N", "training images kept for validation"},
         {"threads", OPTION_INT, &o->threads, 1, 256, "N", "for the kernels; the results are the same for any number"},
@@ -210,6 +224,8 @@ int read_train_options(int argc, char **argv, train_options *o)
                               &o->data, 1);
     if (status == 0)
         status = check(o);
+    if (status == 0)
+        status = print_transforms(o);
     if (status == 0 && o->resume != NULL)
         status = read_saved(o);
     char whole[PATH_MAX];
@@ -223,4 +239,7 @@ void end_train_options(train_options *o)
     if (o->saved != NULL)
         fa_value_free(o->saved);
     o->saved = NULL;
+    free(o->transform_text);
+    free(o->augment_text);
+    o->transform_text = o->augment_text = NULL;
 }

@@ -110,7 +110,9 @@ const char *fa_value_text(const fa_value *value)
         break;
     }
     case FA_VALUE_OBJECT:
-        snprintf(text, ROOM, "an object of class %.100s.%.100s", cell->as.object->module, cell->as.object->class_name);
+        snprintf(text, ROOM, "%s %.100s.%.100s",
+                 cell->as.object->attributes != NULL ? "an object of class" : "the name", cell->as.object->module,
+                 cell->as.object->class_name);
         break;
     default:
         snprintf(text, ROOM, "a %s of %lld", name, (long long)cell->as.entries->count);

@@ -115,8 +115,23 @@ bool fa_picture_room(fa_picture_job *job, uint64_t width, uint64_t height, int c
 
 static atomic_llong counts[FA_TRAIT_COUNT];
 
+static _Thread_local struct {
+    bool there;
+    unsigned traits;
+} latest;
+
+bool fa_picture_latest(unsigned *traits)
+{
+    bool there = latest.there;
+    *traits = latest.traits;
+    latest.there = false;
+    return there;
+}
+
 static void count_traits(unsigned traits)
 {
+    latest.there = true;
+    latest.traits = traits;
     for (int i = 0; traits != 0; i++, traits >>= 1)
         if (traits & 1)
             atomic_fetch_add_explicit(&counts[i], 1, memory_order_relaxed);
@@ -396,7 +411,7 @@ bool fa_picture_look(const char *path, const fa_picture_rules *rules, const char
     fa_picture_reader *reader = get_reader(where);
     if (reader == NULL)
         return false;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe of that name is refused, not waited for */
     if (file < 0)
         return fa_fail(FA_FILE_ERROR, where, what, "could not open %s: %s.", path, strerror(errno));
     size_t size = 0;

@@ -4,6 +4,7 @@
 
 #include "support/tempdir.h"
 
+#include <cJSON.h>
 #include <facula.h>
 #include <math.h>
 #include <string.h>
@@ -13,7 +14,7 @@ static tempdir folder;
 static const char *golden(const char *name)
 {
     static char path[256];
-    snprintf(path, sizeof path, "tests/golden/pth/%s.pth", name);
+    snprintf(path, sizeof path, "tests/golden/pth/%s%s", name, strchr(name, '.') != NULL ? "" : ".pth");
     return source_path(path);
 }
 
@@ -591,6 +592,72 @@ static void test_pickled_by_pytorch(void **state)
     fa_free(model);
 }
 
+/* Every layer that is rebuilt, as PyTorch pickled and printed it; each weight where it belongs. */
+static void test_layers_pickled_by_pytorch(void **state)
+{
+    (void)state;
+    char *json = read_file(golden("pth.json"), NULL);
+    cJSON *entries = cJSON_Parse(json);
+    free(json);
+    static const char *const names[] = {"whole_layers.pth", "legacy_whole_layers.pth", "whole_model.pth"};
+    for (int i = 0; i < 3; i++) {
+        const cJSON *entry = cJSON_GetObjectItemCaseSensitive(entries, names[i]);
+        fa_module *model = fa_load_module(golden(names[i]));
+        assert_fine();
+        assert_string_equal(printed(model), cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "structure")));
+        fa_scope {
+            fa_value *weights = fa_find_state_dict(fa_load(golden(names[i])));
+            assert_contains(fa_load_report(), "the weights of the pickled model of class Sequential");
+            assert_int_equal(fa_len(weights),
+                             cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(entry, "state_dict")));
+            assert_int_equal(fa_len(weights), fa_state_list(model).count);
+            for (int64_t k = 0; k < fa_len(weights); k++) {
+                fa_tensor *got = fa_find(model, fa_as_string(fa_key_at(weights, k)));
+                fa_tensor *want = fa_as_tensor(fa_value_at(weights, k));
+                assert_same_bytes(fa_data(got), fa_data(want),
+                                  (size_t)fa_numel(want) * (fa_dtype_of(want) == FA_INT64 ? 8 : 4));
+            }
+            assert_fine();
+        }
+        fa_free(model);
+    }
+    cJSON_Delete(entries);
+}
+
+/* A class of torchvision's: named, and its weights can be taken. */
+static void test_torchvision(void **state)
+{
+    (void)state;
+    assert_null(fa_load_module(golden("whole_resnet.pth")));
+    const char *message = error_text();
+    assert_contains(message, "the class ResNet");
+    assert_contains(message, "fa_load_state_dict(model, fa_load(path))");
+    fa_module *stem = fa_nn_module_dict({"conv1", fa_nn_conv2d(3, 4, 7, .stride = 2, .padding = 3, .bias = false)},
+                                        {"bn1", fa_nn_batch_norm2d(4)});
+    fa_scope {
+        fa_value *file = fa_load(golden("whole_resnet.pth"));
+        assert_true(fa_load_state_dict(stem, file, .strict = false));
+        assert_contains(fa_load_report(), "the weights of the pickled model of class ResNet");
+        fa_value *weights = fa_find_state_dict(fa_dict("epoch", 1, "model", file));
+        assert_contains(fa_load_report(), "used entry 'model'");
+        assert_int_equal(fa_len(weights), 6 + 4 * 12 + 2);
+        fa_tensor *want = fa_as_tensor(fa_get(weights, "conv1.weight"));
+        assert_same_bytes(fa_data(fa_find(stem, "conv1.weight")), fa_data(want), (size_t)fa_numel(want) * 4);
+        assert_fine();
+        /* No model: no weights. */
+        assert_null(fa_find_state_dict(fa_get(fa_attributes(file), "_norm_layer")));
+        assert_contains(error_text(), "in which there are no weights");
+        assert_null(fa_find_state_dict(fa_get(weights, "bn1.weight")));
+        assert_contains(error_text(), "needs a dict");
+        assert_null(fa_find_state_dict(NULL));
+        error_text();
+        /* A class is no module, also where it stands among the modules. */
+        assert_null(fa_load_module(golden("hostile_named_module.pth")));
+        assert_contains(error_text(), "the name torch.nn.functional.relu");
+    }
+    fa_free(stem);
+}
+
 static void test_files_that_hold_no_model(void **state)
 {
     (void)state;
@@ -652,6 +719,8 @@ int main(void)
         cmocka_unit_test_teardown(test_what_does_not_print, no_error),
         cmocka_unit_test_teardown(test_tied_weights, no_error),
         cmocka_unit_test_teardown(test_pickled_by_pytorch, no_error),
+        cmocka_unit_test_teardown(test_layers_pickled_by_pytorch, no_error),
+        cmocka_unit_test_teardown(test_torchvision, no_error),
         cmocka_unit_test_teardown(test_files_that_hold_no_model, no_error),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
