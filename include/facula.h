@@ -5,6 +5,7 @@
 #define FACULA_H
 
 #include "facula/base.h"
+#include "facula/check.h"
 #include "facula/data.h"
 #include "facula/files.h"
 #include "facula/functional.h"

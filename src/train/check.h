@@ -31,6 +31,7 @@ typedef struct fa_network_check {
     int64_t channels, height, width; /* of an image; 0: images differ, or are not known */
     int64_t items;                   /* to train on */
     int64_t batch_size, classes;
+    bool drop_last;
 } fa_network_check;
 /* Checks layers, outputs, batches and loss; adds "network" and "layers" to the report. */
 void fa_check_network(fa_value *report, fa_checklist *list, const fa_network_check *network);

@@ -227,7 +227,7 @@ static void check_outputs(fa_checklist *list, const fa_network_check *n, const f
 static void check_batch_norm(fa_checklist *list, const fa_network_check *n, const trace *t)
 {
     const int64_t last = n->items > 0 ? (n->items - 1) % n->batch_size + 1 : 0;
-    if (last != 1)
+    if (last != 1 || (n->drop_last && n->batch_size > 1))
         return;
     for (int i = 0; i < t->count; i++) {
         const traced *row = &t->row[i];

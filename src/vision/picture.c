@@ -406,7 +406,8 @@ static bool read_file(int file, const char *path, fa_block *block, size_t *size,
     return true;
 }
 
-bool fa_picture_look(const char *path, const fa_picture_rules *rules, const char *what, fa_where where, fa_picture *out)
+static bool read_uncounted(const char *path, const fa_picture_rules *rules, const char *what, fa_where where,
+                           fa_picture *out)
 {
     fa_picture_reader *reader = get_reader(where);
     if (reader == NULL)
@@ -429,7 +430,7 @@ bool fa_picture_look(const char *path, const fa_picture_rules *rules, const char
 
 bool fa_picture_read(const char *path, const fa_picture_rules *rules, const char *what, fa_where where, fa_picture *out)
 {
-    if (!fa_picture_look(path, rules, what, where, out))
+    if (!read_uncounted(path, rules, what, where, out))
         return false;
     count_traits(out->traits);
     return true;

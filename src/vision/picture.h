@@ -54,10 +54,7 @@ bool fa_picture_read(const char *path, const fa_picture_rules *rules, const char
 bool fa_picture_decode(const void *bytes, size_t size, const char *name, const fa_picture_rules *rules,
                        const char *what, fa_where where, fa_picture *out);
 
-/* The same as fa_picture_read, without counting: for a look over a data set. */
-bool fa_picture_look(const char *path, const fa_picture_rules *rules, const char *what, fa_where where,
-                     fa_picture *out);
-/* Traits of the picture that the calling thread counted last, and then none until it counts another. False: none. */
+/* Traits of the picture that the calling thread read last, and then none until it reads another. False: none. */
 bool fa_picture_latest(unsigned *traits);
 
 /* Pixels of a program's own: rows from the top, `stride` bytes apart (0: width * channels; negative: bottom up), of 1
