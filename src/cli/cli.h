@@ -37,6 +37,7 @@ const network *find_network(const char *name);
 const network *network_that_prints(const char *text);
 
 int command_train(int argc, char **argv);
+int command_predict(int argc, char **argv);
 int command_bench(int argc, char **argv);
 int command_parity(int argc, char **argv);
 int command_inspect(int argc, char **argv);
