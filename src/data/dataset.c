@@ -66,7 +66,8 @@ void fa_dataset_name_item(const fa_dataset_body *body, int64_t index, fa_error_r
     if (body == NULL)
         return;
     if (body->kind->name != NULL)
-        (void)body->kind->name(body->data, index, name, sizeof name);
+        body->kind->name(body->data, index, name, sizeof name);
+    name[sizeof name - 1] = 0;
     const bool said = name[0] == 0 || strstr(error->message, name) != NULL;
     int length = snprintf(text, sizeof text, " (item %lld of the data set%s%s)", (long long)index, said ? "" : ", ",
                           said ? "" : name);
@@ -218,16 +219,11 @@ static bool user_fetch(void *data, const int64_t *indices, int64_t n, fa_collate
     return true;
 }
 
-static size_t user_name(void *data, int64_t index, char *text, size_t size)
+static void user_name(void *data, int64_t index, char *text, size_t size)
 {
     user_dataset *set = data;
-    if (size > 0)
-        text[0] = 0;
-    if (set->name == NULL || size == 0)
-        return 0;
-    set->name(set->user, index, text, size);
-    text[size - 1] = 0;
-    return strlen(text);
+    if (set->name != NULL)
+        set->name(set->user, index, text, size);
 }
 
 static void user_destroy(void *data)

@@ -127,9 +127,9 @@ typedef struct fa_dataset_kind {
      * after an error, or when cancelled. */
     bool (*fetch)(void *data, const int64_t *indices, int64_t n, fa_collate *batch);
     void (*destroy)(void *data);
-    /* What an item is called, a file's name for example: written as snprintf does, the length of the whole. On any
-     * thread. NULL: items have numbers only. */
-    size_t (*name)(void *data, int64_t index, char *text, size_t size);
+    /* Writes the name of an item, a file's for example, as snprintf does. On any thread. NULL: items have numbers
+     * only. */
+    void (*name)(void *data, int64_t index, char *text, size_t size);
     /* Where the item comes from: another data set, and *index becomes its number there. NULL: items are its own. */
     const struct fa_dataset_body *(*part)(void *data, int64_t *index);
     /* What is known without reading an item; each may be NULL. */
