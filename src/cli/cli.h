@@ -37,12 +37,15 @@ const network *find_network(const char *name);
 const network *network_that_prints(const char *text);
 
 int command_train(int argc, char **argv);
+int command_check(int argc, char **argv);
 int command_predict(int argc, char **argv);
 int command_bench(int argc, char **argv);
 int command_parity(int argc, char **argv);
 int command_inspect(int argc, char **argv);
 int command_convert(int argc, char **argv);
 
+/* The library's message without the place in this program that it begins with. */
+const char *error_text(void);
 /* "facula: error: ..." with the library's message on stderr; returns 1. */
 int fail_with_error(void);
 

@@ -22,6 +22,7 @@ static const struct {
     const char *help;
 } commands[] = {
     {"train", command_train, "train an image classifier on a data set: facula train data/mnist"},
+    {"check", command_check, "look at data and network before a training: facula check data/mnist"},
     {"predict", command_predict, "say what is in pictures: facula predict runs/mnist-001 digit.png"},
     {"inspect", command_inspect, "show what is in a model file: facula inspect model.pth"},
     {"convert", command_convert, "between .pth, .safetensors and .npy: facula convert model.pth model.safetensors"},
