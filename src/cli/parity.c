@@ -31,7 +31,7 @@ int command_parity(int argc, char **argv)
     if (text != NULL && fa_parity_model_text(path, text, (size_t)length + 1, &seed, FA_HERE) == length) {
         const network *own = network_that_prints(text);
         fa_manual_seed((uint64_t)seed); /* after the models that were made to be printed: they draw too */
-        model = own != NULL ? own->make() : module_from_text(text);
+        model = own != NULL ? make_network(own, &own->form) : module_from_text(text);
     }
     bool ok = model != NULL && fa_parity_replay(path, model, stdout, &agrees);
     free(text);

@@ -1,0 +1,182 @@
+/* Data told by its content: MNIST's files, or folders of pictures. */
+#include "data.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { SIZES_LOOKED_AT = 64, LARGEST_AS_IT_IS = 64, DEFAULT_SIDE = 64 };
+
+static bool is_folder(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+static bool is_file(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+/* ---- MNIST ------------------------------------------------------------------------------------------------------- */
+
+static fa_dataset *open_mnist(const data_source *d, data_part part, fa_transform *transform)
+{
+    return fa_mnist(d->root, .train = part == PART_TRAIN, .transform = transform);
+}
+
+static bool find_mnist(data_source *d)
+{
+    static const char *const folders[] = {"", "/raw", "/MNIST/raw"}, *const endings[] = {"", ".gz"};
+    static const char *const halves[] = {"train", "t10k"};
+    char path[DATA_PATH_BYTES];
+    for (int k = 0; k < 12; k++) {
+        int length = snprintf(path, sizeof path, "%s%s/%s-images-idx3-ubyte%s", d->root, folders[k / 4],
+                              halves[k / 2 % 2], endings[k % 2]);
+        if (length >= 0 && length < (int)sizeof path && is_file(path)) {
+            snprintf(d->what, sizeof d->what, "MNIST's files");
+            d->open = open_mnist;
+            d->has[PART_TEST] = true;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- Folders of pictures ----------------------------------------------------------------------------------------- */
+
+static fa_dataset *open_folder(const data_source *d, data_part part, fa_transform *transform)
+{
+    return part == PART_TRAIN
+               ? fa_image_folder(d->folder[part], .transform = transform)
+               : fa_image_folder(d->folder[part], .transform = transform, .classes = d->classes, .allow_empty = true);
+}
+
+/* The first of these sub-folders that is there. */
+static const char *find_part(data_source *d, data_part part)
+{
+    static const char *const names[DATA_PARTS][4] = {
+        {"train", "training"}, {"val", "valid", "validation"}, {"test", "testing"}};
+    for (int i = 0; i < 4 && names[part][i] != NULL; i++) {
+        int length = snprintf(d->folder[part], DATA_PATH_BYTES, "%s/%s", d->root, names[part][i]);
+        if (length >= 0 && length < DATA_PATH_BYTES && is_folder(d->folder[part])) {
+            d->has[part] = true;
+            return names[part][i];
+        }
+    }
+    return NULL;
+}
+
+static bool find_folders(data_source *d)
+{
+    const char *train = find_part(d, PART_TRAIN);
+    const char *validation = find_part(d, PART_VALIDATION), *test = find_part(d, PART_TEST);
+    d->open = open_folder;
+    d->files = true;
+    if (train != NULL)
+        snprintf(d->what, sizeof d->what, "class folders in %s/%s%s%s%s%s%s", train,
+                 validation != NULL && test != NULL ? ", "
+                 : validation != NULL               ? " and "
+                                                    : "",
+                 validation != NULL ? validation : "", validation != NULL ? "/" : "", test != NULL ? " and " : "",
+                 test != NULL ? test : "", test != NULL ? "/" : "");
+    else if (validation != NULL || test != NULL)
+        return fa_raise(FA_FILE_ERROR,
+                        "got %s, which has a folder %s/ and no train/, needs both. Hint: to split the "
+                        "pictures of one folder, give that folder.",
+                        d->root, validation != NULL ? validation : test),
+               false;
+    else {
+        snprintf(d->what, sizeof d->what, "class folders");
+        snprintf(d->folder[PART_TRAIN], DATA_PATH_BYTES, "%s", d->root);
+    }
+    return true;
+}
+
+/* ---- Either ------------------------------------------------------------------------------------------------------ */
+
+static bool has_folders(const char *path)
+{
+    DIR *stream = opendir(path);
+    bool found = false;
+    for (const struct dirent *entry; !found && stream != NULL && (entry = readdir(stream)) != NULL;) {
+        char inner[DATA_PATH_BYTES];
+        int length = snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name);
+        found = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && length >= 0 &&
+                length < (int)sizeof inner && is_folder(inner);
+    }
+    if (stream != NULL)
+        closedir(stream);
+    return found;
+}
+
+bool data_find(data_source *d, const char *root)
+{
+    *d = (data_source){.root = root};
+    d->has[PART_TRAIN] = true;
+    struct stat status;
+    if (stat(root, &status) != 0)
+        return fa_raise(FA_FILE_ERROR, "got %s, which could not be opened: %s. Hint: give the folder of the data.",
+                        root, strerror(errno)),
+               false;
+    if (!S_ISDIR(status.st_mode))
+        return fa_raise(FA_FILE_ERROR, "got %s, which is no folder, needs the folder of the data.", root), false;
+    if (find_mnist(d))
+        return true;
+    if (!has_folders(root))
+        return fa_raise(
+                   FA_FILE_ERROR,
+                   "got %s, in which no data was found. Looked for train-images-idx3-ubyte (MNIST and what has its "
+                   "form), and for sub-folders, one for each class with its pictures, or train/, val/ and test/ "
+                   "with such folders.",
+                   root),
+               false;
+    return find_folders(d);
+}
+
+fa_dataset *data_open(data_source *d, data_part part, fa_transform *transform)
+{
+    fa_dataset *data = d->open(d, part, transform);
+    if (part == PART_TRAIN && data != NULL)
+        d->classes = fa_dataset_classes(data);
+    return data;
+}
+
+/* ---- Sizes ------------------------------------------------------------------------------------------------------- */
+
+bool data_sizes(data_source *d, picture_sizes *sizes)
+{
+    *sizes = (picture_sizes){.least = {INT64_MAX, INT64_MAX}};
+    fa_dataset *data = d->open(d, PART_TRAIN, NULL);
+    int64_t n = data != NULL ? fa_length(data) : 0, count = n < SIZES_LOOKED_AT ? n : SIZES_LOOKED_AT;
+    for (int64_t i = 0; i < count; i++)
+        fa_scope {
+            /* A picture that cannot be read is an error when its turn comes, unless there is no other. */
+            if (sizes->looked_at > 0)
+                fa_clear_error();
+            fa_batch item = fa_dataset_get(data, count > 1 ? i * (n - 1) / (count - 1) : 0);
+            if (item.images != NULL) {
+                fa_clear_error();
+                sizes->looked_at++;
+                for (int k = 0; k < 2; k++) {
+                    int64_t size = fa_size(item.images, 1 + k);
+                    sizes->least[k] = size < sizes->least[k] ? size : sizes->least[k];
+                    sizes->most[k] = size > sizes->most[k] ? size : sizes->most[k];
+                }
+            }
+        }
+    if (sizes->looked_at > 0)
+        fa_clear_error();
+    fa_free(data);
+    fa_picture_notes_reset();
+    sizes->one =
+        sizes->least[0] == sizes->most[0] && sizes->least[1] == sizes->most[1] && sizes->least[0] == sizes->least[1];
+    return fa_ok();
+}
+
+int64_t data_side(const picture_sizes *sizes)
+{
+    return sizes->one && sizes->least[0] <= LARGEST_AS_IT_IS ? sizes->least[0] : DEFAULT_SIDE;
+}
