@@ -76,7 +76,7 @@ static int read_bench_options(int argc, char **argv, bench *b)
     if (o->batch < 0)
         o->batch = b->network->batch;
     if (o->batches < 0)
-        o->batches = b->network->size > 100 ? 4 : 20;
+        o->batches = b->network->form.height > 100 ? 4 : 20;
     return 0;
 }
 
@@ -101,7 +101,7 @@ static bool draw_data(bench *b)
 {
     const network *net = b->network;
     for (int64_t i = 0; i < b->options.batches; i++) {
-        b->images[i] = fa_randn(b->options.batch, net->channels, net->size, net->size);
+        b->images[i] = fa_randn(b->options.batch, net->form.channels, net->form.height, net->form.width);
         b->labels[i] = fa_randint(0, 10, FA_SHAPE(b->options.batch));
     }
     return fa_ok();
@@ -115,7 +115,7 @@ static bool prepare(bench *b)
     if (b->images == NULL || b->labels == NULL)
         return fa_raise(FA_MEMORY_ERROR, "bench: no memory"), false;
     fa_manual_seed(0);
-    b->model = b->network->make();
+    b->model = make_network(b->network, &b->network->form);
     if (b->model == NULL)
         return false;
     if (b->training) {

@@ -52,7 +52,7 @@ int command_parity(int argc, char **argv)
     }
     const network *own = network_that_prints(text);
     fa_manual_seed(seed); /* after the models that were made to be printed: they draw too */
-    fa_module *model = own != NULL ? own->make() : fa_module_from_text(text);
+    fa_module *model = own != NULL ? make_network(own, &own->form) : fa_module_from_text(text);
     free(text);
     if (model == NULL) {
         fail_without_model();

@@ -60,7 +60,25 @@ static void mnist_destroy(void *data)
     fa_mfree(set);
 }
 
-static const fa_dataset_kind mnist_kind = {.length = mnist_length, .fetch = mnist_fetch, .destroy = mnist_destroy};
+static fa_names mnist_classes(void *data)
+{
+    static const char *const names[] = {"0 - zero", "1 - one", "2 - two",   "3 - three", "4 - four",
+                                        "5 - five", "6 - six", "7 - seven", "8 - eight", "9 - nine"};
+    (void)data;
+    return (fa_names){names, CLASSES};
+}
+
+static bool mnist_target(void *data, int64_t index, int64_t *target)
+{
+    *target = ((const int64_t *)((mnist *)data)->labels->data)[index];
+    return true;
+}
+
+static const fa_dataset_kind mnist_kind = {.length = mnist_length,
+                                           .fetch = mnist_fetch,
+                                           .destroy = mnist_destroy,
+                                           .classes = mnist_classes,
+                                           .target = mnist_target};
 
 /* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
