@@ -21,12 +21,11 @@ typedef struct checked {
     fa_dataset *part[DATA_PARTS];
     fa_loader *loader[DATA_PARTS];
     char *refused[DATA_PARTS]; /* why a part could not be opened */
+    char *no_network;          /* why the known network could not be made for these images */
     fa_transform *transform;
     fa_module *model;
     char *model_text; /* of a file that is a printed network */
 } checked;
-
-static const char *const part_names[DATA_PARTS] = {"train", "validation", "test"};
 
 static void *no_null(void *block)
 {
@@ -107,10 +106,10 @@ static bool read_checkpoint(checked *c, const char *path)
     if (file == NULL)
         return false;
     const bool dict = fa_kind_of(file) == FA_VALUE_DICT;
-    const char *network = dict && fa_has(file, "network") && fa_kind_of(fa_get(file, "network")) == FA_VALUE_STRING
-                              ? fa_get_string(file, "network")
-                              : NULL;
-    c->model = network != NULL ? fa_module_from_text(network) : fa_module_of_value(file);
+    const char *text = dict && fa_has(file, "network") && fa_kind_of(fa_get(file, "network")) == FA_VALUE_STRING
+                           ? fa_get_string(file, "network")
+                           : NULL;
+    c->model = text != NULL ? fa_module_from_text(text) : fa_module_of_value(file);
     if (c->options.transform == NULL && dict && fa_has(file, "transforms") &&
         fa_kind_of(fa_get(file, "transforms")) == FA_VALUE_STRING)
         c->transform = fa_transform_parse(fa_get_string(file, "transforms"));
@@ -147,11 +146,10 @@ static bool find_model(checked *c)
     if (access(path, F_OK) == 0)
         fa_scope
             good = strncmp(file_format(path), "PyTorch", 7) == 0 ? read_checkpoint(c, path) : read_printed(c, path);
-    else
-        good = false;
     return good;
 }
 
+/* False without an error: there is no such network. */
 static bool make_known(checked *c)
 {
     const network *net = find_network(c->options.model);
@@ -174,7 +172,10 @@ static bool make_known(checked *c)
         }
     }
     c->model = fa_ok() ? make_network(net, &form) : NULL;
-    return c->model != NULL;
+    if (c->model == NULL)
+        c->no_network = no_null(strdup(error_text()));
+    fa_clear_error();
+    return true;
 }
 
 /* ---- The command ------------------------------------------------------------------------------------------------- */
@@ -186,7 +187,15 @@ static void show_progress(void *user, int64_t done, int64_t total)
     fflush(stderr);
 }
 
-/* What the library cannot know: where the data lies, parts that could not be opened. */
+static void add_check(fa_value *report, const char *group, const char *name, const char *mark, const char *text)
+{
+    fa_list_add(fa_get(report, "checks"),
+                fa_dict("group", group, "name", name, "mark", mark, "text", text, "hint", ""));
+    if (strcmp(mark, "stop") == 0)
+        fa_dict_put(report, "stops", fa_get_int(report, "stops") + 1);
+}
+
+/* What the library cannot know: where the data lies, what could not be opened or made, what `facula train` does. */
 static void complete(const checked *c, fa_value *report)
 {
     char text[2048];
@@ -196,11 +205,14 @@ static void complete(const checked *c, fa_value *report)
     fa_dict_put(report, "transforms", length < sizeof text ? text : "");
     fa_dict_put(report, "batch_size", c->options.batch_size);
     for (int part = 0; part < DATA_PARTS; part++)
-        if (c->refused[part] != NULL) {
-            fa_list_add(fa_get(report, "checks"), fa_dict("group", "data", "name", "items", "mark", "stop", "text",
-                                                          c->refused[part], "hint", ""));
-            fa_dict_put(report, "stops", fa_get_int(report, "stops") + 1);
-        }
+        if (c->refused[part] != NULL)
+            add_check(report, "data", "items", "stop", c->refused[part]);
+    if (c->no_network != NULL)
+        add_check(report, "model", "layers", "stop", c->no_network);
+    add_check(
+        report, "training", "loop", "ok",
+        "facula train calls zero_grad, train() and eval() where they belong, prints the losses, validates after each "
+        "epoch and keeps the best model");
 }
 
 static int check(checked *c)
@@ -208,7 +220,7 @@ static int check(checked *c)
     if (!open_data(c) || !find_model(c) || !choose_transform(c))
         return fail_with_error();
     if (c->options.model != NULL && c->model == NULL && !make_known(c))
-        return fa_ok() ? EXIT_USAGE : fail_with_error();
+        return EXIT_USAGE;
     const bool terminal = isatty(STDERR_FILENO) != 0;
     int status = 1;
     fa_scope {
@@ -234,6 +246,7 @@ static void end(checked *c)
     }
     fa_free(c->model);
     fa_free(c->transform);
+    free(c->no_network);
     free(c->model_text);
 }
 

@@ -145,28 +145,35 @@ static const char *count_text(int64_t count, char text[32])
 /* A row: a name, and a cell for each part. */
 static void print_row(const page *p, const char *name, int name_width, const char *const *cell, const int *width)
 {
+    int64_t last = fa_len(p->splits) - 1;
+    while (last >= 0 && cell[last][0] == '\0')
+        last--;
     printf("  ");
-    print_clean(name, name_width, false);
-    for (int64_t k = 0; k < fa_len(p->splits); k++) {
+    print_clean(name, last >= 0 ? name_width : 0, false);
+    for (int64_t k = 0; k <= last; k++) {
         printf("  ");
         print_clean(cell[k], width[k], true);
     }
     putchar('\n');
 }
 
-/* "32 x 32", "32 x 32 to 500 x 400" (height x width). */
+/* "28", "20..500" */
+static int range_text(long long least, long long most, char *text, size_t room)
+{
+    return least == most ? snprintf(text, room, "%lld", least) : snprintf(text, room, "%lld..%lld", least, most);
+}
+
+/* Height x width: "32 x 32", "32..500 x 32..400". */
 static void size_text(fa_value *sizes, char *text, size_t room)
 {
     text[0] = '\0';
     if (fa_get_int(sizes, "distinct") == 0)
         return;
-    fa_value *least = fa_get(sizes, "least"), *most = fa_get(sizes, "most");
-    const long long h = fa_as_int(fa_get(least, 0)), w = fa_as_int(fa_get(least, 1)), high = fa_as_int(fa_get(most, 0)),
-                    wide = fa_as_int(fa_get(most, 1));
-    if (fa_get_int(sizes, "distinct") == 1)
-        snprintf(text, room, "%lld x %lld", h, w);
-    else
-        snprintf(text, room, "%lld..%lld x %lld..%lld", h, high, w, wide);
+    char side[2][48];
+    for (int k = 0; k < 2; k++)
+        range_text(fa_as_int(fa_get(fa_get(sizes, "least"), k)), fa_as_int(fa_get(fa_get(sizes, "most"), k)), side[k],
+                   sizeof side[k]);
+    snprintf(text, room, "%s x %s", side[0], side[1]);
 }
 
 enum { MOST_PARTS = 3 };
@@ -209,7 +216,7 @@ static void print_modes(const page *p, int name_width, const int *width)
 static void print_parts(const page *p)
 {
     const char *name[MOST_PARTS], *items[MOST_PARTS], *sizes[MOST_PARTS], *unreadable[MOST_PARTS];
-    char text[MOST_PARTS][3][48];
+    char text[MOST_PARTS][3][100];
     int width[MOST_PARTS], name_width = 13;
     bool bad = false;
     fa_value *classes = fa_get(fa_value_at(p->splits, 0), "classes");
@@ -282,6 +289,7 @@ static void print_unreadable(const page *p)
             const char *name = fa_as_string(fa_get(fa_get(items, i), 0)),
                        *error = fa_as_string(fa_get(fa_get(items, i), 1));
             line l = {0};
+            error += strncmp(error, "got ", 4) == 0 ? 4 : 0;
             line_add(&l, "%s%s%s", strstr(error, name) != NULL ? "" : name, strstr(error, name) != NULL ? "" : ": ",
                      error);
             printf("  ");
@@ -371,10 +379,11 @@ static void print_layers(const page *p)
         const bool failed =
             i >= 0 && i == n - 1 && fa_kind_of(fa_get(fa_value_at(layers, i), "output")) != FA_VALUE_LIST;
         printf("%s  ", i < 0 ? style(p, dim) : failed ? style(p, red) : "");
-        for (int c = 0; c < COLUMNS; c++) {
+        const int last = i < 0 || cell[i][4].length > 0 ? 4 : 3;
+        for (int c = 0; c <= last; c++) {
             const char *text = i < 0 ? head[c] : cell[i][c].length > 0 ? cell[i][c].text : failed && c == 3 ? "?" : "";
-            print_clean(text, c == 3 && width[4] == 0 ? 0 : width[c], c == 4);
-            fputs(c + 1 < COLUMNS ? "  " : "", stdout);
+            print_clean(text, c == 3 && last == 3 ? 0 : width[c], c == 4);
+            fputs(c < last ? "  " : "", stdout);
         }
         printf("%s\n", i < 0 || failed ? style(p, plain) : "");
     }

@@ -261,16 +261,20 @@ static void check_traits(checking *c)
 {
     static const struct {
         fa_picture_trait trait;
-        const char *text; /* behind "12 pictures " */
+        const char *one, *many; /* behind "1 picture ", "2 pictures " */
+        const char *rest;
     } told[] = {
-        {FA_TRAIT_TURNED,
-         "carry an EXIF rotation, which is not applied. Hint: .picture = {.exif = true} turns them upright"},
-        {FA_TRAIT_TRANSPARENT, "have transparency, which is dropped: the colour under it shows. Hint: .picture = "
-                               "{.background = \"white\"} lays them on a colour"},
-        {FA_TRAIT_SIXTEEN_BITS, "have 16 bits a channel, of which the upper 8 are taken"},
-        {FA_TRAIT_CMYK, "are CMYK, made RGB without a colour profile"},
-        {FA_TRAIT_ANIMATED, "are animated, of which the first frame is taken"},
-        {FA_TRAIT_REPAIRED, "are damaged JPEGs that decode all the same; part of the image may be wrong"},
+        {FA_TRAIT_TURNED, "carries", "carry",
+         " an EXIF rotation, which is not applied. Hint: fa_image_folder's .picture = {.exif = true} turns pictures "
+         "upright"},
+        {FA_TRAIT_TRANSPARENT, "has", "have",
+         " transparency, which is dropped: the colour under it shows. Hint: fa_image_folder's .picture = {.background "
+         "= "
+         "\"white\"} lays pictures on a colour"},
+        {FA_TRAIT_SIXTEEN_BITS, "has", "have", " 16 bits a channel, of which the upper 8 are taken"},
+        {FA_TRAIT_CMYK, "is", "are", " CMYK, made RGB without a colour profile"},
+        {FA_TRAIT_ANIMATED, "is", "are", " animated: the first frame is taken"},
+        {FA_TRAIT_REPAIRED, "decodes", "decode", " in spite of damage (JPEG): part of the image may be wrong"},
     };
     int64_t grey = 0, pictures = 0;
     for (int64_t k = 0; k < c->splits; k++) {
@@ -283,8 +287,8 @@ static void check_traits(checking *c)
         for (int64_t k = 0; k < c->splits; k++)
             count += count_trait(&c->survey[k], told[t].trait);
         if (count > 0)
-            ADD(c, "data", "pictures", FA_CHECK_WARNING, "%lld picture%s %s", (long long)count, count == 1 ? "" : "s",
-                told[t].text);
+            ADD(c, "data", "pictures", FA_CHECK_WARNING, "%lld picture%s %s%s", (long long)count, count == 1 ? "" : "s",
+                count == 1 ? told[t].one : told[t].many, told[t].rest);
     }
     if (grey > 0 && grey < pictures)
         ADD(c, "data", "pictures", FA_CHECK_OK, "%lld of %lld pictures are grey, and become three equal channels",
@@ -343,6 +347,16 @@ static fa_value *damaged_value(const fa_survey *s, fa_where where)
             fa_list_add_at(list, fa_value_string_at(name, where), where);
         }
     return list;
+}
+
+/* What the data set itself has to tell, a line each. Classes without items are told by check_balance. */
+static void check_notes(checking *c, const fa_survey *s)
+{
+    char notes[4096];
+    (void)fa_dataset_note(s->data, notes, sizeof notes);
+    for (char *rest = notes, *note; (note = strsep(&rest, "\n")) != NULL;)
+        if (note[0] != '\0' && strncmp(note, "the class ", 10) != 0)
+            ADD(c, "data", "files", FA_CHECK_WARNING, "%s: %s", s->name, note);
 }
 
 /* ---- Sizes ------------------------------------------------------------------------------------------------------- */
@@ -644,6 +658,7 @@ static void report_split(checking *c, fa_survey *s, fa_value *splits, fa_image_f
         fa_check_put(dict, "damaged_items", damaged_value(s, where), where);
         fa_list_add_at(splits, dict, where);
         check_readable(c, s);
+        check_notes(c, s);
         check_labels(c, s);
         if (s == &c->survey[0] && s->n > 0) {
             check_balance(c, count);
@@ -674,6 +689,8 @@ static void report(checking *c)
     check_traits(c);
     check_splits(c);
     fa_check_equal(c->report, splits, &c->list, c->survey, c->splits);
+    ADD(c, "model", "device", FA_CHECK_OK, "CPU, %s, %d thread%s", fa_cpu_isa(), fa_get_num_threads(),
+        fa_get_num_threads() == 1 ? "" : "s");
     if (c->args->model != NULL) {
         const fa_network_check network = {c->args->model,   form.channels,         form.height, form.width,
                                           c->form[0].total, c->form[0].batch_size, c->classes,  c->form[0].drop_last};

@@ -158,8 +158,9 @@ void fa_check_equal(fa_value *report, fa_value *splits, fa_checklist *list, cons
             fa_check_put(fa_value_at(splits, k), "duplicates", fa_value_int_at(found->duplicates[k], where), where);
             if (found->duplicates[k] > 0)
                 fa_checklist_add(list, "data", "duplicates", FA_CHECK_WARNING,
-                                 "%s: %lld of %lld images have the pixels of an earlier one", survey[k].name,
-                                 (long long)found->duplicates[k], (long long)survey[k].n);
+                                 "%s: %lld of %lld images %s the pixels of an earlier one", survey[k].name,
+                                 (long long)found->duplicates[k], (long long)survey[k].n,
+                                 found->duplicates[k] == 1 ? "has" : "have");
         }
         fa_value *relabelled = examples_value(&found->relabelled, survey, where);
         if (found->relabelled.total > 0) {

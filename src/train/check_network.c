@@ -107,7 +107,7 @@ static void refuse_linear(fa_checklist *list, const trace *t, const traced *row,
                          layer, fa_dims_text(row->in.ndim, row->in.size), features, (long long)all);
     else
         fa_checklist_add(list, "model", "layers", FA_CHECK_STOP,
-                         "layer %s: its input has %s numbers an image. Hint: write in_features=%lld", layer, features,
+                         "layer %s: its input is %s numbers an image. Hint: write in_features=%lld", layer, features,
                          (long long)got);
 }
 
