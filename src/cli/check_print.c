@@ -158,9 +158,12 @@ static void print_row(const page *p, const char *name, int name_width, const cha
 }
 
 /* "28", "20..500" */
-static int range_text(long long least, long long most, char *text, size_t room)
+static void range_text(long long least, long long most, char *text, size_t room)
 {
-    return least == most ? snprintf(text, room, "%lld", least) : snprintf(text, room, "%lld..%lld", least, most);
+    if (least == most)
+        snprintf(text, room, "%lld", least);
+    else
+        snprintf(text, room, "%lld..%lld", least, most);
 }
 
 /* Height x width: "32 x 32", "32..500 x 32..400". */
