@@ -72,6 +72,8 @@ class Recorder:
         if steps < 1 or details < 0:
             raise RecorderError(f"got steps={steps} and details={details}, needs at least 1 and 0.")
         self.path, self.model, self.optimizer, self.hooks = pathlib.Path(path), model, optimizer, []
+        if self.path.suffix == ".safetensors" or not self.path.parent.is_dir():
+            raise RecorderError(f"got the path {path}, needs a name like RUN.json in a folder that exists.")
         self.steps, self.details = min(steps, LIMIT), min(details, steps)
         self.done, self.now, self.stepped, self.backward = [], None, False, False
         self.containers = [n for n, m in model.named_modules() if list(m.children())]

@@ -567,7 +567,7 @@ static void test_types(void **state)
         {"\"state\": []", "\"state\": [1]", "in \"state\", at byte"},
         {"\"frozen\": []", "\"frozen\": [\"a\",]", "in \"frozen\", at byte"},
         {"\"frozen\": [], ", "", "in \"frozen\", at byte"},
-        {"\"frozen\": [], ", "\"state\": [], ", "in \"state\", at byte 131: it stands there twice"},
+        {"\"frozen\": [], ", "\"state\": [], ", "in \"state\", at byte 128: it stands there twice"},
         {"\"mse_loss\"", "null", "in \"name\" of \"criterion\""},
         {"\"mse_loss\"", "\"a\", \"delta\": \"b\"", "in \"delta\" of \"criterion\""},
         {"{\"name\": \"SGD\", ", "{", "in \"name\" of \"optimizer\""},
