@@ -155,6 +155,20 @@ def unfrozen(path):
     run.step()
 
 
+def evaluated(path):
+    run = Run(path)
+    run.step()
+    run.model[1].eval()
+    run.step()
+
+
+def clipped_values(path):
+    run = Run(path)
+    run.loss().backward()
+    nn.utils.clip_grad_value_(run.model.parameters(), 0.01)
+    run.optimizer.step()
+
+
 def two_arguments(path):
     class Two(nn.Module):
         def __init__(self):
@@ -207,7 +221,8 @@ REFUSED = [(accumulation, "record without gradient accumulation"), (backward_twi
            (list_of_optimizers, "got a Sequential and a list, needs the model and its one optimizer"),
            (foreign_parameter, "has a parameter [3, 3] that is not in the model"), (autocast, "without torch.autocast"),
            (half_weights, "0.weight: got torch.bfloat16"), (half_images, "the images: got torch.bfloat16"),
-           (unfrozen, "requires_grad was changed during the recording"), (two_arguments, "called with 2 arguments"),
+           (unfrozen, "layers were frozen or released (requires_grad, eval())"),
+           (evaluated, "layers were frozen or released"), (clipped_values, "gradients were changed between backward()"), (two_arguments, "called with 2 arguments"),
            (two_outputs, "the model's output: got tuple"), (labels_in_a_list, "the labels: got list"),
            (no_steps, "got steps=0"), (no_folder, "in a folder that exists"), (tensors_name, "a name like RUN.json")]
 
@@ -301,6 +316,7 @@ def random_run(path, seed):
                           lambda: schedules.OneCycleLR(optimizer, 0.05, total_steps=7, cycle_momentum=False),
                           lambda: schedules.CyclicLR(optimizer, 0.001, 0.05, step_size_up=2),
                           lambda: schedules.ExponentialLR(optimizer, 0.8)])()
+    clip = r.choice([None, 0.05])
     recorder = Recorder(path, model, optimizer, criterion, scheduler, steps=6, details=r.choice([1, 6]))
     for _ in range(6):
         x = torch.rand(8, 1, 6, 6)
@@ -308,6 +324,8 @@ def random_run(path, seed):
         optimizer.zero_grad()
         loss = criterion(model(x), y)
         loss.backward()
+        if clip:
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
         optimizer.step()
         recorder.step(loss, y)
         scheduler.step()
