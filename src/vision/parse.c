@@ -7,6 +7,7 @@
 #include "vision/transform.h"
 
 #include "base/error.h"
+#include "base/number_text.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -65,7 +66,7 @@ static bool read_word(parser *p, char word[MAX_WORD], const char *wanted)
 static bool read_number(parser *p, double *x)
 {
     char *end;
-    *x = strtod(p->at, &end);
+    *x = fa_text_number_of(p->at, &end);
     if (end == p->at)
         return unclear(p, "a number");
     p->at = end;
