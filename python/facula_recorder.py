@@ -11,7 +11,7 @@
         optimizer.step()
         recorder.step(loss, labels)                                  # 2. after each step
 
-Needs torch (2.0 or newer) alone. Writes RUN.json, and beside it RUN.safetensors with the numbers: the initial weights; of
+Needs torch (2.1 or newer) alone. Writes RUN.json, and beside it RUN.safetensors with the numbers: the initial weights; of
 each of the first `steps` steps the batch, the generator's state, the loss and what schedules change; of the first `details`
 ones also what each layer gave, every gradient, and the weights after the step. Nothing is drawn and nothing in the run is
 changed. What cannot be recorded (several passes a step, two optimizers, half precision) ends with a RecorderError.
@@ -72,6 +72,8 @@ class Recorder:
         if steps < 1 or details < 0:
             raise RecorderError(f"got steps={steps} and details={details}, needs at least 1 and 0.")
         self.path, self.model, self.optimizer, self.hooks = pathlib.Path(path), model, optimizer, []
+        if self.path.suffix == ".safetensors" or not self.path.parent.is_dir():
+            raise RecorderError(f"got the path {path}, needs a name like RUN.json in a folder that exists.")
         self.steps, self.details = min(steps, LIMIT), min(details, steps)
         self.done, self.now, self.stepped, self.backward = [], None, False, False
         self.containers = [n for n, m in model.named_modules() if list(m.children())]
@@ -81,7 +83,7 @@ class Recorder:
         name = type(optimizer).__name__
         if any(g.get("decoupled_weight_decay") for g in optimizer.param_groups):
             name = "AdamW"
-        self.frozen = self._frozen()
+        self.frozen, self.evaluating, self.raw = self._frozen(), None, {}
         self.facts = {
             "format": "facula parity 2", "torch": torch.__version__.split("+")[0], "seed": str(seed % 2**64),
             "model": str(model), "state": list(model.state_dict()), "frozen": self.frozen,
@@ -96,6 +98,7 @@ class Recorder:
             print(f"facula_recorder: {LIMIT} steps are recorded, not {steps}")
         self.hooks = [model.register_forward_pre_hook(self._begin, with_kwargs=True),
                       optimizer.register_step_pre_hook(self._gradients), register_optimizer_step_post_hook(self._after)]
+        self.hooks += [p.register_post_accumulate_grad_hook(self._accumulated) for p in model.parameters() if p.requires_grad]
         for name, module in model.named_modules():
             self.hooks.append(module.register_forward_hook(lambda m, i, out, name=name: self._output(name, out)))
 
@@ -129,9 +132,11 @@ class Recorder:
         if len(given) != 1:
             raise RecorderError(f"{step}: the model was called with {len(given)} arguments; a model of one tensor is "
                                 "recorded, model(images).")
-        if self._frozen() != self.frozen:
-            raise RecorderError(f"{step}: requires_grad was changed during the recording. Freeze layers before the "
-                                "recorder is made; for what comes after, make another one there.")
+        evaluating = [n for n, m in model.named_modules() if not m.training]
+        self.evaluating = evaluating if self.evaluating is None else self.evaluating
+        if self._frozen() != self.frozen or evaluating != self.evaluating:
+            raise RecorderError(f"{step}: layers were frozen or released (requires_grad, eval()) during the recording. Do it "
+                                "before the recorder is made; for what comes after, make another one there.")
         self.now, self.calls, self.last, self.stepped, self.backward = f"{len(self.done) + 1}", {}, None, False, False
         self.values[f"{self.now}/images"] = copied(given[0], "the images")
         self.values[f"{self.now}/generator"] = torch.get_rng_state()
@@ -158,10 +163,30 @@ class Recorder:
                                 "is recorded: record without gradient accumulation.")
         self.backward = True
 
+    def _accumulated(self, parameter):
+        if self.now is not None:
+            self.raw[self.names[id(parameter)]] = parameter.grad.detach().clone()
+
+    def _scale(self):
+        """By what all gradients were multiplied between backward() and now, as clip_grad_norm_ does."""
+        now = {n: p.grad for n, p in self.model.named_parameters() if n in self.raw}
+        if all(g is not None and torch.equal(g, self.raw[n]) for n, g in now.items()):
+            return 1.0
+        if all(g is not None for g in now.values()):
+            top = sum(float((g.double() * self.raw[n].double()).sum()) for n, g in now.items())
+            scale = top / (sum(float(r.double().square().sum()) for r in self.raw.values()) or 1)
+            most = max(float(r.abs().max()) for r in self.raw.values() if r.numel())
+            if all(bool(((g - scale * self.raw[n]).abs() <= 1e-6 * scale * most).all()) for n, g in now.items()):
+                return scale
+        raise RecorderError(f"step {self.now}: gradients were changed between backward() and optimizer.step(). clip_grad_norm_ "
+                            "is recorded, which multiplies all of them by one number; leave out other changes while recording.")
+
     def _gradients(self, optimizer, *_):
         if self.now is not None and self.stepped:
             raise RecorderError(f"step {self.now}: optimizer.step() ran twice. One step for each pass is recorded; call "
                                 "recorder.step(loss, labels) after each.")
+        self.scale = self._scale() if self.now is not None else 1.0
+        self.raw = {}
         self.groups = [{k: plain(g[k]) for k in SCHEDULED if k in g} for g in optimizer.param_groups]
         if self._detailed():
             for name, p in self.model.named_parameters():
@@ -186,7 +211,8 @@ class Recorder:
                                 "optimizer.step() did not run") + " before recorder.step(loss, labels), which is called after "
                                 "model(images), loss.backward() and optimizer.step().")
         self.values[f"{self.now}/labels"] = copied(labels, "the labels")
-        self.done.append({"loss": plain(loss.item()), "details": self._detailed(), "groups": self.groups})
+        self.done.append({"loss": plain(loss.item()), "details": self._detailed(), "gradient_scale": self.scale,
+                          "groups": self.groups})
         self.now = None
         if len(self.done) == self.steps:
             self.close()
@@ -213,5 +239,5 @@ class Recorder:
             for _, tensor in values:
                 file.write(bytes(tensor.reshape(-1).view(torch.uint8).numpy()))
         with open(self.path, "w") as file:
-            json.dump({**self.facts, "steps": self.done}, file, indent=1, allow_nan=False)
+            json.dump({**self.facts, "evaluating": self.evaluating, "steps": self.done}, file, indent=1, allow_nan=False)
             file.write("\n")

@@ -144,6 +144,18 @@ static void compare_start(fa_parity *p, fa_where where)
 /* ---- The pass: what the observer sees -----------------------------------------------------------------------------
  */
 
+/* Modules that are in evaluation on one side alone; when the first pass begins. */
+static void note_evaluating(fa_parity *p)
+{
+    const fa_module_list modules = fa_named_modules_at(p->model, fa_current_where());
+    for (int64_t i = 0; i < modules.count; i++) {
+        const bool evaluating = fa_recorded_has(&p->recording->evaluating, modules.name[i]);
+        if (evaluating == fa_is_training(modules.module[i]))
+            fa_text_add(&p->notes, "note: %s is in %s in PyTorch, not here\n", modules.name[i],
+                        evaluating ? "evaluation (eval())" : "training (train())");
+    }
+}
+
 /* Options are those of the step when its pass begins: a schedule may step before the comparison is called. The first
  * difference is said in any case, whatever parts. */
 static void note_options(fa_parity *p)
@@ -163,6 +175,8 @@ static void begin_pass(fa_parity *p, fa_tensor *images)
 {
     static const uint8_t none;
     const int k = (int)p->step + 1;
+    if (p->step == 0 && !p->in_pass)
+        note_evaluating(p);
     p->in_pass = true;
     memset(p->calls, 0, (size_t)p->modules * sizeof *p->calls);
     note_options(p);
@@ -474,6 +488,7 @@ static void note_layers(fa_parity *p)
     }
 }
 
+/* Parameters that are frozen on one side alone. */
 static void note_frozen(fa_parity *p)
 {
     const fa_tensor_list params = fa_parameters_at(p->model, fa_current_where());

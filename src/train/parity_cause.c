@@ -416,6 +416,9 @@ void fa_parity_cause_gradient(fa_parity *p, const fa_recorded *want, fa_dtype dt
     else
         fa_text_add(out, "The loss agrees, so look at what lies between it and this parameter: a detach or no_grad, a "
                          "gradient that was not dropped before (fa_zero_grad), clipping.");
+    const double scale = p->recording->step[p->found.step - 1].gradient_scale;
+    if (scale != 1)
+        fa_text_add(out, " PyTorch's script multiplied all by %.6g (clip_grad_norm_).", scale);
 }
 
 /* ---- The optimizer ------------------------------------------------------------------------------------------------

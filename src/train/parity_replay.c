@@ -211,6 +211,31 @@ static bool load_start(const replay *r)
     return true;
 }
 
+/* Layers in evaluation in a model that trains, as frozen batch norm. */
+static bool evaluate(const replay *r)
+{
+    const fa_recorded_names *names = &r->recording->evaluating;
+    for (int64_t i = 0; i < names->count; i++) {
+        fa_module *module = fa_submodule_at(r->model, names->name[i], r->where);
+        if (!module)
+            return false;
+        fa_eval(module);
+    }
+    return true;
+}
+
+static void scale_gradients(const replay *r, double scale)
+{
+    const fa_tensor_list params = fa_parameters_at(r->model, r->where);
+    fa_no_grad {
+        for (int64_t i = 0; i < params.count && scale != 1; i++) {
+            fa_tensor *grad = fa_grad_at(params.tensor[i], r->where);
+            if (grad)
+                fa_mul_(grad, scale);
+        }
+    }
+}
+
 static bool freeze(const replay *r)
 {
     const fa_recorded_names *frozen = &r->recording->frozen;
@@ -240,6 +265,7 @@ static bool do_step(const replay *r, fa_parity *parity, int64_t k)
         fa_tensor *loss = fa_criterion_at(r->criterion, output, given, r->where);
         fa_optim_zero_grad_at(r->optim, r->where);
         fa_backward_at(&(fa_backward_args){.where_ = r->where, .tensor = loss});
+        scale_gradients(r, r->recording->step[k - 1].gradient_scale);
         fa_optim_step_at(r->optim, r->where);
         fa_parity_step_at(parity, loss, given, r->where);
     }
@@ -277,6 +303,7 @@ static bool do_steps(replay *r, FILE *file, bool *agrees)
     parity = NULL;
     bool ok = load_start(r) && freeze(r) && make_criterion(r) && make_optimizer(r) && set_options(r, 1);
     fa_train(r->model);
+    ok = ok && evaluate(r);
     if (ok)
         parity = fa_parity_new_at(&(fa_parity_args){
             .where_ = r->where, .path = r->recording->path, .model = r->model, .optim = r->optim, .tolerance = 1e-4});

@@ -55,6 +55,7 @@ typedef struct fa_recorded_criterion {
 typedef struct fa_recorded_step {
     double loss; /* may be NaN or infinite */
     bool details;
+    double gradient_scale;      /* by what gradients were multiplied before the optimizer's step; 1: not clipped */
     fa_recorded_options *group; /* what schedules change, as it was in this step; NaN: not recorded */
     int64_t group_count, group_capacity;
 } fa_recorded_step;
@@ -66,7 +67,9 @@ typedef struct fa_recording {
     char *scheduler; /* NULL: none */
     uint64_t seed;
     fa_recorded_names layers, lines; /* each module's name, and what it prints */
-    fa_recorded_names state, frozen; /* names of the state dict, in order; of parameters with requires_grad=False */
+    fa_recorded_names state;         /* names of the state dict, in order */
+    fa_recorded_names frozen;        /* of parameters with requires_grad=False */
+    fa_recorded_names evaluating;    /* of modules in evaluation while the model trained */
     fa_recorded_criterion criterion;
     fa_recorded_group *group;
     int64_t group_count, group_capacity;

@@ -77,6 +77,11 @@ static bool read_number(reader *r, void *to)
     return known || problem(r, "expected a number");
 }
 
+static bool read_real(reader *r, void *to)
+{
+    return fa_json_number(&r->json, to);
+}
+
 static bool read_truth(reader *r, void *to)
 {
     return fa_json_truth(&r->json, to);
@@ -326,6 +331,7 @@ static bool read_steps(reader *r, void *to)
 #define OF(member) offsetof(fa_recorded_step, member)
     static const field fields[] = {{"loss", read_number, OF(loss), false},
                                    {"details", read_truth, OF(details), false},
+                                   {"gradient_scale", read_real, OF(gradient_scale), false},
                                    {"groups", read_step_groups, 0, false}};
 #undef OF
     fa_recording *recording = to;
@@ -339,7 +345,7 @@ static bool read_steps(reader *r, void *to)
         recording->step = array;
         if (recording->step_count > MOST_STEPS)
             return problem(r, "too many steps");
-        if (step == NULL || !read_object(r, fields, 3, step))
+        if (step == NULL || !read_object(r, fields, sizeof fields / sizeof *fields, step))
             return false;
     } while (fa_json_has(&r->json, ','));
     return fa_json_take(&r->json, ']');
@@ -355,6 +361,7 @@ static bool read_all(reader *r)
                                    {"layers", read_layers, 0, false},
                                    {"state", read_names, OF(state), false},
                                    {"frozen", read_names, OF(frozen), false},
+                                   {"evaluating", read_names, OF(evaluating), false},
                                    {"criterion", read_criterion, OF(criterion), false},
                                    {"optimizer", read_optimizer, 0, false},
                                    {"scheduler", read_text_or_null, OF(scheduler), false},
@@ -412,6 +419,7 @@ void fa_recording_free_run(fa_recording *r)
     free_names(&r->lines);
     free_names(&r->state);
     free_names(&r->frozen);
+    free_names(&r->evaluating);
     fa_mfree(r->criterion.name);
     fa_mfree(r->criterion.reduction);
     for (int64_t g = 0; g < r->group_count; g++)

@@ -6,7 +6,7 @@ parity.json: of examples/parity.py. parity_norm.json: a convolution with bias in
 rounding alone, dropout, Adam and a schedule that steps with each batch. parity_net.json: a network of its own class with
 named layers, two groups of parameters, losses without a module. parity_cycle.json: a frozen layer, class weights,
 ignore_index and label smoothing, and a one-cycle schedule, which moves the momentum as well; parity_betas.json: Adam's
-betas so moved, and the largest seed. parity_flip.json, parity_crop.json: examples/parity.py with a random transform.
+betas so moved, and the largest seed. parity_clip.json: clipped gradients, and batch norm in evaluation. parity_flip.json, parity_crop.json: examples/parity.py with a random transform.
 """
 import gzip
 import itertools
@@ -33,12 +33,16 @@ class Net(nn.Module):
         return self.fc(F.relu(self.conv(x)).flatten(1))
 
 
-def train(name, model, optimizer, batches, criterion, scheduler=None, **options):
+def train(name, model, optimizer, batches, criterion, scheduler=None, evaluating=(), clip=None, **options):
     recorder = Recorder(HERE / f"{name}.json", model, optimizer, criterion, scheduler, **options)
     for x, y in batches:
+        for module in evaluating:
+            module.eval()
         optimizer.zero_grad()
         loss = criterion(model(x), y)
         loss.backward()
+        if clip:
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
         optimizer.step()
         recorder.step(loss, y)
         if scheduler:
@@ -88,6 +92,15 @@ def betas():
           optim.lr_scheduler.OneCycleLR(optimizer, 0.02, total_steps=6), steps=5, details=5)
 
 
+def clip():
+    torch.manual_seed(4)
+    model = nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(32, 5))
+    optimizer = optim.SGD(model.parameters(), lr=0.5)
+    batches = [(torch.rand(6, 1, 6, 6), torch.randint(0, 5, (6,))) for _ in range(4)]
+    train("parity_clip", model, optimizer, batches, nn.CrossEntropyLoss(), evaluating=[model[1]], clip=0.5, steps=4,
+          details=4)
+
+
 def idx(name, header):
     with gzip.open(HERE.parent.parent / f"data/mnist/{name}.gz") as file:
         return torch.frombuffer(bytearray(file.read()[header:]), dtype=torch.uint8)
@@ -129,6 +142,7 @@ if __name__ == "__main__":
     net()
     cycle()
     betas()
+    clip()
     augmented(True)
     augmented(False)
     sys.argv = ["parity.py", str(HERE / "parity.json")]

@@ -393,6 +393,52 @@ static void test_cycle(void **state)
     cycle(4, "note: the optimizer's options differ in step 1: momentum 0.95 in PyTorch, 0.9 here", "momentum");
 }
 
+/* The port of make_parity.py's clip(). `wrong`: 0 nothing, 1 gradients are not clipped, 2 batch norm trains. */
+static void clip(int wrong, const char *part, const char *second)
+{
+    fa_manual_seed(4);
+    fa_module *model = fa_nn_sequential(fa_nn_conv2d(1, 2, 3, .bias = false), fa_nn_batch_norm2d(2), fa_nn_relu(),
+                                        fa_nn_flatten(), fa_nn_linear(32, 5));
+    fa_optim *optim = fa_sgd(fa_parameters(model), 0.5);
+    fa_parity *parity = fa_parity_new(source_path("tests/golden/parity_clip.json"), model, .optim = optim);
+    assert_string_equal(fa_error(), "");
+    fa_scope {
+        fa_tensor *x[4], *y[4];
+        for (int k = 0; k < 4; k++) {
+            x[k] = fa_rand(6, 1, 6, 6);
+            y[k] = fa_randint(0, 5, FA_SHAPE(6));
+        }
+        if (wrong != 2)
+            fa_eval(fa_child(model, 1));
+        for (int k = 0; k < 4; k++) {
+            fa_zero_grad(optim);
+            fa_tensor *loss = fa_cross_entropy(fa_forward(model, x[k]), y[k]);
+            fa_backward(loss);
+            if (wrong != 1)
+                fa_clip_grad_norm_(fa_parameters(model), 0.5);
+            fa_step(optim);
+            fa_parity_step(parity, loss, y[k]);
+        }
+    }
+    assert_string_equal(fa_error(), "");
+    take_report(parity);
+    if (fa_parity_agrees(parity) != (wrong == 0))
+        fail_msg("mistake %d: %s", wrong, report);
+    assert_contains(report, part);
+    assert_contains(report, second);
+    fa_free(parity);
+    fa_free(optim);
+    fa_free(model);
+}
+
+static void test_clip(void **state)
+{
+    (void)state;
+    clip(0, "They agree in all that was recorded of 4 steps.", "recording:");
+    clip(1, "at the gradient of 4.bias", "PyTorch's script multiplied all by 0.");
+    clip(2, "note: 1 is in evaluation (eval()) in PyTorch, not here", "at the output of 1");
+}
+
 /* ---- The command ---- */
 
 static char output[65536];
@@ -428,6 +474,7 @@ static void test_command(void **state)
     assert_contains(output, "is compared by its port, with fa_parity_new");
     assert_null(strstr(output, "fa_register_class"));
     assert_int_equal(run("$F parity tests/golden/parity_cycle.json"), 0);
+    assert_int_equal(run("$F parity tests/golden/parity_clip.json"), 0);
     assert_int_equal(run("$F parity tests/golden/parity_betas.json"), 0);
     assert_contains(output, "Seed 18446744073709551615 gives the recorded initial weights.");
     assert_int_equal(run("$F parity $D"), 2);
@@ -519,9 +566,11 @@ static char *edited(const char *from, const char *to)
 {
     static const char whole[] =
         "{\"format\": \"facula parity 2\", \"torch\": \"2.15.0\", \"seed\": \"7\", \"model\": \"ReLU()\", "
-        "\"layers\": {\"\": \"ReLU()\"}, \"state\": [], \"frozen\": [], \"criterion\": {\"name\": \"mse_loss\"}, "
+        "\"layers\": {\"\": \"ReLU()\"}, \"state\": [], \"frozen\": [], \"evaluating\": [], \"criterion\": {\"name\": "
+        "\"mse_loss\"}, "
         "\"optimizer\": {\"name\": \"SGD\", \"groups\": [{\"params\": [], \"lr\": 0.1, \"nesterov\": false}]}, "
-        "\"scheduler\": null, \"steps\": [{\"loss\": \"nan\", \"details\": false, \"groups\": [{\"lr\": 0.2}]}]}";
+        "\"scheduler\": null, \"steps\": [{\"loss\": \"nan\", \"details\": false, \"gradient_scale\": 1, \"groups\": "
+        "[{\"lr\": 0.2}]}]}";
     static char text[4096];
     const char *at = strstr(whole, from);
     assert_non_null(at);
@@ -567,7 +616,7 @@ static void test_types(void **state)
         {"\"state\": []", "\"state\": [1]", "in \"state\", at byte"},
         {"\"frozen\": []", "\"frozen\": [\"a\",]", "in \"frozen\", at byte"},
         {"\"frozen\": [], ", "", "in \"frozen\", at byte"},
-        {"\"frozen\": [], ", "\"state\": [], ", "in \"state\", at byte 131: it stands there twice"},
+        {"\"frozen\": [], ", "\"state\": [], ", "in \"state\", at byte 128: it stands there twice"},
         {"\"mse_loss\"", "null", "in \"name\" of \"criterion\""},
         {"\"mse_loss\"", "\"a\", \"delta\": \"b\"", "in \"delta\" of \"criterion\""},
         {"{\"name\": \"SGD\", ", "{", "in \"name\" of \"optimizer\""},
@@ -580,8 +629,11 @@ static void test_types(void **state)
         {"null", "{}", "in \"scheduler\", at byte"},
         {"\"nan\"", "\"none\"", "in \"loss\" of \"steps\", at byte"},
         {"\"details\": false", "\"details\": 0", "in \"details\" of \"steps\", at byte"},
+        {"\"gradient_scale\": 1", "\"gradient_scale\": \"nan\"", "in \"gradient_scale\" of \"steps\", at byte"},
+        {"\"evaluating\": []", "\"evaluating\": [1]", "in \"evaluating\", at byte"},
         {"[{\"lr\": 0.2}]", "0.2", "in \"groups\" of \"steps\", at byte"},
-        {"[{\"loss\": \"nan\", \"details\": false, \"groups\": [{\"lr\": 0.2}]}]", "[]", "there is no step in it"},
+        {"[{\"loss\": \"nan\", \"details\": false, \"gradient_scale\": 1, \"groups\": [{\"lr\": 0.2}]}]", "[]",
+         "there is no step in it"},
         {"}]}]}", "}]}]} 1", "something behind the end"},
         {"}]}]}", "}]}]", "expected"},
         {"mse_loss", "\xff", "is not UTF-8"},
@@ -628,16 +680,16 @@ static void test_no_memory(void **state)
 int main(void)
 {
     enum { MISTAKES = sizeof mistakes / sizeof *mistakes };
-    struct CMUnitTest tests[MISTAKES + 10];
+    struct CMUnitTest tests[MISTAKES + 11];
     int count = 0;
     for (int i = 0; i < MISTAKES; i++)
         tests[count++] = (struct CMUnitTest){
             .name = mistakes[i].name, .test_func = test_mistake, .initial_state = (void *)(uintptr_t)&mistakes[i]};
     const struct CMUnitTest others[] = {cmocka_unit_test(test_own_network), cmocka_unit_test(test_wrong_calls),
                                         cmocka_unit_test(test_names),       cmocka_unit_test(test_registration_order),
-                                        cmocka_unit_test(test_cycle),       cmocka_unit_test(test_command),
-                                        cmocka_unit_test(test_damaged),     cmocka_unit_test(test_types),
-                                        cmocka_unit_test(test_no_memory)};
+                                        cmocka_unit_test(test_cycle),       cmocka_unit_test(test_clip),
+                                        cmocka_unit_test(test_command),     cmocka_unit_test(test_damaged),
+                                        cmocka_unit_test(test_types),       cmocka_unit_test(test_no_memory)};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         tests[count++] = others[i];
     folder = tempdir_new();
