@@ -20,7 +20,8 @@ TITLES = {
     "functional": "Functions of networks", "nn": "Modules, layers, initial weights", "optim": "Optimizers and schedules",
     "data": "Data sets, samplers, the loader", "vision": "Data sets of pictures", "pictures": "Pictures",
     "transforms": "Transforms", "files": "Files and plain values", "state": "State dicts and whole models",
-    "train": "Runs", "predict": "Predictors", "parity": "Recordings of PyTorch",
+    "train": "Runs", "check": "Looking at data and networks", "predict": "Predictors",
+    "parity": "Recordings of PyTorch",
 }
 ORDER = list(TITLES)
 

@@ -69,8 +69,8 @@ static void describe_features(const trace *t, int64_t features, char *out, size_
             continue;
         const int64_t *s = shape->size;
         if (s[1] * s[2] * s[3] == features)
-            snprintf(out, size, "%lld = %lld channels x %lld x %lld", (long long)features, (long long)s[1],
-                     (long long)s[2], (long long)s[3]);
+            snprintf(out, size, "%lld = %lld channel%s x %lld x %lld", (long long)features, (long long)s[1],
+                     s[1] == 1 ? "" : "s", (long long)s[2], (long long)s[3]);
         return;
     }
 }
