@@ -15,13 +15,13 @@ enum { FEWEST_COLUMNS = 40, MOST_CLASSES = 20, SHOWN_CLASSES = 16, SHOWN_ITEMS =
 
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
-static cJSON *no_null(cJSON *item)
+static void *no_null(void *block)
 {
-    if (item == NULL) {
+    if (block == NULL) {
         fprintf(stderr, "facula: error: no memory\n");
         exit(1);
     }
-    return item;
+    return block;
 }
 
 static cJSON *json_of(fa_value *value)
@@ -55,9 +55,7 @@ static cJSON *json_of(fa_value *value)
 void print_report_json(fa_value *report)
 {
     cJSON *item = json_of(report);
-    char *text = cJSON_Print(item);
-    if (text == NULL)
-        no_null(NULL);
+    char *text = no_null(cJSON_Print(item));
     printf("%s\n", text);
     cJSON_free(text);
     cJSON_Delete(item);
@@ -359,12 +357,8 @@ static void print_layers(const page *p)
     fa_value *layers = fa_get(p->report, "layers");
     const int64_t n = fa_len(layers);
     int width[COLUMNS] = {5, 5, 5, 6, 10};
-    line(*cell)[COLUMNS] = calloc((size_t)n + 1, sizeof *cell);
+    line(*cell)[COLUMNS] = no_null(calloc((size_t)n + 1, sizeof *cell));
     static const char *const head[COLUMNS] = {"layer", "class", "takes", "gives", "parameters"};
-    if (cell == NULL) {
-        fprintf(stderr, "facula: error: no memory\n");
-        exit(1);
-    }
     for (int64_t i = 0; i < n; i++) {
         fa_value *layer = fa_value_at(layers, i);
         const char *name = fa_get_string(layer, "name"), *class = fa_get_string(layer, "class");

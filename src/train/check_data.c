@@ -98,7 +98,7 @@ static void take_down(const fa_collate *batch, fa_surveyed *item, block_item *ou
     if (label != NULL && label->dtype == FA_DT_INT64 && label->ndim == 0)
         memcpy(&item->label, batch->field[1].buffer->data, sizeof item->label);
     const int64_t channels = image->shape[0], area = image->shape[1] * image->shape[2];
-    const char *pixels = batch->field[0].buffer->data;
+    const void *pixels = batch->field[0].buffer->data;
     item->channels = (uint8_t)channels;
     item->height = (int32_t)image->shape[1];
     item->width = (int32_t)image->shape[2];
@@ -112,7 +112,7 @@ static void take_down(const fa_collate *batch, fa_surveyed *item, block_item *ou
     item->hash[1] = 0x13198a2e03707344u + (uint64_t)(grey ? 1 : channels);
     for (int64_t c = 0; c < channels; c++) {
         if (c == 0 || !grey)
-            hash_bytes(item->hash, pixels + (size_t)c * bytes, bytes);
+            hash_bytes(item->hash, (const char *)pixels + (size_t)c * bytes, bytes);
         if (out->bytes)
             add_bytes(out, (const uint8_t *)pixels + c * area, area, c);
         else
