@@ -149,9 +149,13 @@ static bool find_model(checked *c)
     return good;
 }
 
-/* False without an error: there is no such network. */
+/* False without an error, and with a message: there is no such network. */
 static bool make_known(checked *c)
 {
+    if (strpbrk(c->options.model, "./") != NULL) {
+        fprintf(stderr, "facula: --model: got %s, which is no file and no run\n", c->options.model);
+        return false;
+    }
     const network *net = find_network(c->options.model);
     if (net == NULL)
         return false;

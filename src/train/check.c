@@ -635,7 +635,8 @@ static void check_splits(checking *c)
 {
     if (c->splits == 1)
         ADD(c, "data", "split", FA_CHECK_UNKNOWN,
-            "one set of items: how good a network is shows only on others. Hint: hold some out (fa_random_split)");
+            "one set of items: how good a network is shows only on others. Hint: hold some out (fa_random_split; "
+            "facula train does)");
 }
 
 /* ---- Putting it together ----------------------------------------------------------------------------------------- */

@@ -123,6 +123,7 @@ static void test_models(void **state)
     expect("check $D/good --model $D/net.txt", 1, "the data set gives images of 3 channels (RGB)");
     expect("check $D/good --model fake64 --batch-size 2", 0, "gives [2, 2]");
     expect("check $D/mnist --model lenet", 2, "resnet18");
+    expect("check $D/mnist --model $D/nothing.txt", 2, "nothing.txt, which is no file and no run");
     expect("check $D/mnist --model $D/good/train/a/0.pgm", 1, "error");
     assert_int_equal(run("", "train $D/mnist --out $D/run --epochs 1 --held-out 16"), 0);
     expect("check $D/mnist --model $D/run", 0, "goes through and gives [32, 10]");
