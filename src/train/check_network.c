@@ -128,35 +128,29 @@ static void refuse_channels(fa_checklist *list, const trace *t, const traced *ro
                          (long long)got, option, (long long)got);
 }
 
-/* Whether the layer would take this input if it had as many channels as its weights say; they tell what it wants. */
-static bool only_channels_differ(const traced *row, int64_t *wanted)
+/* Whether the layer would take this input with the channels that it was made for, which its printed form begins with:
+ * "Conv2d(3, 8, ...", "BatchNorm2d(8, ...". */
+static bool only_channels_differ(const traced *row)
 {
-    const fa_module *self = row->module->self;
-    if (row->in.ndim != 4)
-        return false;
-    for (int64_t channels = 1; channels <= 4096; channels++) {
-        if (channels == row->in.size[1] || (channels > 16 && channels % 8 != 0))
-            continue;
-        fa_shape tried = row->in;
-        tried.size[0] = 1;
-        tried.size[1] = channels;
-        *wanted = channels;
-        if (fa_network_takes((fa_module *)(uintptr_t)self, false, tried, NULL, NULL, 0))
-            return true;
-    }
-    return false;
+    char text[64];
+    fa_module *self = row->module->self;
+    const char *bracket = row->in.ndim == 4 && fa_module_format(self, text, sizeof text) > 0 ? strchr(text, '(') : NULL;
+    fa_shape tried = row->in;
+    tried.size[0] = 1;
+    tried.size[1] = bracket != NULL ? strtoll(bracket + 1, NULL, 10) : 0;
+    return tried.size[1] > 0 && tried.size[1] != row->in.size[1] &&
+           fa_network_takes(self, fa_network_is_float64(self), tried, NULL, NULL, 0);
 }
 
 static void refuse_layer(fa_checklist *list, const trace *t, const traced *row, const char *message)
 {
     char layer[800];
-    int64_t wanted;
     describe(row->module, layer, sizeof layer);
     if (is(row, "Linear") && row->in.ndim >= 2)
         refuse_linear(list, t, row, layer);
-    else if (is(row, "Conv2d") && only_channels_differ(row, &wanted))
+    else if ((is(row, "Conv2d") || is(row, "ConvTranspose2d")) && only_channels_differ(row))
         refuse_channels(list, t, row, layer, "in_channels");
-    else if ((is(row, "BatchNorm2d") || is(row, "InstanceNorm2d")) && only_channels_differ(row, &wanted))
+    else if ((is(row, "BatchNorm2d") || is(row, "InstanceNorm2d")) && only_channels_differ(row))
         refuse_channels(list, t, row, layer, "num_features");
     else
         fa_checklist_add(list, "model", "layers", FA_CHECK_STOP, "layer %s does not take its input %s: %s", layer,
