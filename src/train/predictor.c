@@ -179,7 +179,7 @@ static bool choose_mode(fa_predictor *p, const fa_predictor_open_args *args)
         return false;
     int64_t wanted = fa_network_channels(p->model, p->float64);
     fa_image_form form[2] = {{0}}, fallback[2] = {{0}};
-    fa_error_record record = {FA_NO_ERROR};
+    fa_error_record record;
     int chosen = 0, possible = 0;
     for (int channels = 3; channels >= 1 && chosen == 0; channels -= 2) {
         if (args->mode != NULL && channels != p->rules.channels)
