@@ -357,21 +357,29 @@ static void test_draws_and_strangers(void **state)
         expect(fa_check(flipped), "sizes", "ok", "all images are 12 x 12", "");
     fa_get_rng_state(after);
     assert_same_bytes(after, before, sizeof before);
+    const int threads = fa_get_num_threads();
+    fa_set_num_threads(1);
     fa_scope {
         assert_non_null(fa_read_picture(source_path("tests/golden/pictures/png_c4_16.png")));
         fa_value *modes = fa_get(split_of(fa_check(train), 0), "modes");
         assert_int_equal(fa_len(modes), 1);
         assert_int_equal(fa_get_int(modes, "RGB"), 9);
     }
+    fa_set_num_threads(threads);
     fa_free(flipped);
     fa_free(train);
     free(data);
-    /* Widths alone differ. */
+    /* Widths alone differ; and images of three bytes, in the last one. */
     write_file(tempdir_file(&folder, "w/a/0.pgm"), "P5 2 1 255\n..", 13);
     write_file(tempdir_file(&folder, "w/b/0.pgm"), "P5 3 1 255\n...", 14);
     train = fa_data_loader(fa_image_folder(tempdir_file(&folder, "w")), .batch_size = 2, .shuffle = true);
+    write_file(tempdir_file(&folder, "w/b/1.pgm"), "P5 3 1 255\n..,", 14);
     fa_scope
         expect(fa_check(train), "sizes", "stop", "1 x 2 and 1 x 3", "");
+    fa_free(train);
+    train = fa_data_loader(fa_image_folder(tempdir_file(&folder, "w")), .batch_size = 2, .shuffle = true);
+    fa_scope
+        assert_int_equal(fa_get_int(split_of(fa_check(train), 0), "duplicates"), 0);
     fa_free(train);
 }
 
