@@ -290,7 +290,6 @@ static void print_unreadable(const page *p)
             const char *name = fa_as_string(fa_get(fa_get(items, i), 0)),
                        *error = fa_as_string(fa_get(fa_get(items, i), 1));
             line l = {0};
-            error += strncmp(error, "got ", 4) == 0 ? 4 : 0;
             line_add(&l, "%s%s%s", strstr(error, name) != NULL ? "" : name, strstr(error, name) != NULL ? "" : ": ",
                      error);
             printf("  ");

@@ -164,6 +164,7 @@ static bool keep_error(fa_survey *s, int64_t index, const fa_error_record *error
         return true;
     /* Behind the call's name stands what was got. */
     text = colon != NULL && strcspn(text, " ") == (size_t)(colon + 1 - text) ? colon + 2 : text;
+    text += strncmp(text, "got ", 4) == 0 ? 4 : 0;
     s->error_item[s->errors] = index;
     s->error[s->errors] = fa_strdup(text);
     return s->error[s->errors++] != NULL || fa_fail_memory(where, strlen(text) + 1);
