@@ -3,6 +3,7 @@
  * name. */
 #include "support/file_test.h"
 
+#include "base/memory.h"
 #include "files/value.h"
 #include "files/zip_writer.h"
 
@@ -51,13 +52,15 @@ static void add_name(pickled *p, const char *module, const char *name)
     ADD(p, "\n");
 }
 
-/* A contiguous row of floats out of the storage `key`. */
-static void add_row(pickled *p, const char *key, const char *location, int64_t stored, int64_t offset, int64_t length)
+/* A contiguous row out of the storage `key` of a class in torch. */
+static void add_row_of(pickled *p, const char *class_name, const char *key, const char *location, int64_t stored,
+                       int64_t offset, int64_t length)
 {
-    add_name(p, "torch._utils", "_rebuild_tensor_v2");
+    const bool untyped = strcmp(class_name, "UntypedStorage") == 0;
+    add_name(p, "torch._utils", untyped ? "_rebuild_tensor_v3" : "_rebuild_tensor_v2");
     ADD(p, "((");
     add_text(p, "storage");
-    add_name(p, "torch", "FloatStorage");
+    add_name(p, untyped ? "torch.storage" : "torch", class_name);
     add_text(p, key);
     add_text(p, location);
     add_number(p, stored);
@@ -66,11 +69,20 @@ static void add_row(pickled *p, const char *key, const char *location, int64_t s
     add_number(p, length);
     ADD(p, "\x85K\x01\x85\x89");
     add_name(p, "collections", "OrderedDict");
-    ADD(p, ")RtR");
+    ADD(p, ")R");
+    if (untyped)
+        add_name(p, "torch", "uint16");
+    ADD(p, "tR");
 }
 
-/* The file of torch.save with this pickle; its path. */
-static const char *save_pickle(const pickled *p, const float *storage, size_t elements)
+static void add_row(pickled *p, const char *key, const char *location, int64_t stored, int64_t offset, int64_t length)
+{
+    add_row_of(p, "FloatStorage", key, location, stored, offset, length);
+}
+
+/* The file of torch.save with this pickle and these records (NULL: without it); its path. */
+static const char *save_archive(const pickled *p, const char *byteorder, const char *version, const void *storage,
+                                size_t bytes)
 {
     const char *path = tempdir_file(&folder, "made.pth");
     fa_atomic_file file;
@@ -78,14 +90,21 @@ static const char *save_pickle(const pickled *p, const float *storage, size_t el
     assert_true(fa_atomic_open(&file, path, "save", FA_HERE));
     fa_zip_begin(&zip, &file);
     fa_zip_record(&zip, "data.pkl", p->bytes, p->length);
-    fa_zip_record(&zip, "byteorder", "little", 6);
+    if (byteorder != NULL)
+        fa_zip_record(&zip, "byteorder", byteorder, strlen(byteorder));
     if (storage != NULL)
-        fa_zip_record(&zip, "data/0", storage, elements * sizeof *storage);
-    fa_zip_record(&zip, "version", "3\n", 2);
+        fa_zip_record(&zip, "data/0", storage, bytes);
+    if (version != NULL)
+        fa_zip_record(&zip, "version", version, strlen(version));
     assert_true(fa_zip_end(&zip));
     fa_zip_free(&zip);
     assert_true(fa_atomic_commit(&file));
     return path;
+}
+
+static const char *save_pickle(const pickled *p, const float *storage, size_t elements)
+{
+    return save_archive(p, "little", "3\n", storage, elements * sizeof *storage);
 }
 
 static fa_value *load_pickle(const pickled *p)
@@ -435,6 +454,185 @@ static void test_locations(void **state)
         }
 }
 
+/* A machine with the bytes of numbers the other way round wrote these: today's format and the older one. */
+static void test_big_endian(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *class_name, *dtype;
+        size_t each; /* whose bytes are turned round */
+    } types[] = {{"FloatStorage", "float32", 4},
+                 {"DoubleStorage", "float64", 8},
+                 {"LongStorage", "int64", 8},
+                 {"HalfStorage", "float16", 2},
+                 {"ByteStorage", "uint8", 1},
+                 {"ShortStorage", "int16", 2},
+                 {"ComplexFloatStorage", "complex64", 4},
+                 {"ComplexDoubleStorage", "complex128", 8}};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        const size_t each = types[i].each, size = strncmp(types[i].dtype, "complex", 7) == 0 ? 2 * each : each;
+        uint8_t little[48], big[48];
+        for (size_t k = 0; k < 3 * size; k++) {
+            little[k] = (uint8_t)(k + 1);
+            big[k / each * each + each - 1 - k % each] = (uint8_t)(k + 1);
+        }
+        pickled row = {.length = 0}, old = {.length = 0};
+        ADD(&row, "\x80\x02");
+        add_row_of(&row, types[i].class_name, "0", "cpu", 3, 0, 3);
+        ADD(&row, ".");
+        ADD(&old, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}");
+        add_text(&old, "little_endian");
+        ADD(&old, "\x89s.");
+        add(&old, row.bytes, row.length);
+        ADD(&old, "\x80\x02]");
+        add_text(&old, "0");
+        ADD(&old, "a.\0\0\0\0\0\0\0\3");
+        add(&old, big, 3 * size);
+        for (int older = 0; older < 2; older++)
+            for (int mmap = 0; mmap < 2; mmap++)
+                fa_scope {
+                    const char *path = tempdir_file(&folder, "older.pth");
+                    if (older)
+                        write_file(path, old.bytes, old.length);
+                    else
+                        path = save_archive(&row, "big", "3\n", big, 3 * size);
+                    fa_tensor_info info;
+                    fa_value *value = fa_load(path, .mmap = mmap);
+                    assert_fine();
+                    assert_true(fa_tensor_info_at(value, &info, FA_HERE));
+                    assert_string_equal(info.dtype, types[i].dtype);
+                    assert_same_bytes(info.data, little, 3 * size);
+                }
+    }
+}
+
+static void test_records(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *byteorder, *version, *words;
+    } files[] = {{NULL, "3\n", NULL},
+                 {"little", "1", NULL},
+                 {"little", "5\n", NULL},
+                 {"middle", "3\n", "neither"},
+                 {"little", NULL, "no record `version`"},
+                 {"little", "6\n", "of version 6"},
+                 {"little", "", "of version"},
+                 {"little", "33\n", "of version 3"}};
+    const float row[3] = {1, 2, 3};
+    pickled p = {.length = 0}, untyped = {.length = 0};
+    ADD(&p, "\x80\x02");
+    add_row(&p, "0", "cpu", 3, 0, 3);
+    ADD(&p, ".");
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        fa_scope {
+            fa_value *value = fa_load(save_archive(&p, files[i].byteorder, files[i].version, row, sizeof row));
+            assert_int_equal(value != NULL, files[i].words == NULL);
+            if (value == NULL)
+                assert_contains(error_text(), files[i].words);
+        }
+    /* A storage of bytes, and a tensor that says what they are. */
+    ADD(&untyped, "\x80\x02");
+    add_row_of(&untyped, "UntypedStorage", "0", "cpu", 12, 2, 4);
+    ADD(&untyped, ".");
+    fa_scope {
+        fa_value *value = fa_load(save_archive(&untyped, "little", "3\n", row, sizeof row));
+        fa_tensor_info info;
+        assert_fine();
+        assert_true(fa_tensor_info_at(value, &info, FA_HERE));
+        assert_string_equal(info.dtype, "uint16");
+        assert_same_bytes(info.data, (const char *)row + 4, 8);
+        assert_null(fa_load(save_archive(&untyped, "big", "3\n", row, sizeof row)));
+        assert_contains(error_text(), "an untyped storage in big-endian order");
+    }
+}
+
+/* The older format: what its lists and counts may not say. */
+static void test_older_format(void **state)
+{
+    (void)state;
+    static const struct {
+        literal system, tail;
+        int64_t stored, again;
+        const char *words;
+    } files[] = {
+        {VALUE("}X\x0d\0\0\0little_endian\x88s"),
+         VALUE("]X\1\0\0\0"
+               "0a"),
+         3, 3, NULL},
+        {VALUE("}"),
+         VALUE("]X\1\0\0\0"
+               "0a"),
+         3, 3, "in which order its bytes are"},
+        {VALUE("}X\x0d\0\0\0little_endian\x88s"), VALUE("K\1"), 3, 3, "no list of storages"},
+        {VALUE("}X\x0d\0\0\0little_endian\x88s"), VALUE("]"), 3, 3, "list of storages lacks 0"},
+        {VALUE("}X\x0d\0\0\0little_endian\x88s"),
+         VALUE("]X\1\0\0\0"
+               "1a"),
+         3, 3, "names one that nothing uses"},
+        {VALUE("}X\x0d\0\0\0little_endian\x88s"),
+         VALUE("]X\1\0\0\0"
+               "0a"),
+         3, 4, "is named twice"},
+        {VALUE("}X\x0d\0\0\0little_endian\x88s"),
+         VALUE("]X\1\0\0\0"
+               "0a"),
+         1 << 20, 1 << 20, "more than the file may hold"},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        fa_scope {
+            pickled p = {.length = 0};
+            const float row[3] = {1, 2, 3};
+            ADD(&p, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02");
+            add(&p, files[i].system.bytes, files[i].system.length);
+            ADD(&p, ".\x80\x02");
+            add_row(&p, "0", "cpu", files[i].stored, 0, 3);
+            add_row(&p, "0", "cpu", files[i].again, 1, 2);
+            ADD(&p, "\x86.\x80\x02");
+            add(&p, files[i].tail.bytes, files[i].tail.length);
+            ADD(&p, ".\3\0\0\0\0\0\0\0");
+            add(&p, row, sizeof row);
+            const char *path = tempdir_file(&folder, "older.pth");
+            write_file(path, p.bytes, p.length);
+            fa_value *value = fa_load(path);
+            assert_int_equal(value != NULL, files[i].words == NULL);
+            if (value == NULL)
+                assert_contains(error_text(), files[i].words);
+            else
+                assert_same_bytes(fa_data(fa_as_tensor(fa_value_at(value, 1))), row + 1, 8);
+        }
+}
+
+/* ---- No memory -----------------------------------------------------------------------------------------------------
+ */
+
+/* Every allocation of a load fails once: an error, and nothing is left. */
+static void test_memory(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "tests/golden/pth/checkpoint.pth", "tests/golden/pth/legacy_checkpoint.pth", "tests/golden/pth/whole_named.pth",
+        "tests/golden/pth/python.pth",     "tests/golden/files/tensors.safetensors", "tests/golden/files/matrix.npy"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        for (int mmap = 0; mmap < 2; mmap++) {
+            bool loaded = false;
+            long n = 0;
+            while (!loaded)
+                fa_scope {
+                    const char *path = source_path(names[i]);
+                    fa_memory_fail_after(++n);
+                    loaded = fa_load(path, .mmap = mmap) != NULL;
+                    fa_memory_fail_after(0);
+                    assert_int_equal(loaded, fa_ok());
+                    if (!loaded)
+                        assert_int_equal(fa_error_code(), FA_MEMORY_ERROR);
+                    fa_clear_error();
+                }
+            assert_true(n > 3);
+            assert_int_equal(fa_value_live_count(), 0);
+        }
+}
+
 /* ---- Names of files ------------------------------------------------------------------------------------------------
  */
 
@@ -490,6 +688,10 @@ int main(void)
         cmocka_unit_test_teardown(test_nothing_is_run, nothing_left),
         cmocka_unit_test_teardown(test_views_of_a_large_storage, nothing_left),
         cmocka_unit_test_teardown(test_locations, nothing_left),
+        cmocka_unit_test_teardown(test_big_endian, nothing_left),
+        cmocka_unit_test_teardown(test_records, nothing_left),
+        cmocka_unit_test_teardown(test_older_format, nothing_left),
+        cmocka_unit_test_teardown(test_memory, nothing_left),
         cmocka_unit_test_teardown(test_endings, nothing_left),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
