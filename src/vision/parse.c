@@ -11,7 +11,6 @@
 
 #include <ctype.h>
 #include <math.h>
-#include <stdlib.h>
 
 enum { MAX_KEYS = 12, MAX_NUMBERS = FA_MAX_CHANNELS, MAX_WORD = 32, MAX_DEPTH = 8 };
 
