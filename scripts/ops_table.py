@@ -35,7 +35,8 @@ NAMES = {
     "class of nn.Module", "fa_module_add": "Module.add_module", "fa_layer": "self.name = layer",
     "fa_own_parameter": "self.name = nn.Parameter(...)", "fa_own_buffer": "Module.register_buffer",
     "fa_register_parameter": "Module.register_parameter", "fa_forward": "module(x)", "fa_criterion":
-    "criterion(outputs, targets)", "fa_parameters": "Module.named_parameters()", "fa_buffers": "Module.named_buffers()",
+    "criterion(outputs, targets)", "fa_parameters": "Module.named_parameters()", "fa_state_list": "Module.state_dict()",
+    "fa_buffers": "Module.named_buffers()",
     "fa_state_dict": "Module.state_dict()", "fa_find": "Module.state_dict()[key]", "fa_submodule":
     "Module.get_submodule", "fa_requires_grad_": "Tensor.requires_grad_, Module.requires_grad_", "fa_to": "x.to(device)",
     "fa_module_to_dtype": "Module.double(), Module.float()",

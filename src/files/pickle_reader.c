@@ -634,9 +634,10 @@ static bool op_with_number(fa_pickle_reader *r, int op, uint64_t *x)
             return false;
         return (*x >= 1 && *x <= 5) || refuse(r, "got an unknown pickle protocol");
     default:
-        fa_pickle_refuse(r, "got opcode 0x%02x%s%c%s, which is not among those of plain data", op,
-                         op > 32 && op < 127 ? " '" : "", op > 32 && op < 127 ? op : ' ',
-                         op > 32 && op < 127 ? "'" : "");
+        if (op > 32 && op < 127)
+            fa_pickle_refuse(r, "got opcode 0x%02x '%c', which is not among those of plain data", op, op);
+        else
+            fa_pickle_refuse(r, "got opcode 0x%02x, which is not among those of plain data", op);
         return false;
     }
 }
@@ -767,7 +768,8 @@ static bool settle_objects(fa_pickle_reader *r)
         const fa_object_body *object = cell->as.object;
         bool listed = false;
         for (int k = 0; k < r->rules->count && !listed; k++)
-            listed = strcmp(r->rules->globals[k].module, object->module) == 0;
+            listed = strcmp(r->rules->globals[k].module, object->module) == 0 &&
+                     strcmp(r->rules->globals[k].name, object->class_name) == 0;
         const fa_cell *attributes = object->attributes;
         bool module = attributes != NULL && (fa_cell_find_text(attributes, "_parameters") != NULL ||
                                              fa_cell_find_text(attributes, "_modules") != NULL);

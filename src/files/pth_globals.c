@@ -248,11 +248,11 @@ static fa_cell *bytearray(fa_pickle_reader *r, const fa_pickle_global *g, fa_cel
                         from != NULL ? from->as.text.length : 0, r->where);
 }
 
-/* An object of torch with two attributes at most. */
-static fa_cell *torch_object(fa_pickle_reader *r, const char *class_name, const char *first, fa_cell *x,
-                             const char *second, fa_cell *y)
+/* An object with two attributes at most. */
+static fa_cell *plain_object(fa_pickle_reader *r, const char *module, const char *class_name, const char *first,
+                             fa_cell *x, const char *second, fa_cell *y)
 {
-    fa_cell *object = fa_cell_object("torch", class_name, r->where);
+    fa_cell *object = fa_cell_object(module, class_name, r->where);
     fa_cell *attributes = object != NULL ? fa_cell_container(FA_VALUE_DICT, 0, r->where) : NULL;
     const char *const names[2] = {first, second};
     fa_cell *const values[2] = {x, y};
@@ -276,7 +276,7 @@ static fa_cell *device(fa_pickle_reader *r, const fa_pickle_global *g, fa_cell *
     fa_cell *type = fa_pickle_arg(args, 0), *index = fa_pickle_arg(args, 1);
     if (type == NULL || type->kind != FA_VALUE_STRING || (index != NULL && !is_int(index)))
         return fa_pickle_refuse(r, "a torch.device is not made of a name and a number");
-    return torch_object(r, g->name, "type", type, "index", index);
+    return plain_object(r, g->module, g->name, "type", type, "index", index);
 }
 
 /* complex(real, imag): an object with attributes real and imag. */
@@ -285,14 +285,14 @@ static fa_cell *complex_number(fa_pickle_reader *r, const fa_pickle_global *g, f
     fa_cell *real = fa_pickle_arg(args, 0), *imag = fa_pickle_arg(args, 1);
     if (real == NULL || imag == NULL || real->kind != FA_VALUE_FLOAT || imag->kind != FA_VALUE_FLOAT)
         return fa_pickle_refuse(r, "a complex number is not made of two floats");
-    return torch_object(r, g->name, "real", real, "imag", imag);
+    return plain_object(r, g->module, g->name, "real", real, "imag", imag);
 }
 
 /* torch.float32: an object of class dtype with attribute name. */
 static fa_cell *dtype(fa_pickle_reader *r, const fa_pickle_global *g)
 {
     fa_cell *name = fa_cell_text(FA_VALUE_STRING, 0, g->name, (int64_t)strlen(g->name), r->where);
-    fa_cell *object = name != NULL ? torch_object(r, "dtype", "name", name, NULL, NULL) : NULL;
+    fa_cell *object = name != NULL ? plain_object(r, "torch", "dtype", "name", name, NULL, NULL) : NULL;
     fa_cell_drop(name);
     return object;
 }
@@ -415,6 +415,7 @@ const fa_pickle_global fa_pth_globals[] = {
     {"_codecs", "encode", encode, NULL, FA_FLAVOUR_PLAIN},
     {"torch", "Size", size, NULL, FA_FLAVOUR_SIZE},
     {"torch", "device", device, NULL, 0},
+    {"torch", "dtype", NULL, NULL, 0},
     {"functools", "partial", fa_pickle_record, NULL, 0},
     {"builtins", "getattr", fa_pickle_attribute, NULL, 0},
     {"__builtin__", "getattr", fa_pickle_attribute, NULL, 0},

@@ -9,7 +9,6 @@
 #include "base/number_text.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 static double radians(double degrees)
 {

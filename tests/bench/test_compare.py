@@ -1,4 +1,4 @@
-"""bench/compare.py's arithmetic: which pairs count, medians, the fastest peer, when a row is void. Needs no peer."""
+"""bench/compare.py's arithmetic, and that of files.py: which pairs count, medians, the fastest peer, when a row is void. Needs no peer."""
 
 import contextlib
 import importlib.util
@@ -14,6 +14,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 spec = importlib.util.spec_from_file_location("compare", os.path.join(ROOT, "bench", "compare.py"))
 compare = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(compare)
+sys.modules["compare"] = compare  # which files.py imports
+spec = importlib.util.spec_from_file_location("files", os.path.join(ROOT, "bench", "files.py"))
+files = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(files)
 
 LOSSES = [2.3, 2.2, 2.1, 2.0, 1.9, 1.8, 1.7]
 
@@ -204,6 +208,27 @@ class WholeRun(unittest.TestCase):
             report(300), report(100), "--peers", "torch", "--pairs", "1", "--retries", "2", "--max-other-cpu", "-1"
         )
         self.assertEqual(calls, ["ours", "theirs"] * 3)
+
+
+class Files(unittest.TestCase):
+    @staticmethod
+    def pairs(*seconds, other_cpu=0.5):
+        return [{"ours": ours, "theirs": theirs, "other_cpu": other_cpu} for ours, theirs in seconds]
+
+    def test_median_of_the_ratios_of_pairs(self):
+        row = files.summarise("load", self.pairs((1.0, 3.0), (4.0, 4.0), (1.0, 2.0)), 2.0)
+        self.assertEqual((row["ratio"], row["pairs"], row["void_pairs"], row["fine"]), (2.0, 3, 0, True))
+        self.assertEqual((row["ours_ms"], row["theirs_ms"]), (1000.0, 3000.0))
+
+    def test_pairs_beside_others_work_are_void(self):
+        row = files.summarise("map", self.pairs((1.0, 9.0), other_cpu=5.0) + self.pairs((2.0, 1.0)), 2.0)
+        self.assertEqual((row["ratio"], row["pairs"], row["void_pairs"], row["fine"]), (0.5, 1, 1, False))
+        row = files.summarise("map", self.pairs((1.0, 9.0), other_cpu=5.0), 2.0)
+        self.assertEqual((row["ratio"], row["fine"]), (None, False))
+
+    def test_saving_needs_four_fifths(self):
+        self.assertTrue(files.summarise("save", self.pairs((1.0, 0.8)), 2.0)["fine"])
+        self.assertFalse(files.summarise("save", self.pairs((1.0, 0.79)), 2.0)["fine"])
 
 
 if __name__ == "__main__":

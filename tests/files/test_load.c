@@ -540,16 +540,80 @@ static void test_other_things(void **state)
     assert_int_equal(unlink(path), 0);
     write_file(path, "", 0);
     assert_refused(path, "is empty");
-    write_file(path, "epoch,loss\n1,0.5\n", 17);
-    assert_refused(path, "none of what can be read");
-    char tar[1024] = "weights";
-    memcpy(tar + 257, "ustar", 5);
-    write_file(path, tar, sizeof tar);
-    assert_refused(path, "tar archive");
     fa_scope {
         assert_null(fa_load(""));
         assert_contains(fa_error(), "no path");
         fa_clear_error();
+    }
+}
+
+/* What people load by mistake: the message says what it seems to be. */
+static void test_foreign_files(void **state)
+{
+    (void)state;
+#define FOREIGN(bytes, words)                                                                                          \
+    {                                                                                                                  \
+        bytes, sizeof(bytes) - 1, words                                                                                \
+    }
+    static const struct {
+        const char *bytes;
+        size_t size;
+        const char *words;
+    } files[] = {
+        FOREIGN("epoch,loss\n1,0.5\n", "a text file, needs"),
+        FOREIGN(" {\"epoch\": 1}\n", "a text file (JSON)"),
+        FOREIGN("[1, 2, 3, 4, 5]", "a text file (JSON)"),
+        FOREIGN("\n<!DOCTYPE html><html><head><title>404</title>", "a web page (HTML)"),
+        FOREIGN("<HTML><body>no", "a web page (HTML)"),
+        FOREIGN("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "a git-lfs pointer"),
+        FOREIGN("\x89HDF\r\n\x1a\n\0\0\0\0", "an HDF5 file"),
+        FOREIGN("\x08\x07\x12\x07pytorch\x1a\x05"
+                "2.1.0:\x80\x01\x0a\x02",
+                "an ONNX model"),
+        FOREIGN("\x1f\x8b\x08\x08....", "compressed by gzip"),
+        FOREIGN("\x28\xb5\x2f\xfd....", "compressed by zstd"),
+        FOREIGN("\x80\x04\x95\x0a\0\0\0\0\0\0\0}.", "a pickle that torch.save did not write"),
+        FOREIGN("\x89PNG\r\n\x1a\n....", "a picture (PNG)"),
+        FOREIGN("\x7f"
+                "ELF\x02\x01\x01",
+                "a program"),
+        FOREIGN("\0\0\0\0\0\0\0\0\0\0\0\0", "filled with zeros"),
+        FOREIGN("PK", "cut short after its first bytes"),
+        FOREIGN("\x93NUM", "cut short after its first bytes"),
+        FOREIGN("\x80\x02\x8a\x0a\x6c", "cut short after its first bytes"),
+        FOREIGN("\x01\x02\xff\xfe\xfd", "begins with the bytes 01 02 ff fe"),
+    };
+    char path[600];
+    snprintf(path, sizeof path, "%s", tempdir_file(&folder, "foreign"));
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        write_file(path, files[i].bytes, files[i].size);
+        assert_refused(path, files[i].words);
+    }
+    char tar[1024] = "weights";
+    memcpy(tar + 257, "ustar", 5);
+    write_file(path, tar, sizeof tar);
+    assert_refused(path, "tar archive");
+    /* Zip archives of other programs: nothing in them but one empty entry. */
+    static const char *const entries[][2] = {{"arr_0.npy", "(NumPy's .npz)"},
+                                             {"metadata.json", "(.keras)"},
+                                             {"model.pth", "unzip it first"},
+                                             {"readme.txt", "of another program"}};
+    for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
+        const size_t n = strlen(entries[i][0]);
+        char zip[256] = "PK\3\4\x0a\0", *at = zip + 30;
+        zip[26] = (char)n;
+        memcpy(at, entries[i][0], n);
+        at += n;
+        char *directory = at;
+        memcpy(at, "PK\1\2\x0a\0\x0a", 7);
+        at[28] = (char)n;
+        memcpy(at + 46, entries[i][0], n);
+        at += 46 + n;
+        memcpy(at, "PK\5\6\0\0\0\0\1\0\1", 11);
+        at[12] = (char)(46 + n);
+        at[16] = (char)(directory - zip);
+        write_file(path, zip, (size_t)(at + 22 - zip));
+        assert_refused(path, entries[i][1]);
     }
 }
 
@@ -588,7 +652,7 @@ int main(void)
         cmocka_unit_test_teardown(test_shared, clear),        cmocka_unit_test_teardown(test_objects, clear),
         cmocka_unit_test_teardown(test_names, clear),         cmocka_unit_test_teardown(test_cut, clear),
         cmocka_unit_test_teardown(test_changed, clear),       cmocka_unit_test_teardown(test_shrinks, clear),
-        cmocka_unit_test_teardown(test_other_things, clear),
+        cmocka_unit_test_teardown(test_other_things, clear),  cmocka_unit_test_teardown(test_foreign_files, clear),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

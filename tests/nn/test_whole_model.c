@@ -167,6 +167,22 @@ static const struct {
     {"ModuleList(\n  (0-2): 2 x ReLU()\n)", "line 2"},
 };
 
+/* Runs are of numbers: children of a list under other names are printed one by one, so that they can be read back. */
+static void test_named_children_of_a_list(void **state)
+{
+    (void)state;
+    static const char text[] = "ModuleList(\n  (a): ReLU()\n  (b): ReLU()\n  (2): Tanh()\n  (3): Tanh()\n)";
+    static const char runs[] = "ModuleList(\n  (a): ReLU()\n  (b): ReLU()\n  (2-3): 2 x Tanh()\n)";
+    fa_module *model = fa_module_from_text(text);
+    assert_fine();
+    assert_string_equal(printed(model), runs);
+    fa_module *again = fa_module_from_text(runs);
+    assert_fine();
+    assert_same_print(model, again);
+    fa_free(model);
+    fa_free(again);
+}
+
 static void test_refused_texts(void **state)
 {
     (void)state;
@@ -660,6 +676,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_printed_form_there_and_back, nothing_left),
         cmocka_unit_test_teardown(test_forms_of_releases, nothing_left),
+        cmocka_unit_test_teardown(test_named_children_of_a_list, nothing_left),
         cmocka_unit_test_teardown(test_refused_texts, nothing_left),
         cmocka_unit_test_teardown(test_depth_and_length, nothing_left),
         cmocka_unit_test_teardown(test_registered_class, nothing_left),
