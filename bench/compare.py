@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Holds `facula bench` against PyTorch and TensorFlow on this machine: same network, start, batches, threads and number
-format, in turn (ours, theirs, ours, theirs), medians of the ratios of neighbours. See bench/README.md.
+format, in turn (ours, theirs, ours, theirs), medians of the ratios of neighbours. With --loader it holds a data set's
+first epoch through the loader against torch.utils.data.DataLoader instead. See bench/README.md.
 
 Only Python's standard library; the peers run in an environment of their own (bench/setup_peers.sh).
 """
 
 import argparse
+import functools
+import gzip
 import hashlib
 import json
 import math
@@ -31,6 +34,11 @@ FRAMEWORKS = {
     "torch": {"script": "torch_peer.py", "settings": ("channels-last", "compile", "fused-adam", "tuned")},
     "tensorflow": {"script": "tensorflow_peer.py", "settings": ("jit", "fused-adam", "tuned")},
 }
+
+# --loader: what PyTorch's loader is tried with, and how far the mean of the first batch may be from its: crops and flips
+# of pictures come from its workers' own seeds.
+LOADER_PEERS = {"mnist": ("torch",), "jpeg": ("torch", "torch-decode")}
+LOADER_MEAN_BOUND = {"mnist": 1e-4, "jpeg": 0.05}
 
 # glibc gives large blocks back to the system at each free; with these they stay with the process.
 TUNED_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 36)}
@@ -89,16 +97,27 @@ def loss_disagreement(network, mode, ours, theirs):
     return None
 
 
+def epoch_disagreement(data_set, ours, theirs):
+    """What is wrong with our epoch's report beside the peer's, in words; None if they agree."""
+    for key in ("images", "labels", "first_labels"):
+        if ours[key] != theirs[key]:
+            return f"{key}: ours {ours[key]}, theirs {theirs[key]}"
+    if not abs(ours["first_mean"] - theirs["first_mean"]) <= LOADER_MEAN_BOUND[data_set]:
+        return f"mean of the first batch: ours {ours['first_mean']:.6f}, theirs {theirs['first_mean']:.6f}"
+    return None
+
+
 def other_cpu_percent(busy, own, elapsed, cpus):
     """The share of the machine's CPU time that processes other than ours had: busy and own in CPU seconds. Busy time is
     counted in ticks of 10 ms, so that a run of a moment could seem to have had less than nothing or more than all."""
     return min(100.0, max(0.0, 100.0 * (busy - own) / (elapsed * cpus)))
 
 
-def summarise(network, mode, pairs, max_other_cpu):
+def summarise(pairs, max_other_cpu, disagreement, keys=("ms_per_step", "peak_memory_mib")):
     """One peer's pairs [{"ours": report, "theirs": report, "other_cpu": percent}] as one entry of the row.
 
-    A pair beside which others worked too much does not count. Losses are compared in every pair.
+    A pair beside which others worked too much does not count. What both did is compared in every pair:
+    disagreement(ours, theirs) says what is wrong, or None. Of the numbers in `keys` the medians are kept.
     """
     valid = [pair for pair in pairs if pair["other_cpu"] <= max_other_cpu]
     entry = {
@@ -112,7 +131,7 @@ def summarise(network, mode, pairs, max_other_cpu):
         "void": None,
     }
     for pair in pairs:
-        entry["void"] = loss_disagreement(network, mode, pair["ours"]["losses"], pair["theirs"]["losses"])
+        entry["void"] = disagreement(pair["ours"], pair["theirs"])
         if entry["void"]:
             break
     if not valid:
@@ -122,10 +141,10 @@ def summarise(network, mode, pairs, max_other_cpu):
     entry["ratio"] = statistics.median(entry["ratios"])
     entry["images_per_second"] = statistics.median(p["theirs"]["images_per_second"] for p in valid)
     entry["ours"] = statistics.median(p["ours"]["images_per_second"] for p in valid)
-    for key in ("ms_per_step", "peak_memory_mib"):
+    for key in keys:
         entry[key] = statistics.median(p["theirs"][key] for p in valid)
         entry["ours_" + key] = statistics.median(p["ours"][key] for p in valid)
-    entry["losses"] = valid[0]["theirs"]["losses"]
+    entry["losses"] = valid[0]["theirs"].get("losses")
     entry["version"] = valid[0]["theirs"].get("version")
     return entry
 
@@ -146,10 +165,11 @@ def make_row(setting, entries, reports):
     row["fastest_peer"] = None if void else min(ratios, key=ratios.get)
     row["ratio_to_fastest"] = None if void else ratios[row["fastest_peer"]]
     row["void"] = "; ".join(void) or None
-    row["ours_ms_per_step"] = statistics.median(r["ms_per_step"] for r in reports) if reports else None
+    if "ms_per_step" in (reports[0] if reports else {"ms_per_step": None}):
+        row["ours_ms_per_step"] = statistics.median(r["ms_per_step"] for r in reports) if reports else None
+        row["ours_losses"] = reports[0]["losses"] if reports else None
+        row["isa"] = reports[0].get("isa") if reports else None
     row["ours_peak_memory_mib"] = statistics.median(r["peak_memory_mib"] for r in reports) if reports else None
-    row["ours_losses"] = reports[0]["losses"] if reports else None
-    row["isa"] = reports[0].get("isa") if reports else None
     row["other_cpu_percent"] = max(
         (e["other_cpu_percent"] for e in entries.values() if e["other_cpu_percent"] is not None), default=None
     )
@@ -278,6 +298,34 @@ class Runner:
             command += ["--start", self.start(setting)]
         return self.report(name, command, self.peer_environment(settings))
 
+    def epoch(self, setting):
+        """A first epoch of ours."""
+        command = [self.options.facula, "bench", "--json", *self.epoch_arguments(setting)]
+        return self.report("facula", command + ["--threads", str(setting["workers"])], {})
+
+    def peer_epoch(self, name, setting):
+        script = os.path.join(PEERS, "torch_loader.py")
+        command = [self.python, script, *self.epoch_arguments(setting)]
+        return self.report(name, command + (["--decode"] if name == "torch-decode" else []), self.peer_environment([]))
+
+    def epoch_arguments(self, setting):
+        words = ["--loader", setting["loader"], "--batch", str(setting["batch"]), "--workers", str(setting["workers"])]
+        return [*words, "--data", self.unpacked_digits() if setting["loader"] == "mnist" else self.options.pictures]
+
+    def unpacked_digits(self):
+        """MNIST's plain IDX files where torchvision looks for them, made at the first call."""
+        raw = os.path.join(self.folder, "MNIST", "raw")
+        if not os.path.isdir(raw):
+            os.makedirs(raw)
+            for name in sorted(os.listdir(self.options.data)):
+                path = os.path.join(self.options.data, name)
+                if "ubyte" in name and os.path.isfile(path):
+                    with (gzip.open if name.endswith(".gz") else open)(path, "rb") as packed:
+                        content = packed.read()
+                    with open(os.path.join(raw, name.removesuffix(".gz")), "wb") as plain:
+                        plain.write(content)
+        return self.folder
+
     def check_peer(self, framework):
         """The framework's version; a Failure that says what to do if it is not there."""
         try:
@@ -290,24 +338,22 @@ class Runner:
             ) from None
 
 
-def compare(runner, setting):
-    """One row: pairs of ours and each peer in turn, until each peer has enough that count or has had its tries."""
-    options = runner.options
-    pairs = {name: [] for name in options.peers}
+def pair_up(options, peers, run_ours, run_peer):
+    """Pairs of ours and each peer in turn, until each peer has enough that count or has had its tries; and why a peer
+    failed. run_ours(name) and run_peer(name) give a report and the percentage of others' work."""
+    pairs = {name: [] for name in peers}
     failures = {}
 
     def counted(name):
         return [pair for pair in pairs[name] if pair["other_cpu"] <= options.max_other_cpu]
 
     for _ in range(options.pairs + options.retries):
-        for name in options.peers:
+        for name in peers:
             if name in failures or len(counted(name)) >= options.pairs:
                 continue
             try:
-                if parse_peer(name)[0] == "tensorflow":
-                    runner.start(setting)
-                ours, other_ours = runner.ours(setting)
-                theirs, other_theirs = runner.peer(name, setting)
+                ours, other_ours = run_ours(name)
+                theirs, other_theirs = run_peer(name)
             except Failure as failure:
                 failures[name] = str(failure)
                 say(f"  {failure}")
@@ -320,26 +366,65 @@ def compare(runner, setting):
                 f"ratio {ours['images_per_second'] / theirs['images_per_second']:.2f}  "
                 f"others' CPU {pair['other_cpu']:.1f} %{void}"
             )
-    entries = {}
-    for name in options.peers:
-        entries[name] = summarise(setting["network"], setting["mode"], pairs[name], options.max_other_cpu)
-        if name in failures:
-            entries[name]["void"] = failures[name]
-    return make_row(setting, entries, [pair["ours"] for name in options.peers for pair in counted(name)])
+    return pairs, failures
 
 
-def table(rows, peers):
-    """The rows as text: images a second of all, and our ratio to each peer in brackets."""
+def row_of(options, setting, pairs, failures, summary):
+    entries = {name: summary(pairs[name]) for name in pairs}
+    for name in failures:
+        entries[name]["void"] = failures[name]
+    counted = [p["ours"] for name in pairs for p in pairs[name] if p["other_cpu"] <= options.max_other_cpu]
+    return make_row(setting, entries, counted)
+
+
+def compare(runner, setting):
+    """One row of a network."""
+    options = runner.options
+
+    def ours(name):
+        if parse_peer(name)[0] == "tensorflow":
+            runner.start(setting)
+        return runner.ours(setting)
+
+    def disagreement(mine, theirs):
+        return loss_disagreement(setting["network"], setting["mode"], mine["losses"], theirs["losses"])
+
+    pairs, failures = pair_up(options, options.peers, ours, lambda name: runner.peer(name, setting))
+    summary = functools.partial(summarise, max_other_cpu=options.max_other_cpu, disagreement=disagreement)
+    return row_of(options, setting, pairs, failures, summary)
+
+
+def compare_epochs(runner, setting):
+    """One row of a data set's first epoch."""
+    options = runner.options
+    pairs, failures = pair_up(
+        options,
+        LOADER_PEERS[setting["loader"]],
+        lambda name: runner.epoch(setting),
+        lambda name: runner.peer_epoch(name, setting),
+    )
+    summary = functools.partial(
+        summarise,
+        max_other_cpu=options.max_other_cpu,
+        disagreement=functools.partial(epoch_disagreement, setting["loader"]),
+        keys=("seconds", "peak_memory_mib"),
+    )
+    return row_of(options, setting, pairs, failures, summary)
+
+
+def table(rows, peers, first=("network", "mode", "batch", "threads")):
+    """The rows as text: images a second of all, and our ratio to each peer in brackets. `first`: the columns before."""
 
     def number(value, form):
         return "-" if value is None else format(value, form)
 
-    head = ["network", "mode", "batch", "threads", "ours", *peers, "fastest", "ratio", "others' CPU"]
+    head = [*first, "ours", *peers, "fastest", "ratio", "others' CPU"]
     lines = [head]
     for row in rows:
-        cells = [row["network"], row["mode"], str(row["batch"]), str(row["threads"]), number(row["ours"], ".0f")]
+        cells = [*(str(row[key]) for key in first), number(row["ours"], ".0f")]
         for name in peers:
-            cells.append(f"{number(row['peers'][name], '.0f')} ({number(row['ratios'][name], '.2f')})")
+            shown = f"{number(row['peers'].get(name), '.0f')} ({number(row['ratios'].get(name), '.2f')})"
+            cells.append(shown if name in row["peers"] else "")
         cells += [row["fastest_peer"] or "-", number(row["ratio_to_fastest"], ".2f") if not row["void"] else "void"]
         cells.append(number(row["other_cpu_percent"], ".1f") + " %")
         lines.append(cells)
@@ -352,7 +437,7 @@ def table(rows, peers):
         ).rstrip()
         for line in lines
     ]
-    text += [f"void: {row['network']}, {row['mode']}: {row['void']}" for row in rows if row["void"]]
+    text += [f"void: {', '.join(str(row[key]) for key in first[:2])}: {row['void']}" for row in rows if row["void"]]
     return "\n".join(text)
 
 
@@ -421,11 +506,16 @@ def read_options(words):
     parser.add_argument("--peers", type=peer_list, default=["torch", "tensorflow"], help="with commas between")
     parser.add_argument("--max-other-cpu", type=float, default=2.0, metavar="PERCENT", help="beyond it a pair is void")
     parser.add_argument("--facula", default=os.path.join(ROOT, "build", "release", "facula"), help="the command")
+    parser.add_argument("--loader", type=word_list(LOADER_PEERS), help="first epochs of mnist, jpeg or both instead")
+    parser.add_argument("--workers", type=positive(int), default=2, help="of the loaders")
+    parser.add_argument("--pictures", metavar="DIR", help="of --loader jpeg: DIR/train/CLASS/*.jpg and DIR/test/...")
     parser.add_argument("--data", default=os.path.join(ROOT, "data", "mnist"), help="the folder of MNIST's files")
     parser.add_argument("--venv", default=venv, help="of the peers; default: $FACULA_PEERS_VENV or bench/.venv")
     parser.add_argument("--timeout", type=positive(float), default=900.0, metavar="SECONDS", help="for one process")
     parser.add_argument("--json", action="store_true", help="a list of rows instead of the table")
     options = parser.parse_args(words)
+    if "jpeg" in (options.loader or []) and not options.pictures:
+        parser.error("--loader jpeg needs --pictures DIR, a folder with train/ and test/")
     if options.retries is None:
         options.retries = options.pairs
     return options
@@ -436,6 +526,8 @@ def main(words=None):
     rows = []
     with tempfile.TemporaryDirectory(prefix="facula-bench-") as folder:
         runner = Runner(options, folder)
+        if options.loader:
+            options.peers = ["torch"]
         # TensorFlow's start comes from PyTorch, so that it needs both.
         frameworks = {parse_peer(name)[0]: None for name in options.peers} | {"torch": None}
         try:
@@ -447,7 +539,12 @@ def main(words=None):
         digest = sha256_of_peers()
         versions = ", ".join(f"{name} {version}" for name, version in frameworks.items())
         say(f"{cpu_name()}, {os.cpu_count()} CPUs; {versions}; peers' scripts sha256 {digest[:16]}")
-        for network in options.network:
+        for data_set in options.loader or []:
+            setting = {"loader": data_set, "batch": (options.batch or [64])[0], "workers": options.workers}
+            setting |= {"cpu": cpu_name(), "peers_sha256": digest}
+            say(f"loader, {data_set}, batch {setting['batch']}, {options.workers} workers")
+            rows.append(compare_epochs(runner, setting))
+        for network in [] if options.loader else options.network:
             for mode in options.mode:
                 for threads in options.threads:
                     for batch in options.batch or [USUAL_BATCH[network]]:
@@ -455,11 +552,15 @@ def main(words=None):
                         setting |= {"dtype": "float32", "cpu": cpu_name(), "peers_sha256": digest}
                         say(f"{network}, {mode}, batch {batch}, {threads} thread{'' if threads == 1 else 's'}")
                         rows.append(compare(runner, setting))
-    print(json.dumps(rows, indent=2) if options.json else table(rows, options.peers))
+    if options.loader:
+        shown = table(rows, ["torch", "torch-decode"], ("loader", "batch", "workers"))
+    else:
+        shown = table(rows, options.peers)
+    print(json.dumps(rows, indent=2) if options.json else shown)
     if options.json:
         for row in rows:
             if row["void"]:
-                say(f"void: {row['network']}, {row['mode']}: {row['void']}")
+                say(f"void: {row.get('network') or row['loader']}: {row['void']}")
     return 1 if any(row["void"] for row in rows) else 0
 
 

@@ -36,7 +36,15 @@ def pair(ours, theirs, other_cpu=0.5, losses=LOSSES):
 
 
 def summarise(pairs, network="mnist", mode="train"):
-    return compare.summarise(network, mode, pairs, 2.0)
+    return compare.summarise(
+        pairs, 2.0, lambda a, b: compare.loss_disagreement(network, mode, a["losses"], b["losses"])
+    )
+
+
+def epoch(images_per_second, **other):
+    report = {"images": 60000, "labels": 267236, "first_labels": [6, 8, 8, 7], "first_mean": -0.009}
+    report |= {"images_per_second": images_per_second, "seconds": 60000 / images_per_second, "peak_memory_mib": 80}
+    return report | other
 
 
 SETTING = {"network": "mnist", "mode": "train", "batch": 64, "threads": 2, "dtype": "float32", "cpu": "a CPU"}
@@ -55,6 +63,34 @@ class Peers(unittest.TestCase):
         for name in ("jax", "", "torch-jit", "torch-channels", "torch-tunedd", "tensorflow-compile"):
             with self.assertRaises(ValueError, msg=name):
                 compare.parse_peer(name)
+
+
+class Epochs(unittest.TestCase):
+    def test_agree(self):
+        self.assertIsNone(compare.epoch_disagreement("mnist", epoch(1), epoch(2)))
+        self.assertIsNone(compare.epoch_disagreement("jpeg", epoch(1), epoch(2, first_mean=-0.03)))
+
+    def test_other_work(self):
+        for other in ({"images": 59999}, {"labels": 1}, {"first_labels": [8, 6, 8, 7]}, {"first_mean": -0.03}):
+            self.assertIsNotNone(compare.epoch_disagreement("mnist", epoch(1), epoch(2, **other)), msg=str(other))
+        self.assertIsNotNone(compare.epoch_disagreement("jpeg", epoch(1), epoch(2, first_mean=float("nan"))))
+
+    def test_row(self):
+        pairs = [{"ours": epoch(90000.0), "theirs": epoch(theirs), "other_cpu": 0.5} for theirs in (3000.0, 2000.0, 1000.0)]
+        entry = compare.summarise(
+            pairs, 2.0, lambda a, b: compare.epoch_disagreement("mnist", a, b), ("seconds", "peak_memory_mib")
+        )
+        self.assertEqual((entry["ratio"], entry["images_per_second"], entry["seconds"]), (45.0, 2000.0, 30.0))
+        setting = {"loader": "mnist", "batch": 64, "workers": 2}
+        row = compare.make_row(setting, {"torch": entry}, [pair["ours"] for pair in pairs])
+        self.assertEqual((row["ours"], row["ratio_to_fastest"], row["void"]), (90000.0, 45.0, None))
+        text = compare.table([row], ["torch", "torch-decode"], ("loader", "batch", "workers"))
+        self.assertIn("2000 (45.00)", text)
+
+    def test_needs_pictures(self):
+        with self.assertRaises(SystemExit), contextlib.redirect_stderr(io.StringIO()):
+            compare.read_options(["--loader", "jpeg"])
+        self.assertEqual(compare.read_options(["--loader", "mnist,jpeg", "--pictures", "x"]).workers, 2)
 
 
 class Losses(unittest.TestCase):
