@@ -57,6 +57,14 @@ typedef struct fa_image_folder_args {
 FA_API fa_dataset *fa_image_folder_at(const fa_image_folder_args *args) FA_WARN_UNUSED;
 #define fa_image_folder(...) FA_CALL_(fa_image_folder_at, fa_image_folder_args, .begin_ = 0, __VA_ARGS__)
 
+/* ---- Images in memory -------------------------------------------------------------------------------------------- */
+
+/* dataset.data of a data set that keeps its images in memory as they are: uint8 [N, 28, 28] of fa_mnist, uint8
+ * [N, 32, 32, 3] of fa_cifar10. The very memory of the data set, kept while the tensor is; so are fa_dataset_targets of
+ * these. */
+FA_API fa_tensor *fa_dataset_data_at(fa_dataset *dataset, fa_where where) FA_WARN_UNUSED;
+#define fa_dataset_data(dataset) fa_dataset_data_at((dataset), FA_HERE)
+
 /* ---- MNIST ------------------------------------------------------------------------------------------------------- */
 
 typedef struct fa_mnist_args {
@@ -64,25 +72,73 @@ typedef struct fa_mnist_args {
     const char *root;
     struct fa_keyword_only *kw_;
     fa_where where_;
-    bool train; /* the 60,000 training images; false: the 10,000 test images */
+    bool train; /* the training images; false: the test images */
     fa_transform *transform;
+    fa_target_transform target_transform;
+    void *target_user;
 } fa_mnist_args;
-/* MNIST, or any data set in its form (Fashion-MNIST, KMNIST): train-images-idx3-ubyte and train-labels-idx1-ubyte, or
- * t10k-..., in root, root/raw or root/MNIST/raw, with or without .gz in the name; whether a file is packed is told by
- * its content. Only the half that is asked for must be there. Item i is (image, label): uint8 [1, 28, 28], or what the
- * transform makes of it, and an int64. Images stay in memory once, as bytes.
+/* MNIST(root): train-images-idx3-ubyte and train-labels-idx1-ubyte, or t10k-..., in root, root/raw or root/MNIST/raw,
+ * with or without .gz in the name; whether a file is packed is told by its content. Only the half that is asked for
+ * must be there. Item i is (image, label): uint8 [1, 28, 28], or what the transform makes of it, and an int64. Images
+ * stay in memory once, as bytes.
+ *
+ * FashionMNIST and KMNIST are the same with their own class names, and look in root/FashionMNIST/raw, root/KMNIST/raw.
  *
  * Errors (FA_FILE_ERROR, naming the file): missing; empty; neither gzip nor IDX; cut short or longer than its header
  * says; images and labels of different number; a label above 9. */
 FA_API fa_dataset *fa_mnist_at(const fa_mnist_args *args) FA_WARN_UNUSED;
+FA_API fa_dataset *fa_fashion_mnist_at(const fa_mnist_args *args) FA_WARN_UNUSED;
+FA_API fa_dataset *fa_kmnist_at(const fa_mnist_args *args) FA_WARN_UNUSED;
 #define fa_mnist(...) FA_CALL_(fa_mnist_at, fa_mnist_args, .train = true, .begin_ = 0, __VA_ARGS__)
+#define fa_fashion_mnist(...) FA_CALL_(fa_fashion_mnist_at, fa_mnist_args, .train = true, .begin_ = 0, __VA_ARGS__)
+#define fa_kmnist(...) FA_CALL_(fa_kmnist_at, fa_mnist_args, .train = true, .begin_ = 0, __VA_ARGS__)
 
-/* dataset.data (uint8 [N, 28, 28]) and dataset.targets (int64 [N]) of a fa_mnist data set: the very memory of the data
- * set, kept while the tensor is. */
-FA_API fa_tensor *fa_mnist_images_at(fa_dataset *dataset, fa_where where);
-FA_API fa_tensor *fa_mnist_labels_at(fa_dataset *dataset, fa_where where);
-#define fa_mnist_images(dataset) fa_mnist_images_at((dataset), FA_HERE)
-#define fa_mnist_labels(dataset) fa_mnist_labels_at((dataset), FA_HERE)
+typedef struct fa_emnist_args {
+    char begin_;
+    const char *root;
+    const char *split; /* "byclass", "bymerge", "balanced", "letters", "digits" or "mnist" */
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    bool train;
+    fa_transform *transform;
+    fa_target_transform target_transform;
+    void *target_user;
+} fa_emnist_args;
+/* EMNIST(root, split): emnist-<split>-train-images-idx3-ubyte and its like, as fa_mnist, in root, root/raw or
+ * root/EMNIST/raw. The images lie on their side, as they do in the files and in torchvision. */
+FA_API fa_dataset *fa_emnist_at(const fa_emnist_args *args) FA_WARN_UNUSED;
+#define fa_emnist(...) FA_CALL_(fa_emnist_at, fa_emnist_args, .train = true, .begin_ = 0, __VA_ARGS__)
+
+/* ---- CIFAR ------------------------------------------------------------------------------------------------------- */
+
+typedef struct fa_cifar_args {
+    char begin_;
+    const char *root;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    bool train;
+    fa_transform *transform;
+    fa_target_transform target_transform;
+    void *target_user;
+    bool coarse; /* of fa_cifar100: the 20 superclasses instead of the 100 classes */
+} fa_cifar_args;
+/* CIFAR10(root): the version for Python (data_batch_1 ... 5, test_batch, batches.meta) in root or
+ * root/cifar-10-batches-py, or the binary version (data_batch_1.bin ... 5, test_batch.bin, batches.meta.txt) in root or
+ * root/cifar-10-batches-bin. Item i is (image, label): uint8 [3, 32, 32], or what the transform makes of it, and an
+ * int64. Images stay in memory once, as bytes. Only the half that is asked for must be there.
+ *
+ * CIFAR100(root): train, test, meta in root or root/cifar-100-python; train.bin, test.bin, fine_label_names.txt,
+ * coarse_label_names.txt in root or root/cifar-100-binary.
+ *
+ * The class names are those of the meta file, or without one the well-known ones (of CIFAR-10). Of a pickled file
+ * nothing is executed: dicts, lists, strings, numbers and arrays of bytes are all it may hold.
+ *
+ * Errors (FA_FILE_ERROR, naming the file, and where it can be the record): missing; a size that is no multiple of a
+ * record's; a label out of range; a pickle that is damaged, holds something else, or asks for something. */
+FA_API fa_dataset *fa_cifar10_at(const fa_cifar_args *args) FA_WARN_UNUSED;
+FA_API fa_dataset *fa_cifar100_at(const fa_cifar_args *args) FA_WARN_UNUSED;
+#define fa_cifar10(...) FA_CALL_(fa_cifar10_at, fa_cifar_args, .train = true, .begin_ = 0, __VA_ARGS__)
+#define fa_cifar100(...) FA_CALL_(fa_cifar100_at, fa_cifar_args, .train = true, .begin_ = 0, __VA_ARGS__)
 
 #ifdef __cplusplus
 }
