@@ -1,9 +1,10 @@
-/* Data told by its content: MNIST's files, or folders of pictures. */
+/* Data told by its content: files of MNIST and its like, of CIFAR, or folders of pictures. */
 #include "data.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 enum { SIZES_LOOKED_AT = 64, LARGEST_AS_IT_IS = 64, DEFAULT_SIDE = 64 };
@@ -20,28 +21,77 @@ static bool is_file(const char *path)
     return stat(path, &status) == 0 && S_ISREG(status.st_mode);
 }
 
-/* ---- MNIST ------------------------------------------------------------------------------------------------------- */
+/* ---- Known files ------------------------------------------------------------------------------------------------- */
 
-static fa_dataset *open_mnist(const data_source *d, data_part part, fa_transform *transform)
+#define OPENER(name)                                                                                                   \
+    static fa_dataset *open_##name(const data_source *d, data_part part, fa_transform *transform)                      \
+    {                                                                                                                  \
+        return fa_##name(d->root, .train = part == PART_TRAIN, .transform = transform);                                \
+    }
+OPENER(mnist)
+OPENER(fashion_mnist)
+OPENER(kmnist)
+OPENER(cifar10)
+OPENER(cifar100)
+
+/* Whether "root/folder/name" is a file. */
+static bool has_file(const data_source *d, const char *folder, const char *name)
 {
-    return fa_mnist(d->root, .train = part == PART_TRAIN, .transform = transform);
+    char path[DATA_PATH_BYTES];
+    int length = snprintf(path, sizeof path, "%s/%s/%s", d->root, folder, name);
+    return length >= 0 && length < (int)sizeof path && is_file(path);
 }
 
+/* Whether a path speaks of something, in whatever case: ".../Fashion-MNIST/raw". */
+static bool path_says(const char *path, const char *word)
+{
+    size_t length = strlen(word);
+    for (; *path != '\0'; path++)
+        if (strncasecmp(path, word, length) == 0)
+            return true;
+    return false;
+}
+
+/* Files in MNIST's form do not say which of the data sets they are; their folder does. */
 static bool find_mnist(data_source *d)
 {
-    static const char *const folders[] = {"", "/raw", "/MNIST/raw"}, *const endings[] = {"", ".gz"};
-    static const char *const halves[] = {"train", "t10k"};
-    char path[DATA_PATH_BYTES];
-    for (int k = 0; k < 12; k++) {
-        int length = snprintf(path, sizeof path, "%s%s/%s-images-idx3-ubyte%s", d->root, folders[k / 4],
-                              halves[k / 2 % 2], endings[k % 2]);
-        if (length >= 0 && length < (int)sizeof path && is_file(path)) {
-            snprintf(d->what, sizeof d->what, "MNIST's files");
-            d->open = open_mnist;
+    static const char *const files[] = {"train-images-idx3-ubyte", "train-images-idx3-ubyte.gz",
+                                        "t10k-images-idx3-ubyte", "t10k-images-idx3-ubyte.gz"};
+    static const char *const folders[] = {".", "raw", "MNIST/raw", "FashionMNIST/raw", "KMNIST/raw"};
+    for (int k = 0; k < 5 * 4; k++) {
+        const char *folder = folders[k / 4];
+        if (!has_file(d, folder, files[k % 4]))
+            continue;
+        bool fashion = path_says(d->root, "fashion") || path_says(folder, "fashion");
+        bool kuzushiji = path_says(d->root, "kmnist") || path_says(folder, "kmnist");
+        snprintf(d->what, sizeof d->what, "files of %s", fashion ? "Fashion-MNIST" : kuzushiji ? "KMNIST" : "MNIST");
+        d->open = fashion ? open_fashion_mnist : kuzushiji ? open_kmnist : open_mnist;
+        d->has[PART_TEST] = true;
+        return true;
+    }
+    return false;
+}
+
+static bool find_cifar(data_source *d)
+{
+    static const struct {
+        const char *folder, *file, *what;
+        bool hundred;
+    } places[] = {
+        {"cifar-10-batches-py", "data_batch_1", "CIFAR-10, version for Python", false},
+        {"cifar-10-batches-py", "test_batch", "CIFAR-10, version for Python", false},
+        {"cifar-10-batches-bin", "data_batch_1.bin", "CIFAR-10, binary version", false},
+        {"cifar-10-batches-bin", "test_batch.bin", "CIFAR-10, binary version", false},
+        {"cifar-100-python", "train", "CIFAR-100, version for Python", true},
+        {"cifar-100-binary", "train.bin", "CIFAR-100, binary version", true},
+    };
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        if (has_file(d, places[i].folder, places[i].file) || has_file(d, ".", places[i].file)) {
+            snprintf(d->what, sizeof d->what, "files of %s", places[i].what);
+            d->open = places[i].hundred ? open_cifar100 : open_cifar10;
             d->has[PART_TEST] = true;
             return true;
         }
-    }
     return false;
 }
 
@@ -123,14 +173,14 @@ bool data_find(data_source *d, const char *root)
                false;
     if (!S_ISDIR(status.st_mode))
         return fa_raise(FA_FILE_ERROR, "got %s, which is no folder, needs the folder of the data.", root), false;
-    if (find_mnist(d))
+    if (find_mnist(d) || find_cifar(d))
         return true;
     if (!has_folders(root))
         return fa_raise(
                    FA_FILE_ERROR,
                    "got %s, in which no data was found. Looked for train-images-idx3-ubyte (MNIST and what has its "
-                   "form), and for sub-folders, one for each class with its pictures, or train/, val/ and test/ "
-                   "with such folders.",
+                   "form), data_batch_1 or data_batch_1.bin (CIFAR), and sub-folders, one for each class with its "
+                   "pictures, or train/, val/ and test/ with such folders.",
                    root),
                false;
     return find_folders(d);

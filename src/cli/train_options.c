@@ -229,7 +229,8 @@ int read_train_options(int argc, char **argv, train_options *o)
         read_options(argc, argv, options, sizeof options / sizeof *options,
                      "usage: facula train DATA [options]\n       facula train --resume RUN [options]\n\n"
                      "Trains a CNN to tell classes of images apart. DATA is a folder, and what it holds tells "
-                     "its content:\n  MNIST's four files, or others of that form, with .gz or without\n"
+                     "its content:\n  MNIST's four files, or those of Fashion-MNIST or KMNIST, with .gz or without\n  "
+                     "CIFAR-10's or CIFAR-100's, in the version for Python or the binary one\n"
                      "  train/, val/, test/ with a sub-folder of pictures for each class; one of the last two "
                      "may be missing\n  a sub-folder of pictures for each class\n\n"
                      "Images are held out of the training ones for validation where there is no val/; the test "
