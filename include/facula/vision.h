@@ -57,6 +57,37 @@ typedef struct fa_image_folder_args {
 FA_API fa_dataset *fa_image_folder_at(const fa_image_folder_args *args) FA_WARN_UNUSED;
 #define fa_image_folder(...) FA_CALL_(fa_image_folder_at, fa_image_folder_args, .begin_ = 0, __VA_ARGS__)
 
+/* ---- A list of pictures ------------------------------------------------------------------------------------------ */
+
+typedef struct fa_csv_images_args {
+    char begin_;
+    const char *path; /* of the list */
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    fa_transform *transform;
+    fa_target_transform target_transform;
+    void *target_user;
+    const char *root; /* where paths begin that do not begin with /; default: the list's folder */
+    int header;       /* 1: the first line is one; 0: it is none; default: told by its content */
+    const char *path_column,
+        *label_column; /* names in the header; default: path, file, image, ... and label, class, ... */
+    fa_names classes;  /* these, in this order; default: those of the list */
+    fa_picture_options picture;
+} fa_csv_images_args;
+/* Pictures that a text lists, a line each: path,label (train/7.jpg,cat). Fields may stand in quotes; semicolons or tabs
+ * may stand for commas. Without .header the first line is one when it has a usual name for a column, or names no file
+ * where the second line does; without a header the first two fields of a line are taken.
+ *
+ * Labels that are all whole numbers are the class numbers themselves, and the classes are called "0", "1", ... up to
+ * the largest. Others are the classes' names, which are numbered in the order of fa_image_folder. With .classes a label
+ * is one of them, or its number.
+ *
+ * Item i is that of line i: (image, label) as of fa_image_folder. Errors (FA_FILE_ERROR, naming the list and the line):
+ * missing; too few fields; a quote that nothing closes; a label that is none of the classes, negative or above 999999.
+ * An item's error names its file and its line. */
+FA_API fa_dataset *fa_csv_images_at(const fa_csv_images_args *args) FA_WARN_UNUSED;
+#define fa_csv_images(...) FA_CALL_(fa_csv_images_at, fa_csv_images_args, .header = -1, .begin_ = 0, __VA_ARGS__)
+
 /* ---- Images in memory -------------------------------------------------------------------------------------------- */
 
 /* dataset.data of a data set that keeps its images in memory as they are: uint8 [N, 28, 28] of fa_mnist, uint8

@@ -132,17 +132,12 @@ fa_dataset *fa_image_folder_at(const fa_image_folder_args *args)
 {
     static const char *const call = "fa_image_folder";
     fa_where where = args->where_;
-    if (args->root == NULL) {
-        fa_fail(FA_VALUE_ERROR, where, call, "got no folder (NULL), needs the one with a sub-folder for each class.");
+    if (!fa_data_args_check(args->root, args->transform, call, where))
         return NULL;
-    }
     if (args->extensions.count > 0 && args->is_valid_file != NULL) {
         fa_fail(FA_VALUE_ERROR, where, call, "got .extensions and .is_valid_file, needs one of them.");
         return NULL;
     }
-    if (!fa_ok() ||
-        (args->transform != NULL && !fa_object_check((fa_object *)args->transform, &fa_transform_class, call, where)))
-        return NULL;
     image_folder *set = fa_calloc(1, sizeof *set);
     if (set == NULL) {
         fa_fail_memory(where, sizeof *set);

@@ -82,14 +82,6 @@ static const fa_dataset_kind memory_kind = {.length = memory_length,
                                             .target = memory_target,
                                             .targets = memory_targets};
 
-bool fa_data_args_check(const char *root, const fa_transform *transform, const char *what, fa_where where)
-{
-    if (root == NULL)
-        return fa_fail(FA_VALUE_ERROR, where, what, "got no folder (NULL), needs the one with the data's files.");
-    return fa_ok() &&
-           (transform == NULL || fa_object_check((const fa_object *)transform, &fa_transform_class, what, where));
-}
-
 fa_dataset *fa_memory_images_make(fa_memory_images *images, fa_transform *transform, const fa_target_rule *target,
                                   const char *what, fa_where where)
 {

@@ -19,7 +19,4 @@ fa_dataset *fa_memory_images_make(fa_memory_images *images, fa_transform *transf
                                   const char *what, fa_where where);
 void fa_memory_images_end(fa_memory_images *images);
 
-/* Checks the arguments that all such data sets have. False after an error. */
-bool fa_data_args_check(const char *root, const fa_transform *transform, const char *what, fa_where where);
-
 #endif
