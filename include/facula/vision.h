@@ -96,6 +96,70 @@ FA_API fa_dataset *fa_csv_images_at(const fa_csv_images_args *args) FA_WARN_UNUS
 FA_API fa_tensor *fa_dataset_data_at(fa_dataset *dataset, fa_where where) FA_WARN_UNUSED;
 #define fa_dataset_data(dataset) fa_dataset_data_at((dataset), FA_HERE)
 
+typedef struct fa_image_tensors_args {
+    char begin_;
+    fa_tensor *images, *labels;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    fa_transform *transform;
+    fa_target_transform target_transform;
+    void *target_user;
+    int channels_first; /* of uint8 with 4 dimensions: 1: [N, C, H, W]; 0: [N, H, W, C]; default: see below */
+    fa_names classes;   /* copied; default: "0", "1", ... up to the largest label */
+} fa_image_tensors_args;
+/* Arrays in memory as a data set of images, with transforms: images uint8 [N, H, W], [N, H, W, C] or [N, C, H, W], or
+ * float32 [N, C, H, W] or [N, H, W]; labels int64, int32 or uint8 [N]. Without .channels_first the last dimension of
+ * uint8 images is the channels if it is 1, 3 or 4, else dimension 1. Item i is (image, label) as of fa_mnist. Tensors
+ * in memory of their own are kept, not copied; others, bytes in planes, and labels of other types are copied.
+ *
+ *     fa_dataset *data = fa_image_tensors(fa_from_memory(pixels, FA_UINT8, FA_SHAPE(n, 32, 32, 3)),
+ *                                         fa_from_memory(labels, FA_INT64, FA_SHAPE(n)), .transform = fa_to_tensor());
+ *
+ * Errors: other types or shapes; images and labels of different number; a label that is negative, above 999999, or none
+ * of .classes, with its sample. fa_tensor_dataset takes what needs no transform. */
+FA_API fa_dataset *fa_image_tensors_at(const fa_image_tensors_args *args) FA_WARN_UNUSED;
+#define fa_image_tensors(...)                                                                                          \
+    FA_CALL_(fa_image_tensors_at, fa_image_tensors_args, .channels_first = -1, .begin_ = 0, __VA_ARGS__)
+
+typedef struct fa_npy_images_args {
+    char begin_;
+    const char *images, *labels; /* paths */
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    fa_transform *transform;
+    fa_target_transform target_transform;
+    void *target_user;
+    int channels_first;
+    fa_names classes;
+} fa_npy_images_args;
+/* The same of two files that numpy.save wrote. Images in NumPy's order stay on the disk and are read as they are used:
+ * the files must not be changed while the data set lives. Errors name the file. */
+FA_API fa_dataset *fa_npy_images_at(const fa_npy_images_args *args) FA_WARN_UNUSED;
+#define fa_npy_images(...)                                                                                             \
+    FA_CALL_(fa_npy_images_at, fa_npy_images_args, .channels_first = -1, .begin_ = 0, __VA_ARGS__)
+
+/* ---- Noise ------------------------------------------------------------------------------------------------------- */
+
+typedef struct fa_fake_data_args {
+    char begin_;
+    int64_t size;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    int64_t image_size[3]; /* channels (1 or 3), height, width */
+    int64_t num_classes;
+    fa_transform *transform;
+    fa_target_transform target_transform;
+    void *target_user;
+    int64_t random_offset;
+} fa_fake_data_args;
+/* FakeData(size=1000, image_size=(3, 224, 224), num_classes=10, random_offset=0): images of noise and labels, number
+ * for number those of torchvision: item i is drawn from a generator seeded with i + random_offset, and no other
+ * generator is touched. */
+FA_API fa_dataset *fa_fake_data_at(const fa_fake_data_args *args) FA_WARN_UNUSED;
+#define fa_fake_data(...)                                                                                              \
+    FA_CALL_(fa_fake_data_at, fa_fake_data_args, .size = 1000, .image_size = {3, 224, 224}, .num_classes = 10,         \
+             .begin_ = 0, __VA_ARGS__)
+
 /* ---- MNIST ------------------------------------------------------------------------------------------------------- */
 
 typedef struct fa_mnist_args {

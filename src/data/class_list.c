@@ -1,6 +1,7 @@
 /* Names of classes that a data set owns. */
 #include "data/dataset.h"
 
+#include <stdio.h>
 #include <string.h>
 
 bool fa_class_list_add(fa_class_list *list, const char *name, size_t length, fa_where where)
@@ -27,6 +28,17 @@ bool fa_class_list_copy(fa_class_list *list, fa_names names, fa_where where)
     for (int64_t i = 0; i < names.count; i++)
         if (!fa_class_list_add(list, names.name[i], strlen(names.name[i]), where))
             return false;
+    return true;
+}
+
+bool fa_class_list_numbers(fa_class_list *list, int64_t count, fa_where where)
+{
+    for (int64_t i = list->count; i < count; i++) {
+        char name[24];
+        int length = snprintf(name, sizeof name, "%lld", (long long)i);
+        if (!fa_class_list_add(list, name, (size_t)length, where))
+            return false;
+    }
     return true;
 }
 

@@ -128,6 +128,8 @@ typedef struct fa_class_list {
 /* False after an error; end the list in either case. */
 bool fa_class_list_add(fa_class_list *list, const char *name, size_t length, fa_where where);
 bool fa_class_list_copy(fa_class_list *list, fa_names names, fa_where where);
+/* Names "0", "1", ... are added until there are `count`. */
+bool fa_class_list_numbers(fa_class_list *list, int64_t count, fa_where where);
 void fa_class_list_end(fa_class_list *list);
 static inline fa_names fa_class_list_names(const fa_class_list *list)
 {

@@ -301,18 +301,6 @@ static bool read_pickled_names(reading *r, const uint8_t *bytes, size_t size)
     return fine;
 }
 
-/* The classes' numbers, where nobody says their names. */
-static bool number_classes(reading *r)
-{
-    for (int64_t i = 0; i < r->layout->classes; i++) {
-        char number[24];
-        snprintf(number, sizeof number, "%lld", (long long)i);
-        if (!fa_class_list_add(&r->images->owned, number, strlen(number), r->where))
-            return false;
-    }
-    return true;
-}
-
 static bool read_names(reading *r)
 {
     fa_memory_images *images = r->images;
@@ -320,7 +308,7 @@ static bool read_names(reading *r)
         images->classes = (fa_names){cifar10_names, 10};
         if (r->layout->classes == 10)
             return true;
-        bool fine = number_classes(r);
+        bool fine = fa_class_list_numbers(&images->owned, r->layout->classes, r->where);
         images->classes = fa_class_list_names(&images->owned);
         return fine;
     }

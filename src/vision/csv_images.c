@@ -141,13 +141,7 @@ static bool number_labels(csv_images *set, int64_t most, fa_where where)
         set->class[i] = (int32_t)number;
         largest = number > largest ? number : largest;
     }
-    for (int64_t c = set->classes.count; c <= largest; c++) {
-        char name[24];
-        int length = snprintf(name, sizeof name, "%lld", (long long)c);
-        if (!fa_class_list_add(&set->classes, name, (size_t)length, where))
-            return false;
-    }
-    return true;
+    return fa_class_list_numbers(&set->classes, largest + 1, where);
 }
 
 static int compare_texts(const void *a, const void *b)
