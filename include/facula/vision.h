@@ -171,11 +171,16 @@ typedef struct fa_mnist_args {
     fa_transform *transform;
     fa_target_transform target_transform;
     void *target_user;
+    bool download; /* fetch what is missing into root/MNIST/raw */
 } fa_mnist_args;
 /* MNIST(root): train-images-idx3-ubyte and train-labels-idx1-ubyte, or t10k-..., in root, root/raw or root/MNIST/raw,
  * with or without .gz in the name; whether a file is packed is told by its content. Only the half that is asked for
  * must be there. Item i is (image, label): uint8 [1, 28, 28], or what the transform makes of it, and an int64. Images
  * stay in memory once, as bytes.
+ *
+ * .download fetches those of the four files that are not there (needs a library built with libcurl): from torchvision's
+ * mirrors, checked by their MD5 sums, resumed after a broken connection, named only when they are whole. FACULA_MIRROR
+ * in the environment names another place, FACULA_MIRROR/train-images-idx3-ubyte.gz.
  *
  * FashionMNIST and KMNIST are the same with their own class names, and look in root/FashionMNIST/raw, root/KMNIST/raw.
  *

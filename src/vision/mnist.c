@@ -1,5 +1,6 @@
 /* MNIST and data sets in its form: Fashion-MNIST, KMNIST, EMNIST. Files are read and checked when the data set is made;
  * the bytes stay in memory once. */
+#include "files/download.h"
 #include "vision/idx.h"
 #include "vision/memory_images.h"
 
@@ -14,7 +15,12 @@ typedef struct family {
     const char *call, *folder; /* "fa_mnist", "MNIST" */
     fa_names classes;
     char train[48], test[48]; /* what the files' names begin with: "train", "t10k" */
+    const char *const *mirrors;
+    const char *md5[4]; /* of the packed files, in the order of `files` */
 } family;
+
+static const char *const files[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
+                                    "t10k-labels-idx1-ubyte"};
 
 #define NAMES(array)                                                                                                   \
     {                                                                                                                  \
@@ -26,13 +32,39 @@ static const char *const digits[] = {"0 - zero", "1 - one", "2 - two",   "3 - th
 static const char *const clothes[] = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
                                       "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
 static const char *const kuzushiji[] = {"o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"};
-static const family mnist = {"fa_mnist", "MNIST", NAMES(digits), "train", "t10k"};
-static const family fashion_mnist = {"fa_fashion_mnist", "FashionMNIST", NAMES(clothes), "train", "t10k"};
-static const family kmnist = {"fa_kmnist", "KMNIST", NAMES(kuzushiji), "train", "t10k"};
+static const char *const mnist_mirrors[] = {"https://ossci-datasets.s3.amazonaws.com/mnist/",
+                                            "http://yann.lecun.com/exdb/mnist/", NULL};
+static const char *const fashion_mirrors[] = {"http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/", NULL};
+static const char *const kmnist_mirrors[] = {"http://codh.rois.ac.jp/kmnist/dataset/kmnist/", NULL};
+static const family mnist = {"fa_mnist",
+                             "MNIST",
+                             NAMES(digits),
+                             "train",
+                             "t10k",
+                             mnist_mirrors,
+                             {"f68b3c2dcbeaaa9fbdd348bbdeb94873", "d53e105ee54ea40749a09fcbcd1e9432",
+                              "9fb629c4189551a2d022fa330f9573f3", "ec29112dd5afa0611ce80d1b7f02629c"}};
+static const family fashion_mnist = {"fa_fashion_mnist",
+                                     "FashionMNIST",
+                                     NAMES(clothes),
+                                     "train",
+                                     "t10k",
+                                     fashion_mirrors,
+                                     {"8d4fb7e6c68d591d4c3dfef9ec88bf0d", "25c81989df183df01b3e8a0aad5dffbe",
+                                      "bef4ecab320f06d8554ea6380940ec79", "bb300cfdad3c16e7a12a480ee83cd310"}};
+static const family kmnist = {"fa_kmnist",
+                              "KMNIST",
+                              NAMES(kuzushiji),
+                              "train",
+                              "t10k",
+                              kmnist_mirrors,
+                              {"bdb82020997e1d708af4cf47b453dcf7", "e144d726b3acfaa3e44228e80efcd344",
+                               "5c965bf0a639b31b8f53240b1b52f4d7", "7320c461ea6c1c855c0b718fb2a4b134"}};
 
 /* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
-static bool find_file(const char *root, const char *name, const family *f, char path[PATH_BYTES], fa_where where)
+/* 1: `path` is the file; 0: there is none; -1: an error. */
+static int look_for_file(const char *root, const char *name, const family *f, char path[PATH_BYTES], fa_where where)
 {
     static const char *const folder[] = {"", "/raw", "/"};
     static const char *const ending[] = {"", ".gz"};
@@ -41,16 +73,44 @@ static bool find_file(const char *root, const char *name, const family *f, char 
             struct stat status;
             int length = snprintf(path, PATH_BYTES, "%s%s%s%s/%s%s", root, folder[k], k == 2 ? f->folder : "",
                                   k == 2 ? "/raw" : "", name, ending[e]);
-            if (length < 0 || length >= PATH_BYTES)
-                return fa_fail(FA_VALUE_ERROR, where, f->call, "got a root of %zu bytes, needs a shorter one.",
-                               strlen(root));
+            if (length < 0 || length >= PATH_BYTES) {
+                fa_fail(FA_VALUE_ERROR, where, f->call, "got a root of %zu bytes, needs a shorter one.", strlen(root));
+                return -1;
+            }
             if (stat(path, &status) == 0 && S_ISREG(status.st_mode))
-                return true;
+                return 1;
         }
+    return 0;
+}
+
+static bool find_file(const char *root, const char *name, const family *f, char path[PATH_BYTES], fa_where where)
+{
+    int found = look_for_file(root, name, f, path, where);
+    if (found != 0)
+        return found > 0;
     return fa_fail(FA_FILE_ERROR, where, f->call,
                    "got no %s in %s, %s/raw or %s/%s/raw; needs it in one of them, with or without .gz. Hint: put the "
-                   "data set's files there.",
-                   name, root, root, root, f->folder);
+                   "data set's files there%s.",
+                   name, root, root, root, f->folder, f->mirrors != NULL ? ", or set .download" : "");
+}
+
+/* All four files that are not there yet, into root/MNIST/raw. */
+static bool download(const char *root, const family *f, fa_where where)
+{
+    char path[PATH_BYTES], folder[PATH_BYTES], name[64];
+    int length = snprintf(folder, PATH_BYTES, "%s/%s/raw", root, f->folder);
+    for (int i = 0; i < 4; i++) {
+        int found = look_for_file(root, files[i], f, path, where);
+        if (found > 0)
+            continue;
+        if (found < 0 || length < 0 || length >= PATH_BYTES)
+            return false;
+        snprintf(name, sizeof name, "%s.gz", files[i]);
+        const fa_download file = {name, f->md5[i], f->mirrors, folder, f->call, where};
+        if (!fa_download_file(&file))
+            return false;
+    }
+    return true;
 }
 
 /* Labels as int64; false after an error. */
@@ -105,7 +165,8 @@ static fa_dataset *open_family(const fa_mnist_args *args, const family *f)
     if (!fa_data_args_check(args->root, args->transform, f->call, args->where_))
         return NULL;
     fa_memory_images images = {.classes = f->classes};
-    if (!read_half(&images, args->root, args->train, f, args->where_)) {
+    if ((args->download && !download(args->root, f, args->where_)) ||
+        !read_half(&images, args->root, args->train, f, args->where_)) {
         fa_memory_images_end(&images);
         return NULL;
     }
