@@ -220,7 +220,8 @@ typedef struct fa_cifar_args {
     fa_transform *transform;
     fa_target_transform target_transform;
     void *target_user;
-    bool coarse; /* of fa_cifar100: the 20 superclasses instead of the 100 classes */
+    bool download; /* fetch and unpack the version for Python into root, if the half is not there; as of fa_mnist */
+    bool coarse;   /* of fa_cifar100: the 20 superclasses instead of the 100 classes */
 } fa_cifar_args;
 /* CIFAR10(root): the version for Python (data_batch_1 ... 5, test_batch, batches.meta) in root or
  * root/cifar-10-batches-py, or the binary version (data_batch_1.bin ... 5, test_batch.bin, batches.meta.txt) in root or

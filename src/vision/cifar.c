@@ -2,8 +2,10 @@
  * is made; the images stay in memory once, as bytes [32, 32, 3].
  *
  * Binary: records of labels (CIFAR-10: one byte; CIFAR-100: coarse, fine) and 3072 bytes, plane after plane. */
+#include "files/download.h"
 #include "vision/cifar_pickle.h"
 #include "vision/memory_images.h"
+#include "vision/tar_archive.h"
 #include "vision/whole_file.h"
 
 #include <stdio.h>
@@ -326,6 +328,36 @@ static bool read_names(reading *r)
                   (long long)r->layout->classes);
 }
 
+/* ---- Fetching ---------------------------------------------------------------------------------------------------- */
+
+/* The version for Python, unless the half is there in either one. */
+static bool download(const reading *r, const fa_cifar_args *args, const layout *layouts)
+{
+    static const char *const mirrors[] = {"https://www.cs.toronto.edu/~kriz/", NULL};
+    const layout *l = &layouts[0];
+    const bool ten = l->classes == 10;
+    const char *names[MOST_FILES + 3] = {NULL};
+    int count = 0;
+    reading look = *r;
+    if (find_layout(&look, args->root, layouts, args->train))
+        return true;
+    fa_clear_error();
+    for (int i = 0; l->train[i] != NULL; i++)
+        names[count++] = l->train[i];
+    names[count++] = l->test[0];
+    names[count++] = l->meta;
+    const fa_download file = {ten ? "cifar-10-python.tar.gz" : "cifar-100-python.tar.gz",
+                              ten ? "c58f30108f718f92721af3b95e74349a" : "eb9058c3a382ffc7106e4002c42a8d85",
+                              mirrors,
+                              args->root,
+                              r->what,
+                              r->where};
+    char path[PATH_BYTES];
+    int length = snprintf(path, sizeof path, "%s/%s", args->root, file.name);
+    return fa_download_file(&file) && length >= 0 && length < PATH_BYTES &&
+           fa_unpack_tar(path, l->folder, names, args->root, r->what, r->where);
+}
+
 /* ---- Making one -------------------------------------------------------------------------------------------------- */
 
 static fa_dataset *open_cifar(const fa_cifar_args *args, const layout *layouts, const char *what)
@@ -339,7 +371,8 @@ static fa_dataset *open_cifar(const fa_cifar_args *args, const layout *layouts, 
         return NULL;
     }
     *r = (reading){.what = what, .where = args->where_, .images = &images};
-    bool fine = find_layout(r, args->root, layouts, args->train) && read_names(r) && read_files(r, args->train);
+    bool fine = (!args->download || download(r, args, layouts)) && find_layout(r, args->root, layouts, args->train) &&
+                read_names(r) && read_files(r, args->train);
     fa_mfree(r);
     if (!fine) {
         fa_memory_images_end(&images);

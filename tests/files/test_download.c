@@ -7,8 +7,10 @@
 #include "facula.h"
 #include "files/download.h"
 #include "support/tempdir.h"
+#include "vision/tar_archive.h"
 
 #include <arpa/inet.h>
+#include <libdeflate.h>
 #include <pthread.h>
 #include <string.h>
 #include <strings.h>
@@ -292,11 +294,75 @@ static void test_mnist(void **state)
     tempdir_free(&dir);
 }
 
+/* An archive that some program wrote: what is asked for comes out, whole; nothing else, and nowhere else. */
+static size_t add_member(uint8_t *to, const char *name, const void *bytes, size_t size)
+{
+    memset(to, 0, 512);
+    snprintf((char *)to, 100, "%s", name);
+    snprintf((char *)to + 124, 12, "%011zo", size);
+    memcpy(to + 512, bytes, size);
+    return 512 + (size + 511) / 512 * 512;
+}
+
+static void test_archive(void **state)
+{
+    (void)state;
+    tempdir dir = tempdir_new();
+    uint8_t *tar = calloc(1, 16384), *packed = malloc(16384);
+    size_t size = add_member(tar, "c/", "", 0);
+    size += add_member(tar + size, "../outside", "x", 1);
+    size += add_member(tar + size, "c/one", "1st", 3);
+    size += add_member(tar + size, "c/two", content, 600);
+    size += add_member(tar + size, "/etc/passwd", "x", 1);
+    size += 1024;
+    struct libdeflate_compressor *c = libdeflate_alloc_compressor(6);
+    size_t n = libdeflate_gzip_compress(c, tar, size, packed, 16384);
+    static const char *const names[] = {"one", "two", NULL}, *const more[] = {"one", "three", NULL};
+    char path[1024];
+    snprintf(path, sizeof path, "%s", tempdir_file(&dir, "a.tar.gz"));
+    write_file(path, packed, n);
+    assert_true(fa_unpack_tar(path, "c", names, tempdir_file(&dir, "to"), "test", FA_HERE));
+    size_t got;
+    char *two = read_file(tempdir_file(&dir, "to/c/two"), &got);
+    assert_int_equal(got, 600);
+    assert_same_bytes(two, content, 600);
+    free(two);
+    assert_int_equal(access(tempdir_file(&dir, "outside"), F_OK), -1);
+    assert_int_equal(access(tempdir_file(&dir, "to/etc"), F_OK), -1);
+    assert_false(fa_unpack_tar(path, "c", more, tempdir_file(&dir, "to"), "test", FA_HERE));
+    assert_contains(fa_error(), "got no c/three in ");
+    fa_clear_error();
+    for (size_t cut = 0; cut < n; cut++) { /* cut short anywhere */
+        write_file(path, packed, cut);
+        assert_false(fa_unpack_tar(path, "c", names, tempdir_file(&dir, "to"), "test", FA_HERE));
+        assert_contains(fa_error(), "a.tar.gz is damaged");
+        fa_clear_error();
+    }
+    memset(tar + 512 + 124, '7', 11); /* a size beyond the end */
+    n = libdeflate_gzip_compress(c, tar, size, packed, 16384);
+    write_file(path, packed, n);
+    assert_false(fa_unpack_tar(path, "c", names, tempdir_file(&dir, "to"), "test", FA_HERE));
+    assert_contains(fa_error(), "a.tar.gz is damaged");
+    fa_clear_error();
+    libdeflate_free_compressor(c);
+    free(tar), free(packed);
+    /* the call that uses it: nothing is asked for what is there; the message of what is not */
+    fa_dataset *data = fa_cifar10(source_path("tests/golden/cifar"), .download = true);
+    assert_int_equal(fa_length(data), 10);
+    fa_free(data);
+    setenv("FACULA_MIRROR", url("wrong"), 1);
+    assert_null(fa_cifar100(dir.path, .download = true));
+    assert_contains(fa_error(), "could not fetch cifar-100-python.tar.gz");
+    fa_clear_error();
+    unsetenv("FACULA_MIRROR");
+    tempdir_free(&dir);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_md5), cmocka_unit_test(test_fetching),
-                                       cmocka_unit_test(test_failures), cmocka_unit_test(test_resuming),
-                                       cmocka_unit_test(test_mnist)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_md5),      cmocka_unit_test(test_fetching),
+                                       cmocka_unit_test(test_archive),  cmocka_unit_test(test_failures),
+                                       cmocka_unit_test(test_resuming), cmocka_unit_test(test_mnist)};
     return cmocka_run_group_tests(tests, start_server, stop_server);
 }
 
