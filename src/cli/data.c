@@ -1,4 +1,4 @@
-/* Data told by its content: files of MNIST and its like, of CIFAR, or folders of pictures. */
+/* Data told by its content: files of MNIST and its like, of CIFAR, lists, arrays, or folders of pictures. */
 #include "data.h"
 
 #include <dirent.h>
@@ -26,7 +26,7 @@ static bool is_file(const char *path)
 #define OPENER(name)                                                                                                   \
     static fa_dataset *open_##name(const data_source *d, data_part part, fa_transform *transform)                      \
     {                                                                                                                  \
-        return fa_##name(d->root, .train = part == PART_TRAIN, .transform = transform);                                \
+        return fa_##name(d->root, .train = part == PART_TRAIN, .transform = transform, .download = d->download);       \
     }
 OPENER(mnist)
 OPENER(fashion_mnist)
@@ -93,6 +93,51 @@ static bool find_cifar(data_source *d)
             return true;
         }
     return false;
+}
+
+/* ---- Lists and arrays -------------------------------------------------------------------------------------------- */
+
+static fa_dataset *open_list(const data_source *d, data_part part, fa_transform *transform)
+{
+    return part == PART_TRAIN ? fa_csv_images(d->folder[part], .transform = transform)
+                              : fa_csv_images(d->folder[part], .transform = transform, .classes = d->classes);
+}
+
+static fa_dataset *open_arrays(const data_source *d, data_part part, fa_transform *transform)
+{
+    char labels[DATA_PATH_BYTES + 8];
+    size_t begin = strlen(d->folder[part]) - strlen("images.npy");
+    snprintf(labels, sizeof labels, "%.*slabels.npy", (int)begin, d->folder[part]);
+    return part == PART_TRAIN ? fa_npy_images(d->folder[part], labels, .transform = transform)
+                              : fa_npy_images(d->folder[part], labels, .transform = transform, .classes = d->classes);
+}
+
+/* The files of the parts by these names in the folder; those of the training part may have another one, too. */
+static bool find_files(data_source *d, const char *const names[DATA_PARTS], const char *other)
+{
+    for (int part = 0; part < DATA_PARTS; part++) {
+        const char *name = part == PART_TRAIN && !has_file(d, ".", names[part]) ? other : names[part];
+        int length = snprintf(d->folder[part], DATA_PATH_BYTES, "%s/%s", d->root, name);
+        d->has[part] = length >= 0 && length < DATA_PATH_BYTES && has_file(d, ".", name);
+    }
+    bool found = d->has[PART_TRAIN];
+    d->has[PART_TRAIN] = true;
+    if (!found)
+        d->has[PART_VALIDATION] = d->has[PART_TEST] = false;
+    return found;
+}
+
+static bool find_lists_and_arrays(data_source *d)
+{
+    static const char *const lists[DATA_PARTS] = {"train.csv", "val.csv", "test.csv"};
+    static const char *const arrays[DATA_PARTS] = {"train_images.npy", "val_images.npy", "test_images.npy"};
+    bool list = find_files(d, lists, "labels.csv");
+    if (!list && !find_files(d, arrays, "images.npy"))
+        return false;
+    d->open = list ? open_list : open_arrays;
+    d->files = list;
+    snprintf(d->what, sizeof d->what, "%s", list ? "lists of pictures" : "arrays in .npy files");
+    return true;
 }
 
 /* ---- Folders of pictures ----------------------------------------------------------------------------------------- */
@@ -171,15 +216,26 @@ bool data_find(data_source *d, const char *root)
         return fa_raise(FA_FILE_ERROR, "got %s, which could not be opened: %s. Hint: give the folder of the data.",
                         root, strerror(errno)),
                false;
-    if (!S_ISDIR(status.st_mode))
-        return fa_raise(FA_FILE_ERROR, "got %s, which is no folder, needs the folder of the data.", root), false;
-    if (find_mnist(d) || find_cifar(d))
+    if (!S_ISDIR(status.st_mode)) {
+        size_t length = strlen(root);
+        if (length < 4 || length >= DATA_PATH_BYTES || strcasecmp(root + length - 4, ".csv") != 0)
+            return fa_raise(FA_FILE_ERROR, "got %s, which is no folder, needs the folder of the data or a list (.csv).",
+                            root),
+                   false;
+        snprintf(d->folder[PART_TRAIN], DATA_PATH_BYTES, "%s", root);
+        snprintf(d->what, sizeof d->what, "a list of pictures");
+        d->open = open_list;
+        d->files = true;
+        return true;
+    }
+    if (find_mnist(d) || find_cifar(d) || find_lists_and_arrays(d))
         return true;
     if (!has_folders(root))
         return fa_raise(
                    FA_FILE_ERROR,
                    "got %s, in which no data was found. Looked for train-images-idx3-ubyte (MNIST and what has its "
-                   "form), data_batch_1 or data_batch_1.bin (CIFAR), and sub-folders, one for each class with its "
+                   "form), data_batch_1 or data_batch_1.bin (CIFAR), train.csv, images.npy, and sub-folders, one for "
+                   "each class with its "
                    "pictures, or train/, val/ and test/ with such folders.",
                    root),
                false;
@@ -229,4 +285,25 @@ bool data_sizes(data_source *d, picture_sizes *sizes)
 int64_t data_side(const picture_sizes *sizes)
 {
     return sizes->one && sizes->least[0] <= LARGEST_AS_IT_IS ? sizes->least[0] : DEFAULT_SIDE;
+}
+
+bool data_download(const char *name, const char *root)
+{
+    static const struct {
+        const char *name;
+        data_opener open;
+    } known[] = {{"mnist", open_mnist},
+                 {"fashion-mnist", open_fashion_mnist},
+                 {"kmnist", open_kmnist},
+                 {"cifar10", open_cifar10},
+                 {"cifar100", open_cifar100}};
+    const data_source d = {.root = root, .download = true};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(name, known[i].name) == 0) {
+            fa_free(known[i].open(&d, PART_TRAIN, NULL));
+            return fa_ok();
+        }
+    return fa_raise(FA_VALUE_ERROR, "--download: got \"%s\", needs mnist, fashion-mnist, kmnist, cifar10 or cifar100",
+                    name),
+           false;
 }

@@ -2,6 +2,7 @@
  */
 #include "support/facula_test.h"
 
+#include "facula.h"
 #include "support/command_run.h"
 #include "support/small_mnist.h"
 #include "support/tempdir.h"
@@ -139,7 +140,7 @@ static void test_refusals(void **state)
     expect("train $D/empty", 1, "no data was found. Looked for train-images-idx3-ubyte");
     picture("flat/1.png", 8, 8, 0);
     expect("train $D/flat", 1, "no data was found");
-    expect("train $D/flat/1.png", 1, "no folder");
+    expect("train $D/flat/1.png", 1, "which is no folder");
     class_folders("one", classes, 0, 1, 3, 8);
     expect("train $D/one", 1, "1 class, needs at least 2");
     class_folders("only/val", classes, 0, 2, 3, 8);
@@ -182,6 +183,38 @@ static void test_known_files(void **state)
     expect(line, 0, "files of CIFAR-100, version for Python, 100 classes: fine 0, fine 1, ");
 }
 
+/* Lists and arrays. */
+static void test_lists_and_arrays(void **state)
+{
+    (void)state;
+    char text[4096] = "path,label\n";
+    class_folders("l/pictures", colours, 0, 3, 10, 16);
+    for (int i = 0; i < 30; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "pictures/%s/%d.png,%s\n", colours[i % 3], i / 3,
+                 i % 3 == 0   ? "red"
+                 : i % 3 == 1 ? "green"
+                              : "blue");
+    write_file(at("l/train.csv"), text, strlen(text));
+    write_file(at("l/test.csv"), "pictures/1/0.png,red\n", 21);
+    expect("train $D/l --epochs 3 --lr 0.01 --batch-size 8 --out $D/l1", 0,
+           "lists of pictures, 3 classes: blue, green, red");
+    assert_contains(output, "27 images to train on, 3 held out for validation, 1 to test");
+    expect("train $D/l/train.csv --epochs 1 --out $D/l2", 0, "a list of pictures, 3 classes: blue, green, red");
+    write_file(at("l/test.csv"), "pictures/1/0.png,pink\n", 22);
+    expect("train $D/l --epochs 1 --out $D/l3", 1, "test.csv, line 1: got label pink");
+    write_file(at("l/train.csv"), "pictures/1/0.png,red\nnone.png,blue\n", 35);
+    remove(at("l/test.csv"));
+    expect("train $D/l --epochs 1 --out $D/l4", 1, "none.png");
+    make_folders(at("a/"));
+    fa_scope {
+        assert_true(fa_save(fa_to_dtype(fa_randint(0, 256, FA_SHAPE(40, 28, 28)), FA_UINT8), at("a/images.npy")));
+        assert_true(fa_save(fa_randint(0, 4, FA_SHAPE(40)), at("a/labels.npy")));
+    }
+    expect("train $D/a --epochs 1 --out $D/a1", 0, "arrays in .npy files, ");
+    assert_contains(output, "36 images to train on, 4 held out");
+    expect("train $D/a --download everest --out $D/a2", 1, "--download: got \"everest\", needs mnist, fashion-mnist");
+}
+
 static int prepare(void **state)
 {
     (void)state;
@@ -199,10 +232,8 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_class_folders),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_known_files),
+        cmocka_unit_test(test_parts),       cmocka_unit_test(test_class_folders),    cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_known_files), cmocka_unit_test(test_lists_and_arrays),
     };
     if (FA_EMULATED)
         return 0; /* the command could not be started */
