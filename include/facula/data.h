@@ -110,7 +110,7 @@ FA_API fa_dataset *fa_tensor_dataset_at(int count, fa_tensor *const *tensors, fa
     fa_tensor_dataset_at((int)(sizeof((fa_tensor *[]){__VA_ARGS__}) / sizeof(fa_tensor *)),                            \
                          (fa_tensor *[]){__VA_ARGS__}, FA_HERE)
 
-/* Subset(dataset, indices): item i is dataset[indices[i]]. The indices are copied. */
+/* Subset(dataset, indices): item i is dataset[indices[i]], -1 the last one. The indices are copied. */
 FA_API fa_dataset *fa_subset_at(fa_dataset *dataset, const int64_t *indices, int64_t n, fa_where where) FA_WARN_UNUSED;
 #define fa_subset(dataset, indices, n) fa_subset_at((dataset), (indices), (n), FA_HERE)
 
@@ -218,7 +218,7 @@ FA_API fa_sampler *fa_weighted_random_sampler_at(const fa_weighted_random_sample
     FA_CALL_(fa_weighted_random_sampler_at, fa_weighted_random_sampler_args, .replacement = true, .begin_ = 0,         \
              __VA_ARGS__)
 
-/* The given indices (copied) as they are, in each pass: `sampler=[3, 1, 2]`. */
+/* The given indices (copied) as they are, in each pass: `sampler=[3, 1, 2]`. With any sampler, -1 is the last item. */
 FA_API fa_sampler *fa_list_sampler_at(const int64_t *indices, int64_t n, fa_where where) FA_WARN_UNUSED;
 #define fa_list_sampler(indices, n) fa_list_sampler_at((indices), (n), FA_HERE)
 

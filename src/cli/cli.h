@@ -48,6 +48,7 @@ fa_module *make_network(const network *net, const image_form *form);
 const network *network_that_prints(const char *text);
 
 int command_train(int argc, char **argv);
+int command_predict(int argc, char **argv);
 int command_bench(int argc, char **argv);
 int command_parity(int argc, char **argv);
 int command_inspect(int argc, char **argv);

@@ -39,12 +39,26 @@ bool fa_dataset_prepare(fa_dataset_body *body)
 
 bool fa_dataset_fetch(fa_dataset_body *body, const int64_t *indices, int64_t n, fa_collate *batch)
 {
-    int64_t length = body->kind->length(body->data);
-    for (int64_t i = 0; i < n; i++)
-        if (indices[i] < 0 || indices[i] >= length)
-            return fa_fail(FA_INDEX_ERROR, batch->where, "data set", "got index %lld, needs 0 to %lld.",
-                           (long long)indices[i], (long long)length - 1);
-    return body->kind->fetch(body->data, indices, n, batch);
+    enum { CHUNK = 256 };
+    int64_t length = body->kind->length(body->data), from_start[CHUNK];
+    bool negative = false;
+    for (int64_t i = 0; i < n; i++) {
+        negative = negative || indices[i] < 0;
+        if (indices[i] < -length || indices[i] >= length)
+            return fa_fail(FA_INDEX_ERROR, batch->where, "data set",
+                           "got index %lld, needs 0 to %lld, or -%lld to -1 from the end.", (long long)indices[i],
+                           (long long)length - 1, (long long)length);
+    }
+    if (!negative)
+        return body->kind->fetch(body->data, indices, n, batch);
+    for (int64_t begin = 0; begin < n; begin += CHUNK) {
+        const int64_t count = n - begin < CHUNK ? n - begin : CHUNK;
+        for (int64_t i = 0; i < count; i++)
+            from_start[i] = indices[begin + i] + (indices[begin + i] < 0 ? length : 0);
+        if (!body->kind->fetch(body->data, from_start, count, batch))
+            return false;
+    }
+    return true;
 }
 
 const fa_dataset_body *fa_dataset_innermost(const fa_dataset_body *body, int64_t *index)

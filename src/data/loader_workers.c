@@ -184,7 +184,8 @@ static void *work(void *argument)
     if (begun)
         serve(loader, self->state);
     pthread_mutex_unlock(&loader->mutex);
-    end_worker(self);
+    if (begun) /* the looping thread may be looking at one that did not */
+        end_worker(self);
     return NULL;
 }
 

@@ -95,9 +95,10 @@ fa_dataset *fa_subset_at(fa_dataset *dataset, const int64_t *indices, int64_t n,
     if (!fine)
         fa_fail(FA_VALUE_ERROR, where, "fa_subset", "got %lld indices, needs a list of 0 or more.", (long long)n);
     for (int64_t i = 0; fine && i < n; i++)
-        if (indices[i] < 0 || indices[i] >= length)
-            fine = fa_fail(FA_INDEX_ERROR, where, "fa_subset", "got index %lld at place %lld, needs 0 to %lld.",
-                           (long long)indices[i], (long long)i, (long long)length - 1);
+        if (indices[i] < -length || indices[i] >= length)
+            fine = fa_fail(FA_INDEX_ERROR, where, "fa_subset",
+                           "got index %lld at place %lld, needs 0 to %lld, or -%lld to -1 from the end.",
+                           (long long)indices[i], (long long)i, (long long)length - 1, (long long)length);
     return fine ? make_subset(dataset, indices, n, where) : NULL;
 }
 

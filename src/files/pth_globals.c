@@ -325,6 +325,39 @@ bool fa_pth_read_id(fa_pickle_reader *r, const fa_cell *id, fa_pth_id *out)
     return true;
 }
 
+/* ---- Names that stand for themselves ------------------------------------------------------------------------------
+ */
+
+/* Attributes of modules: a class of layers, an activation, a member of an enumeration. */
+bool fa_pth_may_be_named(const char *module, const char *name)
+{
+    static const struct {
+        const char *module, *name; /* name NULL: every one, of the modules below it too */
+    } names[] = {
+        {"torch.nn", NULL},
+        {"torch.functional", NULL},
+        {"torch._C._nn", NULL},
+        {"torch.optim", NULL},
+        {"torchvision.models", NULL},
+        {"torchvision.ops", NULL},
+        {"torchvision.transforms", NULL},
+        {"torch._C", "_VariableFunctionsClass"},
+        {"torch._C", "TensorBase"},
+        {"torch._C", "_TensorBase"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const size_t n = strlen(names[i].module);
+        if (strncmp(module, names[i].module, n) != 0 ||
+            (module[n] != '\0' && (module[n] != '.' || names[i].name != NULL)))
+            continue;
+        /* Or what getattr took from it. */
+        const size_t m = names[i].name != NULL ? strlen(names[i].name) : 0;
+        if (m == 0 || (strncmp(name, names[i].name, m) == 0 && (name[m] == '\0' || name[m] == '.')))
+            return true;
+    }
+    return false;
+}
+
 /* ---- The table ----------------------------------------------------------------------------------------------------
  */
 
@@ -369,6 +402,9 @@ const fa_pickle_global fa_pth_globals[] = {
     {"_codecs", "encode", encode, NULL, FA_FLAVOUR_PLAIN},
     {"torch", "Size", size, NULL, FA_FLAVOUR_SIZE},
     {"torch", "device", device, NULL, 0},
+    {"functools", "partial", fa_pickle_record, NULL, 0},
+    {"builtins", "getattr", fa_pickle_attribute, NULL, 0},
+    {"__builtin__", "getattr", fa_pickle_attribute, NULL, 0},
     STORAGES("torch"),
     STORAGES("torch.cuda"),
     STORAGE("torch.storage", "UntypedStorage", FA_STORED_COUNT),

@@ -70,6 +70,19 @@ static void test_schedules(void **state)
     expect("train --resume $D/j --epochs 2", 0, "goes on with the best value and the patience that it has");
 }
 
+/* A rate that is far too high: where, and no best model of it; the run before it is still there. */
+static void test_divergence(void **state)
+{
+    (void)state;
+    expect("train $D/data --out $D/k --epochs 2 --held-out 32 --batch-size 32 --lr 1e6 --optimizer sgd", 1,
+           "at learning rate 1e+06; not finite first: the output of layer ");
+    assert_contains(output, "/k/last.pth is the last state");
+    assert_int_equal(access(at("k/best_model.pth"), F_OK), -1);
+    char *json = read_file(at("k/run.json"), NULL);
+    assert_contains(json, "\"diverged\"");
+    free(json);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -216,8 +229,9 @@ int main(void)
 {
     if (FA_EMULATED)
         return 0; /* the command could not be started */
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_more_epochs), cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(test_schedules),   cmocka_unit_test(test_augmentation),
-                                       cmocka_unit_test(test_another_isa), cmocka_unit_test(test_signals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_more_epochs),  cmocka_unit_test(test_refusals),
+                                       cmocka_unit_test(test_divergence),   cmocka_unit_test(test_schedules),
+                                       cmocka_unit_test(test_augmentation), cmocka_unit_test(test_another_isa),
+                                       cmocka_unit_test(test_signals)};
     return cmocka_run_group_tests(tests, prepare, clean);
 }

@@ -215,31 +215,95 @@ static fa_value *weight_of(fa_value *object, const char *name)
 static void test_objects(void **state)
 {
     (void)state;
-    const char *const names[] = {"whole_model.pth", "user_class.pth"};
-    for (int n = 0; n < 4; n++)
-        fa_scope {
-            fa_value *model = fa_load(golden_path(names[n / 2]), .mmap = n % 2);
-            assert_string_equal(fa_error(), "");
-            assert_int_equal(fa_kind_of(model), FA_VALUE_OBJECT);
-            const cJSON *weights =
-                cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(golden, names[n / 2]), "state_dict");
-            assert_true(cJSON_GetArraySize(weights) > 1);
-            const cJSON *want;
-            cJSON_ArrayForEach(want, weights)
-            {
-                fa_tensor_view view;
-                fa_value *got = weight_of(model, want->string);
-                assert_non_null(got);
-                assert_true(fa_value_view(got, &view, FA_HERE));
-                cJSON *copy = cJSON_Duplicate(want, true); /* a state dict has no parameters, the model has */
-                cJSON_ReplaceItemInObjectCaseSensitive(copy, "requires_grad", cJSON_CreateBool(view.requires_grad));
-                if (view.parameter && !cJSON_HasObjectItem(copy, "parameter"))
-                    cJSON_AddTrueToObject(copy, "parameter");
-                if (!same_tensor(copy, got))
-                    fail_msg("%s: %s is not what was saved", names[n / 2], want->string);
-                cJSON_Delete(copy);
+    int files = 0;
+    const cJSON *entry;
+    cJSON_ArrayForEach(entry, golden)
+    {
+        const cJSON *weights = cJSON_GetObjectItemCaseSensitive(entry, "state_dict"), *want;
+        for (int mmap = 0; mmap < 2 && weights != NULL; mmap++)
+            fa_scope {
+                fa_value *model = fa_load(golden_path(entry->string), .mmap = mmap);
+                assert_string_equal(fa_error(), "");
+                assert_int_equal(fa_kind_of(model), FA_VALUE_OBJECT);
+                assert_true(cJSON_GetArraySize(weights) > 1);
+                cJSON_ArrayForEach(want, weights)
+                {
+                    fa_tensor_view view;
+                    fa_value *got = weight_of(model, want->string);
+                    assert_non_null(got);
+                    assert_true(fa_value_view(got, &view, FA_HERE));
+                    cJSON *copy = cJSON_Duplicate(want, true); /* a state dict has no parameters, the model has */
+                    cJSON_ReplaceItemInObjectCaseSensitive(copy, "requires_grad", cJSON_CreateBool(view.requires_grad));
+                    if (view.parameter && !cJSON_HasObjectItem(copy, "parameter"))
+                        cJSON_AddTrueToObject(copy, "parameter");
+                    if (!same_tensor(copy, got))
+                        fail_msg("%s: %s is not what was saved", entry->string, want->string);
+                    cJSON_Delete(copy);
+                }
+                assert_string_equal(fa_error(), "");
+                files++;
             }
-            assert_string_equal(fa_error(), "");
+    }
+    assert_true(files >= 2 * 6);
+}
+
+/* `value` is the name of a class or function, nothing more. */
+static void assert_name(fa_value *value, const char *module, const char *name)
+{
+    assert_int_equal(fa_kind_of(value), FA_VALUE_OBJECT);
+    assert_string_equal(fa_object_module(value), module);
+    assert_string_equal(fa_object_class(value), name);
+    assert_null(fa_attributes(value));
+    fa_scope {
+        assert_false(fa_save(fa_dict("x", value), tempdir_file(&folder, "name.pth")));
+        assert_contains(fa_error(), name);
+        fa_clear_error();
+    }
+}
+
+/* Classes, functions, partials and members of enumerations among the attributes of a module are names and records. */
+static void test_names(void **state)
+{
+    (void)state;
+    static const char *const functions[][2] = {{"torch.nn.functional", "relu"},
+                                               {"torch._C._nn", "gelu"},
+                                               {"torch._C", "_VariableFunctionsClass.relu"},
+                                               {"torch._C", "_VariableFunctionsClass.tanh"},
+                                               {"torch._C", "TensorBase.relu"},
+                                               {"torch.nn.init", "kaiming_normal_"}};
+    fa_scope {
+        fa_value *model = fa_load(golden_path("whole_named.pth"));
+        assert_string_equal(fa_error(), "");
+        fa_value *attributes = fa_attributes(model);
+        assert_name(fa_get(attributes, "norm_layer"), "torch.nn.modules.batchnorm", "BatchNorm2d");
+        assert_name(fa_get(attributes, "own_class"), "__main__", "Named");
+        assert_name(fa_get(attributes, "ordered"), "collections", "OrderedDict");
+        fa_value *list = fa_get(attributes, "functions");
+        for (int i = 0; i < 6; i++)
+            assert_name(fa_value_at(list, i), functions[i][0], functions[i][1]);
+        fa_value *mode = fa_get(attributes, "mode");
+        assert_string_equal(fa_object_class(mode), "InterpolationMode");
+        assert_string_equal(fa_as_string(fa_value_at(fa_get(fa_attributes(mode), "args"), 0)), "bilinear");
+        fa_value *partial = fa_attributes(fa_get(attributes, "norm"));
+        assert_name(fa_value_at(fa_get(partial, "args"), 0), "torch.nn.modules.batchnorm", "BatchNorm2d");
+        assert_true(fa_get_float(fa_value_at(fa_get(partial, "state"), 2), "eps") == 1e-3);
+        fa_value *plain = fa_get(attributes, "plain");
+        assert_string_equal(fa_get_string(fa_attributes(fa_get(plain, "dtype")), "name"), "float16");
+        assert_string_equal(fa_get_string(fa_attributes(fa_get(plain, "device")), "type"), "cpu");
+        assert_int_equal(fa_len(fa_get(plain, "size")), 2);
+        assert_string_equal(fa_error(), "");
+    }
+    /* The same among things that are no modules, and what is on no list, is refused by its name. */
+    static const char *const refused_names[][2] = {
+        {"hostile_named_system.pth", "os.system"},      {"hostile_named_load.pth", "torch.load"},
+        {"hostile_named_hub.pth", "torch.hub.load"},    {"hostile_named_class.pth", "__main__.helper"},
+        {"hostile_named_partial.pth", "os.system"},     {"hostile_named_getattr.pth", "os.system"},
+        {"hostile_named_object.pth", "__main__.Helper"}};
+    for (size_t i = 0; i < sizeof refused_names / sizeof *refused_names; i++)
+        fa_scope {
+            assert_null(fa_load(golden_path(refused_names[i][0])));
+            assert_contains(fa_error(), refused_names[i][1]);
+            fa_clear_error();
         }
 }
 
@@ -522,8 +586,9 @@ int main(void)
         cmocka_unit_test_teardown(test_hostile_costs, clear), cmocka_unit_test_teardown(test_hostile, clear),
         cmocka_unit_test_teardown(test_nothing_runs, clear),  cmocka_unit_test_teardown(test_values, clear),
         cmocka_unit_test_teardown(test_shared, clear),        cmocka_unit_test_teardown(test_objects, clear),
-        cmocka_unit_test_teardown(test_cut, clear),           cmocka_unit_test_teardown(test_changed, clear),
-        cmocka_unit_test_teardown(test_shrinks, clear),       cmocka_unit_test_teardown(test_other_things, clear),
+        cmocka_unit_test_teardown(test_names, clear),         cmocka_unit_test_teardown(test_cut, clear),
+        cmocka_unit_test_teardown(test_changed, clear),       cmocka_unit_test_teardown(test_shrinks, clear),
+        cmocka_unit_test_teardown(test_other_things, clear),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

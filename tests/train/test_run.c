@@ -516,7 +516,8 @@ static void test_loss_not_finite(void **state)
         validate(&r, run);
         fa_run_end_epoch(run);
     }
-    assert_contains(fa_error(), "the loss became inf in epoch 2, step 2, at learning rate 0.1");
+    assert_contains(fa_error(), "the loss became inf in epoch 2, step 2, at learning rate 0.1; not finite first: the "
+                                "loss itself");
     assert_contains(fa_error(), "best_model.pth is that of epoch 1");
     fa_clear_error();
     char *after = read_of(folder, "last.pth"), *json = read_of(folder, "run.json");
@@ -525,6 +526,61 @@ static void test_loss_not_finite(void **state)
     free(before);
     free(after);
     free(json);
+    fa_free(run);
+    end_rig(&r);
+    tempdir_free(&dir);
+}
+
+/* Where it comes from, which the step's own gradients do not hide: a layer too large, weights, images. */
+static void test_first_not_finite(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"first: the output of layer 2 (Linear). ",
+                                        "first: 0.bias, which the steps before have spoilt. ",
+                                        "first: the batch's images. "};
+    for (int kind = 0; kind < 3; kind++) {
+        tempdir dir = tempdir_new();
+        rig r = make_rig();
+        fa_no_grad {
+            if (kind == 0)
+                fa_fill_(fa_find(r.model, "2.weight"), 3e38);
+            else if (kind == 1)
+                fa_fill_(fa_find(r.model, "0.bias"), NAN);
+        }
+        fa_run *run = open_run(&r, tempdir_file(&dir, "run"), 1, false);
+        fa_for_each_epoch (epoch, run)
+            fa_for_each_batch (b, r.train) {
+                if (kind == 2)
+                    b.images = fa_mul(b.images, INFINITY);
+                assert_false(train_batch(&r, run, &b));
+            }
+        assert_contains(fa_error(), words[kind]);
+        assert_contains(fa_error(), " in epoch 1, step 1, at learning rate 0.1; ");
+        fa_clear_error();
+        fa_free(run);
+        end_rig(&r);
+        tempdir_free(&dir);
+    }
+}
+
+/* A validation loss that is not finite is never the best, nor is anything compared with it. */
+static void test_best_is_finite(void **state)
+{
+    (void)state;
+    tempdir dir = tempdir_new();
+    rig r = make_rig();
+    const char *folder = tempdir_file(&dir, "run");
+    fa_run *run = open_run(&r, folder, 4, false);
+    static const double losses[] = {INFINITY, 2, -INFINITY, 1};
+    fa_for_each_epoch (epoch, run) {
+        fa_for_each_batch (b, r.train)
+            train_batch(&r, run, &b);
+        fa_for_each_batch (b, r.validation)
+            fa_run_validate(run, b, fa_full(FA_SCALAR, epoch == 2 ? NAN : losses[epoch]));
+        assert_true(fa_run_end_epoch(run));
+        assert_int_equal(there(folder, "best_model.pth"), epoch > 0);
+        assert_int_equal(fa_run_results(run).best_epoch, epoch == 0 ? -1 : epoch == 3 ? 3 : 1);
+    }
     fa_free(run);
     end_rig(&r);
     tempdir_free(&dir);
@@ -626,11 +682,18 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_second_signal), /* first: a process that has used threads is not to be forked */
-        cmocka_unit_test(test_files),           cmocka_unit_test(test_means),
-        cmocka_unit_test(test_minutes),         cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_folder_in_use),   cmocka_unit_test(test_other_things),
-        cmocka_unit_test(test_wrong_calls),     cmocka_unit_test(test_schedules_go_on),
-        cmocka_unit_test(test_loss_not_finite), cmocka_unit_test(test_softmax_note),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_means),
+        cmocka_unit_test(test_minutes),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_folder_in_use),
+        cmocka_unit_test(test_other_things),
+        cmocka_unit_test(test_wrong_calls),
+        cmocka_unit_test(test_schedules_go_on),
+        cmocka_unit_test(test_loss_not_finite),
+        cmocka_unit_test(test_softmax_note),
+        cmocka_unit_test(test_first_not_finite),
+        cmocka_unit_test(test_best_is_finite),
         cmocka_unit_test(test_signal)};
     tempdirs_in_memory();
     return cmocka_run_group_tests(tests, NULL, NULL);
