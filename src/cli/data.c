@@ -256,7 +256,9 @@ bool data_sizes(data_source *d, picture_sizes *sizes)
 {
     *sizes = (picture_sizes){.least = {INT64_MAX, INT64_MAX}};
     fa_dataset *data = d->open(d, PART_TRAIN, NULL);
-    int64_t n = data != NULL ? fa_length(data) : 0;
+    int64_t n = 0;
+    if (data != NULL)
+        n = fa_length(data);
     int64_t count = n < SIZES_LOOKED_AT ? n : SIZES_LOOKED_AT;
     for (int64_t i = 0; i < count; i++)
         fa_scope {
