@@ -1,9 +1,10 @@
-/* Data told by its content: MNIST's files, or folders of pictures. */
+/* Data told by its content: files of MNIST and its like, of CIFAR, lists, arrays, or folders of pictures. */
 #include "data.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 enum { SIZES_LOOKED_AT = 64, LARGEST_AS_IT_IS = 64, DEFAULT_SIDE = 64 };
@@ -20,29 +21,123 @@ static bool is_file(const char *path)
     return stat(path, &status) == 0 && S_ISREG(status.st_mode);
 }
 
-/* ---- MNIST ------------------------------------------------------------------------------------------------------- */
+/* ---- Known files ------------------------------------------------------------------------------------------------- */
 
-static fa_dataset *open_mnist(const data_source *d, data_part part, fa_transform *transform)
+#define OPENER(name)                                                                                                   \
+    static fa_dataset *open_##name(const data_source *d, data_part part, fa_transform *transform)                      \
+    {                                                                                                                  \
+        return fa_##name(d->root, .train = part == PART_TRAIN, .transform = transform, .download = d->download);       \
+    }
+OPENER(mnist)
+OPENER(fashion_mnist)
+OPENER(kmnist)
+OPENER(cifar10)
+OPENER(cifar100)
+
+/* Whether "root/folder/name" is a file. */
+static bool has_file(const data_source *d, const char *folder, const char *name)
 {
-    return fa_mnist(d->root, .train = part == PART_TRAIN, .transform = transform);
+    char path[DATA_PATH_BYTES];
+    int length = snprintf(path, sizeof path, "%s/%s/%s", d->root, folder, name);
+    return length >= 0 && length < (int)sizeof path && is_file(path);
 }
 
+/* Whether a path speaks of something, in whatever case: ".../Fashion-MNIST/raw". */
+static bool path_says(const char *path, const char *word)
+{
+    size_t length = strlen(word);
+    for (; *path != '\0'; path++)
+        if (strncasecmp(path, word, length) == 0)
+            return true;
+    return false;
+}
+
+/* Files in MNIST's form do not say which of the data sets they are; their folder does. */
 static bool find_mnist(data_source *d)
 {
-    static const char *const folders[] = {"", "/raw", "/MNIST/raw"}, *const endings[] = {"", ".gz"};
-    static const char *const halves[] = {"train", "t10k"};
-    char path[DATA_PATH_BYTES];
-    for (int k = 0; k < 12; k++) {
-        int length = snprintf(path, sizeof path, "%s%s/%s-images-idx3-ubyte%s", d->root, folders[k / 4],
-                              halves[k / 2 % 2], endings[k % 2]);
-        if (length >= 0 && length < (int)sizeof path && is_file(path)) {
-            snprintf(d->what, sizeof d->what, "MNIST's files");
-            d->open = open_mnist;
+    static const char *const files[] = {"train-images-idx3-ubyte", "train-images-idx3-ubyte.gz",
+                                        "t10k-images-idx3-ubyte", "t10k-images-idx3-ubyte.gz"};
+    static const char *const folders[] = {".", "raw", "MNIST/raw", "FashionMNIST/raw", "KMNIST/raw"};
+    for (int k = 0; k < 5 * 4; k++) {
+        const char *folder = folders[k / 4];
+        if (!has_file(d, folder, files[k % 4]))
+            continue;
+        bool fashion = path_says(d->root, "fashion") || path_says(folder, "fashion");
+        bool kuzushiji = path_says(d->root, "kmnist") || path_says(folder, "kmnist");
+        snprintf(d->what, sizeof d->what, "files of %s", fashion ? "Fashion-MNIST" : kuzushiji ? "KMNIST" : "MNIST");
+        d->open = fashion ? open_fashion_mnist : kuzushiji ? open_kmnist : open_mnist;
+        d->has[PART_TEST] = true;
+        return true;
+    }
+    return false;
+}
+
+static bool find_cifar(data_source *d)
+{
+    static const struct {
+        const char *folder, *file, *what;
+        bool hundred;
+    } places[] = {
+        {"cifar-10-batches-py", "data_batch_1", "CIFAR-10, version for Python", false},
+        {"cifar-10-batches-py", "test_batch", "CIFAR-10, version for Python", false},
+        {"cifar-10-batches-bin", "data_batch_1.bin", "CIFAR-10, binary version", false},
+        {"cifar-10-batches-bin", "test_batch.bin", "CIFAR-10, binary version", false},
+        {"cifar-100-python", "train", "CIFAR-100, version for Python", true},
+        {"cifar-100-binary", "train.bin", "CIFAR-100, binary version", true},
+    };
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        if (has_file(d, places[i].folder, places[i].file) || has_file(d, ".", places[i].file)) {
+            snprintf(d->what, sizeof d->what, "files of %s", places[i].what);
+            d->open = places[i].hundred ? open_cifar100 : open_cifar10;
             d->has[PART_TEST] = true;
             return true;
         }
-    }
     return false;
+}
+
+/* ---- Lists and arrays -------------------------------------------------------------------------------------------- */
+
+static fa_dataset *open_list(const data_source *d, data_part part, fa_transform *transform)
+{
+    return part == PART_TRAIN ? fa_csv_images(d->folder[part], .transform = transform)
+                              : fa_csv_images(d->folder[part], .transform = transform, .classes = d->classes);
+}
+
+static fa_dataset *open_arrays(const data_source *d, data_part part, fa_transform *transform)
+{
+    char labels[DATA_PATH_BYTES + 8];
+    size_t begin = strlen(d->folder[part]) - strlen("images.npy");
+    snprintf(labels, sizeof labels, "%.*slabels.npy", (int)begin, d->folder[part]);
+    return part == PART_TRAIN ? fa_npy_images(d->folder[part], labels, .transform = transform)
+                              : fa_npy_images(d->folder[part], labels, .transform = transform, .classes = d->classes);
+}
+
+/* The files of the parts by these names in the folder; those of the training part may have another one, too. */
+static bool find_files(data_source *d, const char *const names[DATA_PARTS], const char *other)
+{
+    for (int part = 0; part < DATA_PARTS; part++) {
+        const char *name = part == PART_TRAIN && !has_file(d, ".", names[part]) ? other : names[part];
+        int length = snprintf(d->folder[part], DATA_PATH_BYTES, "%s/%s", d->root, name);
+        d->has[part] = length >= 0 && length < DATA_PATH_BYTES && has_file(d, ".", name);
+    }
+    bool found = d->has[PART_TRAIN];
+    d->has[PART_TRAIN] = true;
+    if (!found)
+        d->has[PART_VALIDATION] = d->has[PART_TEST] = false;
+    return found;
+}
+
+static bool find_lists_and_arrays(data_source *d)
+{
+    static const char *const lists[DATA_PARTS] = {"train.csv", "val.csv", "test.csv"};
+    static const char *const arrays[DATA_PARTS] = {"train_images.npy", "val_images.npy", "test_images.npy"};
+    bool list = find_files(d, lists, "labels.csv");
+    if (!list && !find_files(d, arrays, "images.npy"))
+        return false;
+    d->open = list ? open_list : open_arrays;
+    d->files = list;
+    snprintf(d->what, sizeof d->what, "%s", list ? "lists of pictures" : "arrays in .npy files");
+    return true;
 }
 
 /* ---- Folders of pictures ----------------------------------------------------------------------------------------- */
@@ -121,16 +216,27 @@ bool data_find(data_source *d, const char *root)
         return fa_raise(FA_FILE_ERROR, "got %s, which could not be opened: %s. Hint: give the folder of the data.",
                         root, strerror(errno)),
                false;
-    if (!S_ISDIR(status.st_mode))
-        return fa_raise(FA_FILE_ERROR, "got %s, which is no folder, needs the folder of the data.", root), false;
-    if (find_mnist(d))
+    if (!S_ISDIR(status.st_mode)) {
+        size_t length = strlen(root);
+        if (length < 4 || length >= DATA_PATH_BYTES || strcasecmp(root + length - 4, ".csv") != 0)
+            return fa_raise(FA_FILE_ERROR, "got %s, which is no folder, needs the folder of the data or a list (.csv).",
+                            root),
+                   false;
+        snprintf(d->folder[PART_TRAIN], DATA_PATH_BYTES, "%s", root);
+        snprintf(d->what, sizeof d->what, "a list of pictures");
+        d->open = open_list;
+        d->files = true;
+        return true;
+    }
+    if (find_mnist(d) || find_cifar(d) || find_lists_and_arrays(d))
         return true;
     if (!has_folders(root))
         return fa_raise(
                    FA_FILE_ERROR,
                    "got %s, in which no data was found. Looked for train-images-idx3-ubyte (MNIST and what has its "
-                   "form), and for sub-folders, one for each class with its pictures, or train/, val/ and test/ "
-                   "with such folders.",
+                   "form), data_batch_1 or data_batch_1.bin (CIFAR), train.csv, images.npy, and sub-folders, one for "
+                   "each class with its "
+                   "pictures, or train/, val/ and test/ with such folders.",
                    root),
                false;
     return find_folders(d);
@@ -150,7 +256,10 @@ bool data_sizes(data_source *d, picture_sizes *sizes)
 {
     *sizes = (picture_sizes){.least = {INT64_MAX, INT64_MAX}};
     fa_dataset *data = d->open(d, PART_TRAIN, NULL);
-    int64_t n = data != NULL ? fa_length(data) : 0, count = n < SIZES_LOOKED_AT ? n : SIZES_LOOKED_AT;
+    int64_t n = 0;
+    if (data != NULL)
+        n = fa_length(data);
+    int64_t count = n < SIZES_LOOKED_AT ? n : SIZES_LOOKED_AT;
     for (int64_t i = 0; i < count; i++)
         fa_scope {
             /* A picture that cannot be read is an error when its turn comes, unless there is no other. */
@@ -179,4 +288,25 @@ bool data_sizes(data_source *d, picture_sizes *sizes)
 int64_t data_side(const picture_sizes *sizes)
 {
     return sizes->one && sizes->least[0] <= LARGEST_AS_IT_IS ? sizes->least[0] : DEFAULT_SIDE;
+}
+
+bool data_download(const char *name, const char *root)
+{
+    static const struct {
+        const char *name;
+        data_opener open;
+    } known[] = {{"mnist", open_mnist},
+                 {"fashion-mnist", open_fashion_mnist},
+                 {"kmnist", open_kmnist},
+                 {"cifar10", open_cifar10},
+                 {"cifar100", open_cifar100}};
+    const data_source d = {.root = root, .download = true};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(name, known[i].name) == 0) {
+            fa_free(known[i].open(&d, PART_TRAIN, NULL));
+            return fa_ok();
+        }
+    return fa_raise(FA_VALUE_ERROR, "--download: got \"%s\", needs mnist, fashion-mnist, kmnist, cifar10 or cifar100",
+                    name),
+           false;
 }

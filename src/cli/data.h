@@ -8,18 +8,24 @@ typedef enum data_part { PART_TRAIN, PART_VALIDATION, PART_TEST, DATA_PARTS } da
 
 enum { DATA_PATH_BYTES = 4096 };
 
+struct data_source;
+typedef fa_dataset *(*data_opener)(const struct data_source *d, data_part part, fa_transform *transform);
+
 typedef struct data_source {
     const char *root;
     char what[160]; /* for people: "class folders in train/ and test/" */
-    fa_dataset *(*open)(const struct data_source *d, data_part part, fa_transform *transform);
-    bool has[DATA_PARTS]; /* PART_TRAIN always */
-    bool files;           /* items are picture files, which may have many sizes */
-    char folder[DATA_PARTS][DATA_PATH_BYTES];
-    fa_names classes; /* of PART_TRAIN, once it was opened: the other parts have these */
+    data_opener open;
+    bool download;                            /* fetch what is missing */
+    bool has[DATA_PARTS];                     /* PART_TRAIN always */
+    bool files;                               /* items are picture files, which may have many sizes */
+    char folder[DATA_PARTS][DATA_PATH_BYTES]; /* of pictures; or the file of a list or of images */
+    fa_names classes;                         /* of PART_TRAIN, once it was opened: the other parts have these */
 } data_source;
 
 /* Looks at a path. False after an error, which says what was looked for. */
 bool data_find(data_source *d, const char *root);
+/* Fetches a known data set into a folder. False after an error. */
+bool data_download(const char *name, const char *root);
 /* One part; PART_TRAIN first, to be kept as long as the others. NULL after an error. */
 fa_dataset *data_open(data_source *d, data_part part, fa_transform *transform);
 

@@ -82,7 +82,7 @@ static bool split(training *t)
 static bool open_data(training *t)
 {
     train_options *o = &t->options;
-    if (!data_find(&t->data, o->data))
+    if ((o->download != NULL && !data_download(o->download, o->data)) || !data_find(&t->data, o->data))
         return false;
     if (t->data.files) {
         if (!data_sizes(&t->data, &t->sizes))

@@ -16,7 +16,7 @@ typedef struct train_options {
     /* how it is carried out: may change */
     int64_t epochs, threads, workers, keep_last, save_every;
     double save_minutes;
-    const char *out, *resume;
+    const char *out, *resume, *download;
     bool force;
     char place[4096];                    /* of the data, from the root: a resumed run may start in another folder */
     char *transform_text, *augment_text; /* what those on the line print as; NULL: not there */

@@ -214,6 +214,8 @@ int read_train_options(int argc, char **argv, train_options *o)
          "mnist, cifar, fake64, img224, vgg_bn or resnet18; default: one of the first four by the images' size"},
         {"held-out", OPTION_INT, &o->held_out, 1, 1e9, "N",
          "training images kept for validation; default: a tenth, 5000 at most; none where the data has val/"},
+        {"download", OPTION_TEXT, &o->download, 0, 0, "NAME",
+         "fetch into DATA what is missing of mnist, fashion-mnist, kmnist, cifar10 or cifar100"},
         {"threads", OPTION_INT, &o->threads, 1, 256, "N", "for the kernels; the results are the same for any number"},
         {"workers", OPTION_INT, &o->workers, 0, 256, "N", "threads that fetch batches ahead"},
         {"out", OPTION_TEXT, &o->out, 0, 0, "DIR",
@@ -229,9 +231,12 @@ int read_train_options(int argc, char **argv, train_options *o)
         read_options(argc, argv, options, sizeof options / sizeof *options,
                      "usage: facula train DATA [options]\n       facula train --resume RUN [options]\n\n"
                      "Trains a CNN to tell classes of images apart. DATA is a folder, and what it holds tells "
-                     "its content:\n  MNIST's four files, or others of that form, with .gz or without\n"
+                     "its content:\n  MNIST's four files, or those of Fashion-MNIST or KMNIST, with .gz or without\n  "
+                     "CIFAR-10's or CIFAR-100's, in the version for Python or the binary one\n"
                      "  train/, val/, test/ with a sub-folder of pictures for each class; one of the last two "
-                     "may be missing\n  a sub-folder of pictures for each class\n\n"
+                     "may be missing\n  a sub-folder of pictures for each class\n  train.csv, a list of path,label "
+                     "(val.csv, test.csv; or DATA is a .csv itself)\n  train_images.npy and train_labels.npy (val_..., "
+                     "test_...), or images.npy and labels.npy\n\n"
                      "Images are held out of the training ones for validation where there is no val/; the test "
                      "ones are looked\nat once, at the end.",
                      &o->data, 1);

@@ -66,10 +66,18 @@ bool fit_pictures(train_options *o, int64_t side)
 {
     if (strstr(o->transform, "Resize") != NULL || strstr(o->transform, "Crop") != NULL)
         return true;
-    fa_transform *all = option_given("transform")
-                            ? fa_compose(fa_resize(side), fa_center_crop(side), fa_transform_parse(o->transform))
-                            : fa_compose(fa_resize(side), fa_center_crop(side), fa_to_tensor());
-    char *text = text_of(all);
+    /* One Compose, not one in another: what stands in the given one stands behind the rule. */
+    static const char compose[] = "Compose(\n";
+    bool whole = strncmp(o->transform, compose, sizeof compose - 1) == 0;
+    const char *rest = whole ? o->transform + sizeof compose - 1 : o->transform;
+    size_t size = strlen(rest) + 128;
+    char *all = malloc(size);
+    if (all == NULL)
+        return fa_raise(FA_MEMORY_ERROR, "no memory for a text of %zu bytes", size), false;
+    snprintf(all, size, "%sResize(%lld)\nCenterCrop(%lld)\n%s%s", compose, (long long)side, (long long)side, rest,
+             whole ? "" : "\n)");
+    char *text = printed(all);
+    free(all);
     if (text == NULL)
         return false;
     free(o->transform_text);

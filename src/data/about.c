@@ -53,6 +53,16 @@ int64_t fa_class_index_at(fa_dataset *dataset, const char *name, fa_where where)
     return -1;
 }
 
+fa_tensor *fa_tensor_over(fa_buffer *buffer, const fa_meta *meta)
+{
+    fa_leaf *leaf = fa_leaf_of_buffer(meta, fa_buffer_retain(buffer));
+    if (leaf == NULL)
+        return NULL;
+    fa_tensor *tensor = fa_handle(fa_leaf_node(leaf));
+    fa_leaf_release(leaf);
+    return tensor;
+}
+
 static bool target_of(const fa_dataset_body *body, int64_t index, int64_t *target)
 {
     body = fa_dataset_innermost(body, &index);
@@ -67,6 +77,8 @@ fa_tensor *fa_dataset_targets_at(fa_dataset *dataset, fa_where where)
         return NULL;
     int64_t n = body->kind->length(body->data);
     fa_meta meta = fa_meta_of(FA_DT_INT64, 1, &n);
+    if (body->kind->targets != NULL)
+        return fa_tensor_over(body->kind->targets(body->data), &meta);
     fa_leaf *leaf = fa_leaf_new(&meta);
     if (leaf == NULL)
         return NULL;

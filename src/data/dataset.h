@@ -117,6 +117,25 @@ void fa_collate_remove_bad(fa_collate *batch);
 /* The fields as tensors of the current scope, with a batch dimension or, for one item, without. Empties the batch. */
 bool fa_collate_tensors(fa_collate *batch, bool batched, fa_batch *out);
 
+/* ---- Names of classes -------------------------------------------------------------------------------------------- */
+
+/* Names that a data set owns. */
+typedef struct fa_class_list {
+    char **name;
+    int64_t count, capacity;
+} fa_class_list;
+
+/* False after an error; end the list in either case. */
+bool fa_class_list_add(fa_class_list *list, const char *name, size_t length, fa_where where);
+bool fa_class_list_copy(fa_class_list *list, fa_names names, fa_where where);
+/* Names "0", "1", ... are added until there are `count`. */
+bool fa_class_list_numbers(fa_class_list *list, int64_t count, fa_where where);
+void fa_class_list_end(fa_class_list *list);
+static inline fa_names fa_class_list_names(const fa_class_list *list)
+{
+    return (fa_names){(const char *const *)list->name, list->count};
+}
+
 /* ---- Data sets --------------------------------------------------------------------------------------------------- */
 
 typedef struct fa_dataset_kind {
@@ -135,7 +154,8 @@ typedef struct fa_dataset_kind {
     /* What is known without reading an item; each may be NULL. */
     fa_names (*classes)(void *data);
     bool (*target)(void *data, int64_t index,
-                   int64_t *target);                      /* of its own items; false, without an error: not known */
+                   int64_t *target);   /* of its own items; false, without an error: not known */
+    fa_buffer *(*targets)(void *data); /* those of all items, int64 [length], where they lie in memory so */
     size_t (*notes)(void *data, char *text, size_t size); /* as fa_dataset_notes */
 } fa_dataset_kind;
 
@@ -159,6 +179,8 @@ bool fa_dataset_prepare(fa_dataset_body *body);
 /* The kind's, or what stands for a NULL one. */
 fa_names fa_dataset_names(const fa_dataset_body *body);
 size_t fa_dataset_note(const fa_dataset_body *body, char *text, size_t size);
+/* A tensor over memory that the buffer keeps. NULL after an error. */
+fa_tensor *fa_tensor_over(fa_buffer *buffer, const fa_meta *meta);
 /* Copies `text` into `to` as fa_item_name writes; returns its length. */
 size_t fa_text_into(char *to, size_t size, const char *text);
 /* Checks the numbers, then fetches: what data sets made of others call. */

@@ -380,6 +380,28 @@ fa_cell *fa_pickle_arg(const fa_cell *tuple, int64_t i)
     return tuple->kind == FA_VALUE_TUPLE && i < tuple->as.entries->count ? tuple->as.entries->item[i] : NULL;
 }
 
+fa_cell *fa_pickle_latin1(fa_pickle_reader *r, const fa_cell *text)
+{
+    fa_cell *bytes =
+        fa_cell_text(FA_VALUE_BYTES, FA_FLAVOUR_PLAIN, text->as.text.bytes, text->as.text.length, r->where);
+    if (bytes == NULL)
+        return NULL;
+    const uint8_t *from = (const uint8_t *)text->as.text.bytes, *end = from + text->as.text.length;
+    char *to = bytes->as.text.bytes;
+    while (from < end) {
+        if (from[0] > 0xc3) {
+            fa_cell_drop(bytes);
+            return fa_pickle_refuse(r, "bytes are written as text beyond latin1");
+        }
+        bool two = from[0] >= 0xc2;
+        *to++ = (char)(two ? (from[0] & 3) << 6 | (from[1] & 0x3f) : from[0]);
+        from += two ? 2 : 1;
+    }
+    *to = 0;
+    bytes->as.text.length = to - bytes->as.text.bytes;
+    return bytes;
+}
+
 static const char *module_of(const global *g)
 {
     return g->known != NULL ? g->known->module : g->module;
@@ -407,9 +429,10 @@ static bool forbidden(fa_pickle_reader *r, const char *module, const char *name)
         shown[w][n] = 0;
     }
     fa_fail(FA_FILE_ERROR, r->where, r->what,
-            "%s asks for %s.%s: refused. Nothing in a file is executed; tensors, plain values%s are read. Hint: save "
-            "the state_dict instead, or only what is plain.",
-            r->path, shown[0], shown[1], r->rules->modules ? " and modules" : "");
+            "%s asks for %s.%s: refused. Nothing in a file is executed; %s%s are read.%s", r->path, shown[0], shown[1],
+            r->rules->persistent != NULL ? "tensors, plain values" : "plain values",
+            r->rules->modules ? " and modules" : "",
+            r->rules->persistent != NULL ? " Hint: save the state_dict instead, or only what is plain." : "");
     return false;
 }
 

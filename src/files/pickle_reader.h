@@ -72,6 +72,8 @@ fa_cell *fa_pickle_refuse(fa_pickle_reader *reader, const char *format, ...) FA_
 const fa_pickle_global *fa_pickle_global_of(const fa_cell *cell);
 /* Raises an error that names the global that a cell stands for, or says that it stands for none; returns false. */
 bool fa_pickle_forbid(fa_pickle_reader *reader, const fa_cell *cell);
+/* The bytes that are the code points of a string; NULL after an error: one is beyond 255. */
+fa_cell *fa_pickle_latin1(fa_pickle_reader *reader, const fa_cell *text);
 /* Item i of a tuple; NULL past its end, and of anything else. */
 fa_cell *fa_pickle_arg(const fa_cell *tuple, int64_t i);
 

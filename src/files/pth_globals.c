@@ -217,22 +217,9 @@ static fa_cell *encode(fa_pickle_reader *r, const fa_pickle_global *g, fa_cell *
     if (text == NULL || text->kind != FA_VALUE_STRING ||
         (coding != NULL && !fa_cell_is_text(coding, "latin1") && !fa_cell_is_text(coding, "latin-1")))
         return fa_pickle_refuse(r, "bytes are not written as text in latin1");
-    fa_cell *bytes = fa_cell_text(FA_VALUE_BYTES, g->number, text->as.text.bytes, text->as.text.length, r->where);
-    if (bytes == NULL)
-        return NULL;
-    const uint8_t *from = (const uint8_t *)text->as.text.bytes, *end = from + text->as.text.length;
-    char *to = bytes->as.text.bytes;
-    while (from < end) {
-        if (from[0] > 0xc3) {
-            fa_cell_drop(bytes);
-            return fa_pickle_refuse(r, "bytes are written as text beyond latin1");
-        }
-        bool two = from[0] >= 0xc2;
-        *to++ = (char)(two ? (from[0] & 3) << 6 | (from[1] & 0x3f) : from[0]);
-        from += two ? 2 : 1;
-    }
-    *to = 0;
-    bytes->as.text.length = to - bytes->as.text.bytes;
+    fa_cell *bytes = fa_pickle_latin1(r, text);
+    if (bytes != NULL)
+        bytes->flavour = (uint8_t)g->number;
     return bytes;
 }
 

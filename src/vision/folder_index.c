@@ -331,7 +331,7 @@ static bool index_found(fa_folder_index *index, found *f, int64_t class, const f
 static bool read_class(fa_folder_index *index, int64_t class, const struct stat *root, const fa_folder_rules *rules)
 {
     walk w = {.folder = NULL};
-    bool fine = add_found(&w, index->class[class], -1, rules->where);
+    bool fine = add_found(&w, index->class.name[class], -1, rules->where);
     for (int64_t i = 0; fine && i < w.count; i++)
         fine = read_found(&w, i, root, index, rules);
     if (fine)
@@ -344,17 +344,12 @@ static bool read_class(fa_folder_index *index, int64_t class, const struct stat 
 
 /* ---- Classes ----------------------------------------------------------------------------------------------------- */
 
-static bool copy_classes(fa_folder_index *index, const char *const *names, int64_t count, fa_where where)
+static bool copy_classes(fa_folder_index *index, fa_names names, fa_where where)
 {
-    size_t size = (size_t)(count > 0 ? count : 1);
-    index->class = fa_calloc(size, sizeof(char *));
-    index->files_of_class = fa_calloc(size, sizeof *index->files_of_class);
-    if (index->class == NULL || index->files_of_class == NULL)
-        return fa_fail_memory(where, size * sizeof(char *));
-    for (; index->class_count < count; index->class_count++)
-        if ((index->class[index->class_count] = fa_strdup(names[index->class_count])) == NULL)
-            return fa_fail_memory(where, strlen(names[index->class_count]) + 1);
-    return true;
+    size_t bytes = (size_t)(names.count > 0 ? names.count : 1) * sizeof *index->files_of_class;
+    index->files_of_class = fa_calloc(1, bytes);
+    return index->files_of_class != NULL ? fa_class_list_copy(&index->class, names, where)
+                                         : fa_fail_memory(where, bytes);
 }
 
 /* Every sub-folder must be one of the classes that are wanted. */
@@ -392,7 +387,7 @@ static bool check_found(const fa_folder_index *index, int64_t pictures_in_root, 
 {
     char endings[256], list[512] = "";
     endings_text(rules, endings, sizeof endings);
-    if (index->class_count == 0 || (index->count == 0 && !rules->allow_empty)) {
+    if (index->class.count == 0 || (index->count == 0 && !rules->allow_empty)) {
         char lie_there[96] = "";
         if (pictures_in_root > 0)
             snprintf(lie_there, sizeof lie_there, " %lld pictures lie in the folder itself.",
@@ -404,9 +399,10 @@ static bool check_found(const fa_folder_index *index, int64_t pictures_in_root, 
     }
     int64_t empty = 0;
     size_t length = 0;
-    for (int64_t c = 0; c < index->class_count; c++)
+    for (int64_t c = 0; c < index->class.count; c++)
         if (index->files_of_class[c] == 0 && empty++ < 20) {
-            int more = snprintf(list + length, sizeof list - length, "%s%s", length > 0 ? ", " : "", index->class[c]);
+            int more =
+                snprintf(list + length, sizeof list - length, "%s%s", length > 0 ? ", " : "", index->class.name[c]);
             length += more > 0 && (size_t)more < sizeof list - length ? (size_t)more : sizeof list - 1 - length;
         }
     if (empty == 0 || rules->allow_empty)
@@ -435,11 +431,11 @@ static bool read_root(fa_folder_index *index, name_list *folders, name_list *fil
         return false;
     fa_names wanted =
         rules->classes.count > 0 ? rules->classes : (fa_names){(const char *const *)folders->name, folders->count};
-    if (!copy_classes(index, wanted.name, wanted.count, rules->where))
+    if (!copy_classes(index, wanted, rules->where))
         return false;
-    for (int64_t c = 0; c < index->class_count; c++) {
+    for (int64_t c = 0; c < index->class.count; c++) {
         int64_t i = 0;
-        while (rules->classes.count > 0 && i < folders->count && strcmp(folders->name[i], index->class[c]) != 0)
+        while (rules->classes.count > 0 && i < folders->count && strcmp(folders->name[i], index->class.name[c]) != 0)
             i++;
         if (i < folders->count && !read_class(index, c, &root, rules))
             return false;
@@ -477,9 +473,7 @@ void fa_folder_index_end(fa_folder_index *index)
     for (int64_t i = 0; i < index->folder_count; i++)
         fa_mfree(index->folder[i].path);
     fa_mfree(index->folder);
-    for (int64_t c = 0; c < index->class_count; c++)
-        fa_mfree(index->class[c]);
-    fa_mfree(index->class);
+    fa_class_list_end(&index->class);
     fa_mfree(index->files_of_class);
     fa_mfree(index->first_skipped);
     *index = (fa_folder_index){.root = NULL};

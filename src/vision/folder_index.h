@@ -4,7 +4,7 @@
 #define FA_VISION_FOLDER_INDEX_H
 
 #include "base/error.h"
-#include "facula/data.h"
+#include "data/dataset.h"
 
 enum { FA_PATH_BYTES = 4096 };
 
@@ -22,9 +22,8 @@ typedef struct fa_folder_index {
         int64_t class;
     } * folder;
     int64_t folder_count, folder_capacity;
-    char **class; /* names */
-    int64_t class_count;
-    int64_t *files_of_class; /* [class_count] */
+    fa_class_list class;
+    int64_t *files_of_class; /* [class.count] */
     int64_t skipped;         /* files with other endings */
     char *first_skipped;     /* below the root; NULL: none */
 } fa_folder_index;

@@ -56,8 +56,7 @@ static void folder_destroy(void *data)
 
 static fa_names folder_classes(void *data)
 {
-    const fa_folder_index *files = &((image_folder *)data)->index;
-    return (fa_names){(const char *const *)files->class, files->class_count};
+    return fa_class_list_names(&((image_folder *)data)->index.class);
 }
 
 static void folder_name(void *data, int64_t index, char *text, size_t size)
@@ -73,14 +72,14 @@ static void folder_name(void *data, int64_t index, char *text, size_t size)
 static bool are_parts(const fa_folder_index *files)
 {
     static const char *const parts[] = {"train", "training", "val", "valid", "validation", "test", "testing"};
-    for (int64_t c = 0; c < files->class_count; c++) {
+    for (int64_t c = 0; c < files->class.count; c++) {
         size_t p = 0;
-        while (p < sizeof parts / sizeof *parts && strcmp(parts[p], files->class[c]) != 0)
+        while (p < sizeof parts / sizeof *parts && strcmp(parts[p], files->class.name[c]) != 0)
             p++;
         if (p == sizeof parts / sizeof *parts)
             return false;
     }
-    return files->class_count > 0;
+    return files->class.count > 0;
 }
 
 static void next_line(fa_repr *text)
@@ -96,17 +95,17 @@ static size_t folder_notes(void *data, char *text, size_t size)
     fa_text_into(text, size, "");
     if (are_parts(files))
         fa_repr_add(&notes, "the classes of %s are called %s%s%s; if those are parts of the data, open one of them",
-                    files->root, files->class[0], files -> class_count > 1 ? " and " : "",
-                    files->class_count > 1 ? files->class[1] : "");
-    for (int64_t c = 0; c < files->class_count; c++)
-        if (files->class[c][0] == '.') {
+                    files->root, files->class.name[0], files->class.count > 1 ? " and " : "",
+                    files->class.count > 1 ? files->class.name[1] : "");
+    for (int64_t c = 0; c < files->class.count; c++)
+        if (files->class.name[c][0] == '.') {
             next_line(&notes);
-            fa_repr_add(&notes, "the hidden folder %s/%s is taken for a class", files->root, files->class[c]);
+            fa_repr_add(&notes, "the hidden folder %s/%s is taken for a class", files->root, files->class.name[c]);
         }
-    for (int64_t c = 0; c < files->class_count; c++)
+    for (int64_t c = 0; c < files->class.count; c++)
         if (files->files_of_class[c] == 0) {
             next_line(&notes);
-            fa_repr_add(&notes, "the class %s has no pictures in %s", files->class[c], files -> root);
+            fa_repr_add(&notes, "the class %s has no pictures in %s", files->class.name[c], files->root);
         }
     if (files->skipped > 0) {
         bool one = files->skipped == 1;
@@ -133,17 +132,12 @@ fa_dataset *fa_image_folder_at(const fa_image_folder_args *args)
 {
     static const char *const call = "fa_image_folder";
     fa_where where = args->where_;
-    if (args->root == NULL) {
-        fa_fail(FA_VALUE_ERROR, where, call, "got no folder (NULL), needs the one with a sub-folder for each class.");
+    if (!fa_data_args_check(args->root, args->transform, call, where))
         return NULL;
-    }
     if (args->extensions.count > 0 && args->is_valid_file != NULL) {
         fa_fail(FA_VALUE_ERROR, where, call, "got .extensions and .is_valid_file, needs one of them.");
         return NULL;
     }
-    if (!fa_ok() ||
-        (args->transform != NULL && !fa_object_check((fa_object *)args->transform, &fa_transform_class, call, where)))
-        return NULL;
     image_folder *set = fa_calloc(1, sizeof *set);
     if (set == NULL) {
         fa_fail_memory(where, sizeof *set);

@@ -378,6 +378,7 @@ static void test_memory(void **state)
 
 int main(void)
 {
+    tempdirs_in_memory(); /* 100,000 files */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order),  cmocka_unit_test(test_items), cmocka_unit_test(test_options),
         cmocka_unit_test(test_empty),  cmocka_unit_test(test_loops), cmocka_unit_test(test_bad_items),

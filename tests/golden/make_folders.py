@@ -51,17 +51,7 @@ def make(root):
 
 
 def text(data):
-    out = '"'
-    after_hex = False
-    for byte in data:
-        plain = 32 <= byte < 127 and byte not in b'"\\?'
-        if plain and not (after_hex and chr(byte) in "0123456789abcdefABCDEF"):
-            out += chr(byte)
-            after_hex = False
-        else:
-            out += f"\\x{byte:02x}" if not plain else f'" "{chr(byte)}'
-            after_hex = not plain
-    return out + '"'
+    return '"' + "".join(chr(b) if 32 <= b < 127 and b not in b'"\\?' else f"\\{b:03o}" for b in data) + '"'
 
 
 def array(name, values):
