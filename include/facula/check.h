@@ -57,6 +57,14 @@ typedef struct fa_check_args {
 FA_API fa_value *fa_check_at(const fa_check_args *args) FA_WARN_UNUSED;
 #define fa_check(...) FA_CALL_(fa_check_at, fa_check_args, .begin_ = 0, __VA_ARGS__)
 
+/* Before a training of hours: whether its last batch would be a single image of which a BatchNorm sees one value a
+ * channel, as after a global pool; PyTorch's training ends with an error at the end of the first epoch. An error that
+ * names the layer, and false, where it would. `image` is [C, H, W]; nothing is computed, the network stays as it is. */
+FA_API bool fa_check_last_batch_at(struct fa_module *model, fa_shape image, int64_t items, int64_t batch_size,
+                                   fa_where where);
+#define fa_check_last_batch(model, image, items, batch_size)                                                           \
+    fa_check_last_batch_at((model), (image), (items), (batch_size), FA_HERE)
+
 #ifdef __cplusplus
 }
 #endif

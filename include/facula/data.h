@@ -306,7 +306,7 @@ typedef struct fa_data_loader_args {
     fa_where where_;
     int64_t batch_size;
     bool shuffle;
-    bool drop_last;          /* leave out a last batch that is not full */
+    bool drop_last;          /* leave out a last batch that is not full; that it leaves none at all is an error */
     int num_workers;         /* threads that fetch batches ahead; 0: fetched on the calling thread when asked for */
     int prefetch_factor;     /* batches fetched ahead by each worker */
     fa_generator *generator; /* NULL: the default generator */

@@ -141,6 +141,9 @@ static bool try_images(const training *t)
                 fa_sync();
                 if (fa_ok() && fa_forward(t->model, fa_unsqueeze(one.images, 0)) != NULL)
                     fa_sync();
+                if (i == 0 && fa_ok())
+                    (void)fa_check_last_batch(t->model, fa_shape_of(one.images), fa_length(t->training_part),
+                                              t->options.batch_size);
             }
     return fa_set_rng_state(generator) && fa_ok();
 }

@@ -170,6 +170,12 @@ static bool begin_loop(fa_loader_body *loader, const fa_thread *thread, fa_where
     if (!prepare_slots(loader) || !fa_dataset_prepare(set) ||
         !fa_order_begin(&loader->order, rule, fa_sampler_items(rule, loader->dataset), where))
         return false;
+    const int64_t items = loader->order.total;
+    if (loader->drop_last && rule->kind != FA_SAMPLE_OWN_BATCH && items > 0 && items < loader->batch_size)
+        return fa_fail(FA_VALUE_ERROR, where, "fa_for_each_batch",
+                       "got %lld items for batches of %lld with drop_last, needs one whole batch at least: there is "
+                       "nothing to loop over. Hint: a smaller batch_size, or drop_last = false.",
+                       (long long)items, (long long)loader->batch_size);
     loader->at_end = loader->halted = false;
     loader->delivered = loader->handed = 0;
     forget_bad_items(loader);

@@ -217,28 +217,35 @@ static void check_outputs(fa_checklist *list, const fa_network_check *n, const f
                          (long long)n->classes);
 }
 
-/* Batch norm needs more than one value a channel, which a last batch of one image may not have. */
-static void check_batch_norm(fa_checklist *list, const fa_network_check *n, const trace *t)
+/* Batch norm needs more than one value a channel, which a last batch of one image may not have: the first such layer.
+ */
+static const traced *starved_layer(const trace *t, int64_t items, int64_t batch_size, bool drop_last)
 {
-    const int64_t last = n->items > 0 ? (n->items - 1) % n->batch_size + 1 : 0;
-    if (last != 1 || (n->drop_last && n->batch_size > 1))
-        return;
+    const int64_t last = items > 0 ? (items - 1) % batch_size + 1 : 0;
+    if (last != 1 || (drop_last && batch_size > 1))
+        return NULL;
     for (int i = 0; i < t->count; i++) {
         const traced *row = &t->row[i];
         int64_t values = 1;
         for (int d = 2; d < row->in.ndim; d++)
             values *= row->in.size[d];
-        if (strncmp(row->module->class_name, "BatchNorm", 9) != 0 || values > 1)
-            continue;
-        char layer[800];
-        describe(row->module, layer, sizeof layer);
-        fa_checklist_add(
-            list, "training", "last batch", FA_CHECK_STOP,
-            "%lld images in batches of %lld leave a last batch of 1, of which layer %s would see one value a "
-            "channel and cannot take a variance. Hint: drop_last, another batch size, or GroupNorm there",
-            (long long)n->items, (long long)n->batch_size, layer);
-        return;
+        if (strncmp(row->module->class_name, "BatchNorm", 9) == 0 && values == 1)
+            return row;
     }
+    return NULL;
+}
+
+static void check_batch_norm(fa_checklist *list, const fa_network_check *n, const trace *t)
+{
+    const traced *row = starved_layer(t, n->items, n->batch_size, n->drop_last);
+    char layer[800];
+    if (row == NULL)
+        return;
+    describe(row->module, layer, sizeof layer);
+    fa_checklist_add(list, "training", "last batch", FA_CHECK_STOP,
+                     "%lld images in batches of %lld leave a last batch of 1, of which layer %s would see one value a "
+                     "channel and cannot take a variance. Hint: drop_last, another batch size, or GroupNorm there",
+                     (long long)n->items, (long long)n->batch_size, layer);
 }
 
 /* What a network ends in decides about the loss. */
@@ -330,4 +337,40 @@ void fa_check_network(fa_value *report, fa_checklist *list, const fa_network_che
     else
         run(report, list, n, &t);
     fa_mfree(t.row);
+}
+
+bool fa_check_last_batch_at(fa_module *model, fa_shape image, int64_t items, int64_t batch_size, fa_where where)
+{
+    static const char *const call = "fa_check_last_batch";
+    if (!fa_ok() || !fa_module_check(model, call, where))
+        return false;
+    if (image.ndim != 3 || batch_size < 1)
+        return fa_fail(FA_VALUE_ERROR, where, call,
+                       "got an image of %s in batches of %lld, needs [C, H, W] and 1 or more.",
+                       fa_dims_text(image.ndim, image.size), (long long)batch_size);
+    trace t = {.row = fa_calloc(MOST_ROWS, sizeof *t.row)};
+    if (t.row == NULL)
+        return fa_fail_memory(where, MOST_ROWS * sizeof *t.row);
+    const fa_forward_observer watch = {enter, leave, &t};
+    const fa_forward_observer *previous = fa_forward_observe(&watch);
+    const fa_module_list all = fa_named_modules_at(model, where);
+    for (int64_t i = 0; i < all.count; i++)
+        all.module[i]->impl_->was_training = all.module[i]->impl_->training;
+    fa_eval(model);
+    (void)fa_network_takes(model, fa_network_is_float64(model),
+                           FA_SHAPE(1, image.size[0], image.size[1], image.size[2]), NULL, NULL, 0);
+    for (int64_t i = 0; i < all.count; i++)
+        all.module[i]->impl_->training = all.module[i]->impl_->was_training;
+    fa_forward_observe(previous);
+    const traced *row = starved_layer(&t, items, batch_size, false);
+    char layer[800];
+    if (row != NULL) {
+        describe(row->module, layer, sizeof layer);
+        fa_fail(FA_VALUE_ERROR, where, call,
+                "got %lld images in batches of %lld, which leave a last batch of 1: layer %s would see one value a "
+                "channel, needs 2 or more for a variance. Hint: another batch size, drop_last, or GroupNorm there.",
+                (long long)items, (long long)batch_size, layer);
+    }
+    fa_mfree(t.row);
+    return row == NULL;
 }

@@ -480,6 +480,29 @@ static fa_module *with_batch_norm(bool pooled)
                             fa_nn_adaptive_avg_pool2d(1), fa_nn_flatten(), fa_nn_linear(4, 3));
 }
 
+/* O18: told before the first step, by the layer; the network is as it was. */
+static void test_last_batch_before_a_training(void **state)
+{
+    (void)state;
+    fa_module *model = with_batch_norm(true), *wide = with_batch_norm(false);
+    fa_eval(fa_submodule(model, "0"));
+    assert_false(fa_check_last_batch(model, FA_SHAPE(3, 8, 8), 1201, 4));
+    assert_contains(fa_error(), "got 1201 images in batches of 4");
+    assert_contains(fa_error(), "layer 2, BatchNorm2d(4");
+    fa_clear_error();
+    assert_true(fa_is_training(model) && fa_is_training(fa_submodule(model, "2")));
+    assert_false(fa_is_training(fa_submodule(model, "0")));
+    assert_true(fa_check_last_batch(model, FA_SHAPE(3, 8, 8), 1202, 4));
+    assert_true(fa_check_last_batch(wide, FA_SHAPE(3, 8, 8), 1201, 4)); /* 64 values a channel */
+    fa_scope
+        assert_int_equal((int)fa_item(fa_find(model, "2.num_batches_tracked")), 0);
+    assert_false(fa_check_last_batch(model, FA_SHAPE(8, 8), 1201, 4));
+    assert_contains(fa_error(), "needs [C, H, W]");
+    fa_clear_error();
+    fa_free(model);
+    fa_free(wide);
+}
+
 static void test_last_batch_and_loss(void **state)
 {
     (void)state;
@@ -553,6 +576,7 @@ int main(void)
                                        cmocka_unit_test(test_draws_and_strangers),
                                        cmocka_unit_test(test_sizes_and_threads),
                                        cmocka_unit_test(test_networks),
+                                       cmocka_unit_test(test_last_batch_before_a_training),
                                        cmocka_unit_test(test_last_batch_and_loss),
                                        cmocka_unit_test(test_refusals)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
