@@ -11,6 +11,7 @@
 #include "facula/nn.h"
 #include "facula/optim.h"
 #include "facula/parity.h"
+#include "facula/profile.h"
 #include "facula/state.h"
 #include "facula/tensor.h"
 #include "facula/train.h"
