@@ -35,6 +35,19 @@ FRAMEWORKS = {
     "tensorflow": {"script": "tensorflow_peer.py", "settings": ("jit", "fused-adam", "tuned")},
 }
 
+# Groups of peers. In inference "fused-adam" falls away.
+TORCH_FORMS = ("torch", "torch-channels-last", "torch-compile", "torch-channels-last-compile")
+GROUPS = {
+    # whatever a user could have set
+    "all": [
+        name + adam + malloc for name in TORCH_FORMS for adam in ("", "-fused-adam") for malloc in ("", "-tuned")
+    ]
+    + ["tensorflow", "tensorflow-jit", "tensorflow-fused-adam", "tensorflow-jit-fused-adam"],
+    # those of them that were the fastest somewhere
+    "best": [name + "-fused-adam-tuned" for name in TORCH_FORMS if name != "torch-compile"]
+    + ["tensorflow-fused-adam", "tensorflow-jit-fused-adam"],
+}
+
 # --loader: what PyTorch's loader is tried with, and how far the mean of the first batch may be from its: crops and flips
 # of pictures come from its workers' own seeds.
 LOADER_PEERS = {"mnist": ("torch",), "jpeg": ("torch", "torch-decode")}
@@ -67,6 +80,24 @@ def parse_peer(name):
             settings = ", ".join(FRAMEWORKS[framework]["settings"])
             raise ValueError(f'peer "{name}": got "{rest}", needs any of {settings}')
     return framework, chosen
+
+
+def peers_for(names, mode):
+    """The peers of a mode, each once: groups written out, settings that change nothing in inference left out."""
+    spelled = [peer for name in names for peer in GROUPS.get(name, [name])]
+    if mode == "infer":
+        spelled = [
+            "-".join([framework] + [word for word in settings if word != "fused-adam"])
+            for framework, settings in map(parse_peer, spelled)
+        ]
+    return list(dict.fromkeys(spelled))
+
+
+def kept_after_scouting(scouts, keep):
+    """The names of the fastest `keep` scouts {name: {"images_per_second": ...}}, those under 85 % of the first left out."""
+    order = sorted(scouts, key=lambda name: -scouts[name]["images_per_second"])
+    least = 0.85 * scouts[order[0]]["images_per_second"]
+    return [name for name in order[:keep] if scouts[name]["images_per_second"] >= least]
 
 
 def loss_bounds(network, mode, count):
@@ -149,7 +180,7 @@ def summarise(pairs, max_other_cpu, disagreement, keys=("ms_per_step", "peak_mem
     return entry
 
 
-def make_row(setting, entries, reports):
+def make_row(setting, entries, reports, scouts=None):
     """A row from the peers' entries {name: entry} and all of our reports in pairs that count.
 
     The fastest peer is the one with the smallest ratio, not the one with the most images a second: neighbours in time
@@ -174,6 +205,7 @@ def make_row(setting, entries, reports):
         (e["other_cpu_percent"] for e in entries.values() if e["other_cpu_percent"] is not None), default=None
     )
     row["details"] = entries
+    row["scouts"] = {name: scout["images_per_second"] for name, scout in (scouts or {}).items()}
     return row
 
 
@@ -289,10 +321,10 @@ class Runner:
         environment = {"PYTHONDONTWRITEBYTECODE": "1", "CUDA_VISIBLE_DEVICES": "", "TORCHINDUCTOR_COMPILE_THREADS": "1"}
         return {**environment, **(TUNED_MALLOC if "tuned" in settings else {})}
 
-    def peer(self, name, setting):
+    def peer(self, name, setting, seconds):
         framework, settings = parse_peer(name)
         script = os.path.join(PEERS, FRAMEWORKS[framework]["script"])
-        command = [self.python, script, *self.arguments(setting, self.options.seconds)]
+        command = [self.python, script, *self.arguments(setting, seconds)]
         command += ["--" + word for word in settings if word != "tuned"]
         if framework == "tensorflow":
             command += ["--start", self.start(setting)]
@@ -338,11 +370,38 @@ class Runner:
             ) from None
 
 
-def pair_up(options, peers, run_ours, run_peer):
+def scout(runner, setting, peers):
+    """One short run of each peer, tried again while others work: {name: figure, others' CPU}; and {name: why none}."""
+    options = runner.options
+    scouts, failures = {}, {}
+    for name in peers:
+        for _ in range(1 + options.retries):
+            try:
+                if parse_peer(name)[0] == "tensorflow":
+                    runner.start(setting)
+                report, other = runner.peer(name, setting, options.scout)
+            except Failure as failure:
+                failures[name] = str(failure)
+                say(f"  {failure}")
+                break
+            quiet = other <= options.max_other_cpu
+            say(
+                f"  scout {name} {report['images_per_second']:9.1f} images/s  others' CPU {other:.1f} %"
+                + ("" if quiet else " (void: others worked)")
+            )
+            if quiet:
+                scouts[name] = {"images_per_second": report["images_per_second"], "other_cpu_percent": other}
+                break
+        else:
+            failures[name] = "no scout while the machine was quiet"
+    return scouts, failures
+
+
+def pair_up(options, peers, run_ours, run_peer, failures=None):
     """Pairs of ours and each peer in turn, until each peer has enough that count or has had its tries; and why a peer
     failed. run_ours(name) and run_peer(name) give a report and the percentage of others' work."""
     pairs = {name: [] for name in peers}
-    failures = {}
+    failures = dict(failures or {})
 
     def counted(name):
         return [pair for pair in pairs[name] if pair["other_cpu"] <= options.max_other_cpu]
@@ -369,17 +428,21 @@ def pair_up(options, peers, run_ours, run_peer):
     return pairs, failures
 
 
-def row_of(options, setting, pairs, failures, summary):
+def row_of(options, setting, pairs, failures, summary, scouts=None):
     entries = {name: summary(pairs[name]) for name in pairs}
     for name in failures:
         entries[name]["void"] = failures[name]
     counted = [p["ours"] for name in pairs for p in pairs[name] if p["other_cpu"] <= options.max_other_cpu]
-    return make_row(setting, entries, counted)
+    return make_row(setting, entries, counted, scouts)
 
 
 def compare(runner, setting):
-    """One row of a network."""
+    """One row of a network. With --scout only with those peers that were the fastest in a run of their own."""
     options = runner.options
+    peers = peers_for(options.peers, setting["mode"])
+    scouts, failures = scout(runner, setting, peers) if options.scout else ({}, {})
+    if scouts:
+        peers = kept_after_scouting(scouts, options.keep) + list(failures)
 
     def ours(name):
         if parse_peer(name)[0] == "tensorflow":
@@ -389,9 +452,9 @@ def compare(runner, setting):
     def disagreement(mine, theirs):
         return loss_disagreement(setting["network"], setting["mode"], mine["losses"], theirs["losses"])
 
-    pairs, failures = pair_up(options, options.peers, ours, lambda name: runner.peer(name, setting))
+    pairs, failed = pair_up(options, peers, ours, lambda name: runner.peer(name, setting, options.seconds), failures)
     summary = functools.partial(summarise, max_other_cpu=options.max_other_cpu, disagreement=disagreement)
-    return row_of(options, setting, pairs, failures, summary)
+    return row_of(options, setting, pairs, failed, summary, scouts)
 
 
 def compare_epochs(runner, setting):
@@ -412,31 +475,49 @@ def compare_epochs(runner, setting):
     return row_of(options, setting, pairs, failures, summary)
 
 
-def table(rows, peers, first=("network", "mode", "batch", "threads")):
-    """The rows as text: images a second of all, and our ratio to each peer in brackets. `first`: the columns before."""
+def number(value, form):
+    return "-" if value is None else format(value, form)
 
-    def number(value, form):
-        return "-" if value is None else format(value, form)
 
-    head = [*first, "ours", *peers, "fastest", "ratio", "others' CPU"]
+def lines_of(rows, left):
+    """Rows of cells, the first one a head, as text in columns; those numbered in `left` begin at the left."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def table(rows, first=("network", "mode", "batch", "threads")):
+    """The rows as text: images a second of all, and our ratio to each peer in brackets; of scouted peers the fastest
+    alone, with the others' single figures below. `first`: the columns before."""
+    scouted = any(row["scouts"] for row in rows)
+    peers = [] if scouted else list(dict.fromkeys(name for row in rows for name in row["peers"]))
+    head = [*first, "ours", *peers, "fastest"]
+    head += (["its images/s"] if scouted else []) + ["ratio", "of pairs", "others' CPU"]
     lines = [head]
     for row in rows:
+        fastest = row["fastest_peer"]
         cells = [*(str(row[key]) for key in first), number(row["ours"], ".0f")]
         for name in peers:
             shown = f"{number(row['peers'].get(name), '.0f')} ({number(row['ratios'].get(name), '.2f')})"
             cells.append(shown if name in row["peers"] else "")
-        cells += [row["fastest_peer"] or "-", number(row["ratio_to_fastest"], ".2f") if not row["void"] else "void"]
+        cells.append(fastest or "-")
+        if scouted:
+            cells.append(number(row["peers"][fastest] if fastest else None, ".0f"))
+        pairs = row["details"][fastest]["ratios"] if fastest else []
+        cells += [number(row["ratio_to_fastest"], ".2f") if not row["void"] else "void"]
+        cells += [f"{min(pairs):.2f}-{max(pairs):.2f}" if pairs else "-"]
         cells.append(number(row["other_cpu_percent"], ".1f") + " %")
         lines.append(cells)
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    left = {0, 1, len(head) - 3}
-    text = [
-        "  ".join(
-            cell.ljust(width) if column in left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths))
-        ).rstrip()
-        for line in lines
-    ]
+    text = lines_of(lines, {0, 1, head.index("fastest")})
+    for row in rows:
+        if row["scouts"]:
+            figures = ", ".join(f"{name} {figure:.0f}" for name, figure in row["scouts"].items())
+            text.append(f"scouts: {row['network']}, {row['mode']}, {row['threads']} threads: {figures}")
     text += [f"void: {', '.join(str(row[key]) for key in first[:2])}: {row['void']}" for row in rows if row["void"]]
     return "\n".join(text)
 
@@ -459,7 +540,8 @@ def peer_list(text):
     names = list(dict.fromkeys(text.split(",")))
     try:
         for name in names:
-            parse_peer(name)
+            if name not in GROUPS:
+                parse_peer(name)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return names
@@ -491,7 +573,8 @@ def read_options(words):
         description="Holds facula bench against PyTorch and TensorFlow, in turn, and prints the ratios.",
         epilog="A peer is torch or tensorflow and, after dashes, any settings: "
         + "; ".join(f"{name}: {', '.join(f['settings'])}" for name, f in FRAMEWORKS.items())
-        + ". tuned: glibc's malloc keeps large blocks. Example: --peers torch,torch-channels-last-tuned,tensorflow-jit",
+        + ". tuned: glibc's malloc keeps large blocks. all: each combination; best: those that were the fastest "
+        + "somewhere. Example: --peers torch,torch-channels-last-tuned,tensorflow-jit",
     )
     venv = os.environ.get("FACULA_PEERS_VENV") or os.path.join(BENCH, ".venv")
     parser.add_argument("--network", type=word_list(NETWORKS), default=["mnist", "cifar"], help="with commas between")
@@ -504,6 +587,10 @@ def read_options(words):
     parser.add_argument("--pairs", type=positive(int), default=5, help="pairs that count, for each peer")
     parser.add_argument("--retries", type=int, help="further pairs in place of void ones; default: as many as --pairs")
     parser.add_argument("--peers", type=peer_list, default=["torch", "tensorflow"], help="with commas between")
+    parser.add_argument(
+        "--scout", type=positive(float), metavar="SECONDS", help="first run each peer once; pairs with the fastest alone"
+    )
+    parser.add_argument("--keep", type=positive(int), default=2, help="peers at most after --scout")
     parser.add_argument("--max-other-cpu", type=float, default=2.0, metavar="PERCENT", help="beyond it a pair is void")
     parser.add_argument("--facula", default=os.path.join(ROOT, "build", "release", "facula"), help="the command")
     parser.add_argument("--loader", type=word_list(LOADER_PEERS), help="first epochs of mnist, jpeg or both instead")
@@ -529,7 +616,7 @@ def main(words=None):
         if options.loader:
             options.peers = ["torch"]
         # TensorFlow's start comes from PyTorch, so that it needs both.
-        frameworks = {parse_peer(name)[0]: None for name in options.peers} | {"torch": None}
+        frameworks = {parse_peer(name)[0]: None for name in peers_for(options.peers, "train")} | {"torch": None}
         try:
             for framework in frameworks:
                 frameworks[framework] = runner.check_peer(framework)
@@ -552,10 +639,7 @@ def main(words=None):
                         setting |= {"dtype": "float32", "cpu": cpu_name(), "peers_sha256": digest}
                         say(f"{network}, {mode}, batch {batch}, {threads} thread{'' if threads == 1 else 's'}")
                         rows.append(compare(runner, setting))
-    if options.loader:
-        shown = table(rows, ["torch", "torch-decode"], ("loader", "batch", "workers"))
-    else:
-        shown = table(rows, options.peers)
+    shown = table(rows, ("loader", "batch", "workers")) if options.loader else table(rows)
     print(json.dumps(rows, indent=2) if options.json else shown)
     if options.json:
         for row in rows:

@@ -13,6 +13,7 @@
 #include "facula/optim.h"
 #include "facula/parity.h"
 #include "facula/predict.h"
+#include "facula/profile.h"
 #include "facula/state.h"
 #include "facula/tensor.h"
 #include "facula/train.h"

@@ -84,13 +84,33 @@ class Epochs(unittest.TestCase):
         setting = {"loader": "mnist", "batch": 64, "workers": 2}
         row = compare.make_row(setting, {"torch": entry}, [pair["ours"] for pair in pairs])
         self.assertEqual((row["ours"], row["ratio_to_fastest"], row["void"]), (90000.0, 45.0, None))
-        text = compare.table([row], ["torch", "torch-decode"], ("loader", "batch", "workers"))
+        text = compare.table([row], ("loader", "batch", "workers"))
         self.assertIn("2000 (45.00)", text)
 
     def test_needs_pictures(self):
         with self.assertRaises(SystemExit), contextlib.redirect_stderr(io.StringIO()):
             compare.read_options(["--loader", "jpeg"])
         self.assertEqual(compare.read_options(["--loader", "mnist,jpeg", "--pictures", "x"]).workers, 2)
+
+
+class Groups(unittest.TestCase):
+    def test_all(self):
+        train, infer = compare.peers_for(["all"], "train"), compare.peers_for(["all"], "infer")
+        self.assertEqual((len(train), len(infer)), (20, 10))
+        self.assertIn("torch-channels-last-compile-fused-adam-tuned", train)
+        self.assertNotIn("fused-adam", "".join(infer))
+        for name in train + infer:
+            compare.parse_peer(name)
+
+    def test_names_among_groups(self):
+        self.assertEqual(compare.peers_for(["torch", "best"], "train")[0], "torch")
+        self.assertEqual(compare.peers_for(["torch-fused-adam", "torch"], "infer"), ["torch"])
+
+    def test_kept(self):
+        scouts = {name: {"images_per_second": figure} for name, figure in (("a", 90), ("b", 100), ("c", 80), ("d", 95))}
+        self.assertEqual(compare.kept_after_scouting(scouts, 3), ["b", "d", "a"])
+        self.assertEqual(compare.kept_after_scouting(scouts, 1), ["b"])
+        self.assertEqual(compare.kept_after_scouting(scouts, 9), ["b", "d", "a"])
 
 
 class Losses(unittest.TestCase):
@@ -188,12 +208,12 @@ class Rows(unittest.TestCase):
         self.assertIn("tensorflow", row["void"])
         self.assertIsNone(row["fastest_peer"])
         self.assertIsNone(row["ratio_to_fastest"])
-        self.assertIn("void", compare.table([row], ["torch", "tensorflow"]))
+        self.assertIn("void", compare.table([row]))
 
     def test_without_figures(self):
         row = compare.make_row(SETTING, {"torch": summarise([])}, [])
         self.assertIsNone(row["ours"])
-        self.assertIn("void", compare.table([row], ["torch"]))
+        self.assertIn("void", compare.table([row]))
 
 
 class WholeRun(unittest.TestCase):
@@ -238,6 +258,20 @@ class WholeRun(unittest.TestCase):
         )
         self.assertEqual(status, 1)
         self.assertIn("void: mnist, train: torch: loss 1", output)
+
+    def test_scouts(self):
+        words = ["--peers", "torch,torch-tuned,torch-compile", "--pairs", "2", "--scout", "1", "--keep", "1"]
+        status, output, calls = self.run_with(report(300), report(100), *words, "--max-other-cpu", "100")
+        self.assertEqual((status, calls), (0, ["theirs"] * 3 + ["ours", "theirs"] * 2))
+        self.assertIn("scouts: mnist, train", output)
+        self.assertIn("3.00", output)
+
+    def test_scouts_on_a_busy_machine(self):
+        words = ["--peers", "torch", "--scout", "1", "--pairs", "1", "--retries", "1", "--max-other-cpu", "-1"]
+        status, output, calls = self.run_with(report(300), report(100), *words)
+        self.assertEqual(status, 1)
+        self.assertEqual(calls, ["theirs"] * 2)
+        self.assertIn("no scout while the machine was quiet", output)
 
     def test_tries_are_bounded(self):
         _, _, calls = self.run_with(
