@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Holds `facula bench` against PyTorch and TensorFlow on this machine: same network, start, batches, threads and number
-format, in turn (ours, theirs, ours, theirs), medians of the ratios of neighbours. See bench/README.md.
+format, in turn (ours, theirs, ours, theirs), medians of the ratios of neighbours. With --loader it holds a data set's
+first epoch through the loader against torch.utils.data.DataLoader instead. See bench/README.md.
 
 Only Python's standard library; the peers run in an environment of their own (bench/setup_peers.sh).
 """
 
 import argparse
+import functools
+import gzip
 import hashlib
 import json
 import math
@@ -44,6 +47,11 @@ GROUPS = {
     "best": [name + "-fused-adam-tuned" for name in TORCH_FORMS if name != "torch-compile"]
     + ["tensorflow-fused-adam", "tensorflow-jit-fused-adam"],
 }
+
+# --loader: what PyTorch's loader is tried with, and how far the mean of the first batch may be from its: crops and flips
+# of pictures come from its workers' own seeds.
+LOADER_PEERS = {"mnist": ("torch",), "jpeg": ("torch", "torch-decode")}
+LOADER_MEAN_BOUND = {"mnist": 1e-4, "jpeg": 0.05}
 
 # glibc gives large blocks back to the system at each free; with these they stay with the process.
 TUNED_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 36)}
@@ -120,16 +128,27 @@ def loss_disagreement(network, mode, ours, theirs):
     return None
 
 
+def epoch_disagreement(data_set, ours, theirs):
+    """What is wrong with our epoch's report beside the peer's, in words; None if they agree."""
+    for key in ("images", "labels", "first_labels"):
+        if ours[key] != theirs[key]:
+            return f"{key}: ours {ours[key]}, theirs {theirs[key]}"
+    if not abs(ours["first_mean"] - theirs["first_mean"]) <= LOADER_MEAN_BOUND[data_set]:
+        return f"mean of the first batch: ours {ours['first_mean']:.6f}, theirs {theirs['first_mean']:.6f}"
+    return None
+
+
 def other_cpu_percent(busy, own, elapsed, cpus):
     """The share of the machine's CPU time that processes other than ours had: busy and own in CPU seconds. Busy time is
     counted in ticks of 10 ms, so that a run of a moment could seem to have had less than nothing or more than all."""
     return min(100.0, max(0.0, 100.0 * (busy - own) / (elapsed * cpus)))
 
 
-def summarise(network, mode, pairs, max_other_cpu):
+def summarise(pairs, max_other_cpu, disagreement, keys=("ms_per_step", "peak_memory_mib")):
     """One peer's pairs [{"ours": report, "theirs": report, "other_cpu": percent}] as one entry of the row.
 
-    A pair beside which others worked too much does not count. Losses are compared in every pair.
+    A pair beside which others worked too much does not count. What both did is compared in every pair:
+    disagreement(ours, theirs) says what is wrong, or None. Of the numbers in `keys` the medians are kept.
     """
     valid = [pair for pair in pairs if pair["other_cpu"] <= max_other_cpu]
     entry = {
@@ -143,7 +162,7 @@ def summarise(network, mode, pairs, max_other_cpu):
         "void": None,
     }
     for pair in pairs:
-        entry["void"] = loss_disagreement(network, mode, pair["ours"]["losses"], pair["theirs"]["losses"])
+        entry["void"] = disagreement(pair["ours"], pair["theirs"])
         if entry["void"]:
             break
     if not valid:
@@ -153,10 +172,10 @@ def summarise(network, mode, pairs, max_other_cpu):
     entry["ratio"] = statistics.median(entry["ratios"])
     entry["images_per_second"] = statistics.median(p["theirs"]["images_per_second"] for p in valid)
     entry["ours"] = statistics.median(p["ours"]["images_per_second"] for p in valid)
-    for key in ("ms_per_step", "peak_memory_mib"):
+    for key in keys:
         entry[key] = statistics.median(p["theirs"][key] for p in valid)
         entry["ours_" + key] = statistics.median(p["ours"][key] for p in valid)
-    entry["losses"] = valid[0]["theirs"]["losses"]
+    entry["losses"] = valid[0]["theirs"].get("losses")
     entry["version"] = valid[0]["theirs"].get("version")
     return entry
 
@@ -177,10 +196,11 @@ def make_row(setting, entries, reports, scouts=None):
     row["fastest_peer"] = None if void else min(ratios, key=ratios.get)
     row["ratio_to_fastest"] = None if void else ratios[row["fastest_peer"]]
     row["void"] = "; ".join(void) or None
-    row["ours_ms_per_step"] = statistics.median(r["ms_per_step"] for r in reports) if reports else None
+    if "ms_per_step" in (reports[0] if reports else {"ms_per_step": None}):
+        row["ours_ms_per_step"] = statistics.median(r["ms_per_step"] for r in reports) if reports else None
+        row["ours_losses"] = reports[0]["losses"] if reports else None
+        row["isa"] = reports[0].get("isa") if reports else None
     row["ours_peak_memory_mib"] = statistics.median(r["peak_memory_mib"] for r in reports) if reports else None
-    row["ours_losses"] = reports[0]["losses"] if reports else None
-    row["isa"] = reports[0].get("isa") if reports else None
     row["other_cpu_percent"] = max(
         (e["other_cpu_percent"] for e in entries.values() if e["other_cpu_percent"] is not None), default=None
     )
@@ -310,6 +330,34 @@ class Runner:
             command += ["--start", self.start(setting)]
         return self.report(name, command, self.peer_environment(settings))
 
+    def epoch(self, setting):
+        """A first epoch of ours."""
+        command = [self.options.facula, "bench", "--json", *self.epoch_arguments(setting)]
+        return self.report("facula", command + ["--threads", str(setting["workers"])], {})
+
+    def peer_epoch(self, name, setting):
+        script = os.path.join(PEERS, "torch_loader.py")
+        command = [self.python, script, *self.epoch_arguments(setting)]
+        return self.report(name, command + (["--decode"] if name == "torch-decode" else []), self.peer_environment([]))
+
+    def epoch_arguments(self, setting):
+        words = ["--loader", setting["loader"], "--batch", str(setting["batch"]), "--workers", str(setting["workers"])]
+        return [*words, "--data", self.unpacked_digits() if setting["loader"] == "mnist" else self.options.pictures]
+
+    def unpacked_digits(self):
+        """MNIST's plain IDX files where torchvision looks for them, made at the first call."""
+        raw = os.path.join(self.folder, "MNIST", "raw")
+        if not os.path.isdir(raw):
+            os.makedirs(raw)
+            for name in sorted(os.listdir(self.options.data)):
+                path = os.path.join(self.options.data, name)
+                if "ubyte" in name and os.path.isfile(path):
+                    with (gzip.open if name.endswith(".gz") else open)(path, "rb") as packed:
+                        content = packed.read()
+                    with open(os.path.join(raw, name.removesuffix(".gz")), "wb") as plain:
+                        plain.write(content)
+        return self.folder
+
     def check_peer(self, framework):
         """The framework's version; a Failure that says what to do if it is not there."""
         try:
@@ -349,15 +397,11 @@ def scout(runner, setting, peers):
     return scouts, failures
 
 
-def compare(runner, setting):
-    """One row: pairs of ours and each peer in turn, until each peer has enough that count or has had its tries. With
-    --scout only with those peers that were the fastest in a run of their own."""
-    options = runner.options
-    peers = peers_for(options.peers, setting["mode"])
-    scouts, failures = scout(runner, setting, peers) if options.scout else ({}, {})
-    if scouts:
-        peers = kept_after_scouting(scouts, options.keep) + list(failures)
+def pair_up(options, peers, run_ours, run_peer, failures=None):
+    """Pairs of ours and each peer in turn, until each peer has enough that count or has had its tries; and why a peer
+    failed. run_ours(name) and run_peer(name) give a report and the percentage of others' work."""
     pairs = {name: [] for name in peers}
+    failures = dict(failures or {})
 
     def counted(name):
         return [pair for pair in pairs[name] if pair["other_cpu"] <= options.max_other_cpu]
@@ -367,10 +411,8 @@ def compare(runner, setting):
             if name in failures or len(counted(name)) >= options.pairs:
                 continue
             try:
-                if parse_peer(name)[0] == "tensorflow":
-                    runner.start(setting)
-                ours, other_ours = runner.ours(setting)
-                theirs, other_theirs = runner.peer(name, setting, options.seconds)
+                ours, other_ours = run_ours(name)
+                theirs, other_theirs = run_peer(name)
             except Failure as failure:
                 failures[name] = str(failure)
                 say(f"  {failure}")
@@ -383,12 +425,54 @@ def compare(runner, setting):
                 f"ratio {ours['images_per_second'] / theirs['images_per_second']:.2f}  "
                 f"others' CPU {pair['other_cpu']:.1f} %{void}"
             )
-    entries = {}
-    for name in peers:
-        entries[name] = summarise(setting["network"], setting["mode"], pairs[name], options.max_other_cpu)
-        if name in failures:
-            entries[name]["void"] = failures[name]
-    return make_row(setting, entries, [pair["ours"] for name in peers for pair in counted(name)], scouts)
+    return pairs, failures
+
+
+def row_of(options, setting, pairs, failures, summary, scouts=None):
+    entries = {name: summary(pairs[name]) for name in pairs}
+    for name in failures:
+        entries[name]["void"] = failures[name]
+    counted = [p["ours"] for name in pairs for p in pairs[name] if p["other_cpu"] <= options.max_other_cpu]
+    return make_row(setting, entries, counted, scouts)
+
+
+def compare(runner, setting):
+    """One row of a network. With --scout only with those peers that were the fastest in a run of their own."""
+    options = runner.options
+    peers = peers_for(options.peers, setting["mode"])
+    scouts, failures = scout(runner, setting, peers) if options.scout else ({}, {})
+    if scouts:
+        peers = kept_after_scouting(scouts, options.keep) + list(failures)
+
+    def ours(name):
+        if parse_peer(name)[0] == "tensorflow":
+            runner.start(setting)
+        return runner.ours(setting)
+
+    def disagreement(mine, theirs):
+        return loss_disagreement(setting["network"], setting["mode"], mine["losses"], theirs["losses"])
+
+    pairs, failed = pair_up(options, peers, ours, lambda name: runner.peer(name, setting, options.seconds), failures)
+    summary = functools.partial(summarise, max_other_cpu=options.max_other_cpu, disagreement=disagreement)
+    return row_of(options, setting, pairs, failed, summary, scouts)
+
+
+def compare_epochs(runner, setting):
+    """One row of a data set's first epoch."""
+    options = runner.options
+    pairs, failures = pair_up(
+        options,
+        LOADER_PEERS[setting["loader"]],
+        lambda name: runner.epoch(setting),
+        lambda name: runner.peer_epoch(name, setting),
+    )
+    summary = functools.partial(
+        summarise,
+        max_other_cpu=options.max_other_cpu,
+        disagreement=functools.partial(epoch_disagreement, setting["loader"]),
+        keys=("seconds", "peak_memory_mib"),
+    )
+    return row_of(options, setting, pairs, failures, summary)
 
 
 def number(value, form):
@@ -407,20 +491,20 @@ def lines_of(rows, left):
     ]
 
 
-def table(rows):
+def table(rows, first=("network", "mode", "batch", "threads")):
     """The rows as text: images a second of all, and our ratio to each peer in brackets; of scouted peers the fastest
-    alone, with the others' single figures below."""
+    alone, with the others' single figures below. `first`: the columns before."""
     scouted = any(row["scouts"] for row in rows)
     peers = [] if scouted else list(dict.fromkeys(name for row in rows for name in row["peers"]))
-    head = ["network", "mode", "batch", "threads", "ours", *peers, "fastest"]
+    head = [*first, "ours", *peers, "fastest"]
     head += (["its images/s"] if scouted else []) + ["ratio", "of pairs", "others' CPU"]
     lines = [head]
     for row in rows:
         fastest = row["fastest_peer"]
-        cells = [row["network"], row["mode"], str(row["batch"]), str(row["threads"]), number(row["ours"], ".0f")]
+        cells = [*(str(row[key]) for key in first), number(row["ours"], ".0f")]
         for name in peers:
-            figure, ratio = row["peers"].get(name), row["ratios"].get(name)
-            cells.append(f"{number(figure, '.0f')} ({number(ratio, '.2f')})")
+            shown = f"{number(row['peers'].get(name), '.0f')} ({number(row['ratios'].get(name), '.2f')})"
+            cells.append(shown if name in row["peers"] else "")
         cells.append(fastest or "-")
         if scouted:
             cells.append(number(row["peers"][fastest] if fastest else None, ".0f"))
@@ -434,7 +518,7 @@ def table(rows):
         if row["scouts"]:
             figures = ", ".join(f"{name} {figure:.0f}" for name, figure in row["scouts"].items())
             text.append(f"scouts: {row['network']}, {row['mode']}, {row['threads']} threads: {figures}")
-    text += [f"void: {row['network']}, {row['mode']}: {row['void']}" for row in rows if row["void"]]
+    text += [f"void: {', '.join(str(row[key]) for key in first[:2])}: {row['void']}" for row in rows if row["void"]]
     return "\n".join(text)
 
 
@@ -509,11 +593,16 @@ def read_options(words):
     parser.add_argument("--keep", type=positive(int), default=2, help="peers at most after --scout")
     parser.add_argument("--max-other-cpu", type=float, default=2.0, metavar="PERCENT", help="beyond it a pair is void")
     parser.add_argument("--facula", default=os.path.join(ROOT, "build", "release", "facula"), help="the command")
+    parser.add_argument("--loader", type=word_list(LOADER_PEERS), help="first epochs of mnist, jpeg or both instead")
+    parser.add_argument("--workers", type=positive(int), default=2, help="of the loaders")
+    parser.add_argument("--pictures", metavar="DIR", help="of --loader jpeg: DIR/train/CLASS/*.jpg and DIR/test/...")
     parser.add_argument("--data", default=os.path.join(ROOT, "data", "mnist"), help="the folder of MNIST's files")
     parser.add_argument("--venv", default=venv, help="of the peers; default: $FACULA_PEERS_VENV or bench/.venv")
     parser.add_argument("--timeout", type=positive(float), default=900.0, metavar="SECONDS", help="for one process")
     parser.add_argument("--json", action="store_true", help="a list of rows instead of the table")
     options = parser.parse_args(words)
+    if "jpeg" in (options.loader or []) and not options.pictures:
+        parser.error("--loader jpeg needs --pictures DIR, a folder with train/ and test/")
     if options.retries is None:
         options.retries = options.pairs
     return options
@@ -524,6 +613,8 @@ def main(words=None):
     rows = []
     with tempfile.TemporaryDirectory(prefix="facula-bench-") as folder:
         runner = Runner(options, folder)
+        if options.loader:
+            options.peers = ["torch"]
         # TensorFlow's start comes from PyTorch, so that it needs both.
         frameworks = {parse_peer(name)[0]: None for name in peers_for(options.peers, "train")} | {"torch": None}
         try:
@@ -535,7 +626,12 @@ def main(words=None):
         digest = sha256_of_peers()
         versions = ", ".join(f"{name} {version}" for name, version in frameworks.items())
         say(f"{cpu_name()}, {os.cpu_count()} CPUs; {versions}; peers' scripts sha256 {digest[:16]}")
-        for network in options.network:
+        for data_set in options.loader or []:
+            setting = {"loader": data_set, "batch": (options.batch or [64])[0], "workers": options.workers}
+            setting |= {"cpu": cpu_name(), "peers_sha256": digest}
+            say(f"loader, {data_set}, batch {setting['batch']}, {options.workers} workers")
+            rows.append(compare_epochs(runner, setting))
+        for network in [] if options.loader else options.network:
             for mode in options.mode:
                 for threads in options.threads:
                     for batch in options.batch or [USUAL_BATCH[network]]:
@@ -543,11 +639,12 @@ def main(words=None):
                         setting |= {"dtype": "float32", "cpu": cpu_name(), "peers_sha256": digest}
                         say(f"{network}, {mode}, batch {batch}, {threads} thread{'' if threads == 1 else 's'}")
                         rows.append(compare(runner, setting))
-    print(json.dumps(rows, indent=2) if options.json else table(rows))
+    shown = table(rows, ("loader", "batch", "workers")) if options.loader else table(rows)
+    print(json.dumps(rows, indent=2) if options.json else shown)
     if options.json:
         for row in rows:
             if row["void"]:
-                say(f"void: {row['network']}, {row['mode']}: {row['void']}")
+                say(f"void: {row.get('network') or row['loader']}: {row['void']}")
     return 1 if any(row["void"] for row in rows) else 0
 
 

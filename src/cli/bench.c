@@ -1,7 +1,8 @@
 /* facula bench: images a second of a known network, training or inference, in one process on one set of batches that
  * is made before the clock starts. The data, the start and the steps are those of bench/compare.py's peers: seed 0, the
- * model, then images and labels drawn from the generator (MNIST's own images for `mnist`). */
-#include "cli.h"
+ * model, then images and labels drawn from the generator (MNIST's own images for `mnist`). With --loader it measures
+ * how fast batches come instead (bench_loader.c). */
+#include "bench.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -12,8 +13,8 @@
 enum { LOSSES = 20, WARM_UP = 3 };
 
 typedef struct bench_options {
-    const char *network, *mode, *data;
-    int64_t threads, batch, batches;
+    const char *network, *mode, *data, *loader;
+    int64_t threads, batch, batches, workers;
     double seconds;
     bool json, profile;
 } bench_options;
@@ -31,11 +32,18 @@ typedef struct bench {
     double elapsed;
 } bench;
 
-static double seconds_now(void)
+double seconds_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+double peak_memory_mib(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_maxrss / 1024;
 }
 
 static int read_bench_options(int argc, char **argv, bench *b)
@@ -47,6 +55,7 @@ static int read_bench_options(int argc, char **argv, bench *b)
                          .threads = -1,
                          .batch = -1,
                          .batches = -1,
+                         .workers = 2,
                          .seconds = 5};
     const option_spec options[] = {
         {"network", OPTION_TEXT, &o->network, 0, 0, "NAME", "mnist, cifar, fake64, img224, vgg_bn or resnet18"},
@@ -55,7 +64,10 @@ static int read_bench_options(int argc, char **argv, bench *b)
         {"batch", OPTION_INT, &o->batch, 1, 1e6, "N", "images a step; default: the network's usual batch"},
         {"batches", OPTION_INT, &o->batches, 1, 1e6, "N", "different batches, used in turn; default: 20, 4 for img224"},
         {"seconds", OPTION_NUMBER, &o->seconds, 0.01, 3600, "S", "for how long to measure"},
-        {"data", OPTION_TEXT, &o->data, 0, 0, "DIR", "MNIST's files, for the network mnist"},
+        {"data", OPTION_TEXT, &o->data, 0, 0, "DIR", "MNIST's files, for mnist; the folders of --loader jpeg"},
+        {"loader", OPTION_TEXT, &o->loader, 0, 0, "DATA",
+         "mnist, or jpeg (pictures in DIR/train/CLASS and DIR/test/CLASS): a first epoch of batches instead of steps"},
+        {"workers", OPTION_INT, &o->workers, 0, 256, "N", "of the loader"},
         {"profile", OPTION_FLAG, &o->profile, 0, 0, NULL,
          "each kernel's time, and its share of what the machine can do"},
         {"json", OPTION_FLAG, &o->json, 0, 0, NULL, "one JSON object instead of text"},
@@ -78,7 +90,7 @@ static int read_bench_options(int argc, char **argv, bench *b)
     if (o->batch < 0)
         o->batch = b->network->batch;
     if (o->batches < 0)
-        o->batches = b->network->size > 100 ? 4 : 20;
+        o->batches = b->network->form.height > 100 ? 4 : 20;
     return 0;
 }
 
@@ -103,7 +115,7 @@ static bool draw_data(bench *b)
 {
     const network *net = b->network;
     for (int64_t i = 0; i < b->options.batches; i++) {
-        b->images[i] = fa_randn(b->options.batch, net->channels, net->size, net->size);
+        b->images[i] = fa_randn(b->options.batch, net->form.channels, net->form.height, net->form.width);
         b->labels[i] = fa_randint(0, 10, FA_SHAPE(b->options.batch));
     }
     return fa_ok();
@@ -117,7 +129,7 @@ static bool prepare(bench *b)
     if (b->images == NULL || b->labels == NULL)
         return fa_raise(FA_MEMORY_ERROR, "bench: no memory"), false;
     fa_manual_seed(0);
-    b->model = b->network->make();
+    b->model = make_network(b->network, &b->network->form);
     if (b->model == NULL)
         return false;
     if (b->training) {
@@ -255,10 +267,8 @@ static void add_profile(const bench *b, cJSON *json)
 static bool report(const bench *b)
 {
     const bench_options *o = &b->options;
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
     double images = (double)(b->steps * o->batch) / b->elapsed, ms = 1e3 * b->elapsed / (double)b->steps;
-    double memory = (double)usage.ru_maxrss / 1024;
+    const double memory = peak_memory_mib();
     if (!o->json) {
         printf("%s, %s, batch %lld, %d thread%s, %s\n", b->network->name, o->mode, (long long)o->batch,
                fa_get_num_threads(), fa_get_num_threads() == 1 ? "" : "s", fa_cpu_isa());
@@ -299,6 +309,12 @@ int command_bench(int argc, char **argv)
         return status < 0 ? 0 : status;
     if (b.options.threads > 0)
         fa_set_num_threads((int)b.options.threads);
+    if (b.options.loader != NULL)
+        return bench_loader(&(loader_bench){.data_set = b.options.loader,
+                                            .data = b.options.data,
+                                            .batch = option_given("batch") ? b.options.batch : 64,
+                                            .workers = b.options.workers,
+                                            .json = b.options.json});
     bool ok = prepare(&b) && measure(&b) && report(&b);
     if (!ok)
         fail_with_error();
