@@ -21,7 +21,7 @@ TITLES = {
     "data": "Data sets, samplers, the loader", "vision": "Data sets of pictures", "pictures": "Pictures",
     "transforms": "Transforms", "files": "Files and plain values", "state": "State dicts and whole models",
     "train": "Runs", "check": "Looking at data and networks", "predict": "Predictors",
-    "parity": "Recordings of PyTorch",
+    "profile": "Profiles", "parity": "Recordings of PyTorch",
 }
 ORDER = list(TITLES)
 
