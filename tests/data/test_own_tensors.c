@@ -59,8 +59,9 @@ static void rows_outlive_the_scope(void **state)
     }
     assert_true(fa_ok());
     assert_int_equal(fa_length(set), 7);
+    fa_dataset_retain(set);
     for (int workers = 0; workers < 4; workers += 3) {
-        fa_loader *loader = fa_data_loader(fa_dataset_retain(set), .batch_size = 4, .num_workers = workers);
+        fa_loader *loader = fa_data_loader(set, .batch_size = 4, .num_workers = workers);
         int64_t seen = 0;
         fa_for_each_batch (b, loader) {
             const float *images = fa_data(b.images);
