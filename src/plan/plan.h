@@ -5,6 +5,7 @@
  *   build.c    a plan from a run set: fusion, layouts, kernels, steps
  *   memory.c   a place in one arena for every value, by lifetime
  *   execute.c  a plan run on this step's memory and numbers
+ *   profile.c  how long its steps take
  *
  * A plan holds structure alone: what changes from step to step (floats, addresses) is read from the nodes at each run.
  * Fusion changes where values are stored, never a sum: a fused kernel gives the bits of the kernels it stands for. */

@@ -353,14 +353,55 @@ static void note_machine(fa_run *run, fa_value *c, fa_where where)
                     kernel_choice());
 }
 
+/* What a schedule does in epochs that it was not made for: it goes on with its own numbers, as PyTorch's do. */
+static const char *schedule_goes_on(const char *kind)
+{
+    static const struct {
+        const char *kind, *words;
+    } kinds[] = {
+        {"StepLR", "the rate goes on falling at each step_size"},
+        {"MultiStepLR", "the rate falls at the milestones that are still to come, then stays"},
+        {"ExponentialLR", "the rate goes on falling"},
+        {"ConstantLR", "the rate stays"},
+        {"LinearLR", "the rate stays where its total_iters end"},
+        {"CosineAnnealingLR", "behind its T_max the rate rises again"},
+        {"CosineAnnealingWarmRestarts", "it goes on with its restarts"},
+        {"OneCycleLR", "a step behind its total_steps is an error"},
+        {"ReduceLROnPlateau", "it goes on with the best value and the patience that it has"},
+        {"LambdaLR", "it asks its functions for the new epochs too"},
+        {"SequentialLR", "it goes on with the last of its schedules"},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(kinds[i].kind, kind) == 0)
+            return kinds[i].words;
+    return "it goes on with its own numbers";
+}
+
+/* A one-cycle schedule takes no step beyond those that it was made for. Told now, not after the first batch. */
+static bool check_cycle(const fa_run *run, fa_value *c, fa_where where)
+{
+    if (run->scheduler == NULL || strcmp(run->scheduler->kind->name, "OneCycleLR") != 0 || run->epoch >= run->epochs)
+        return true;
+    fa_value *state = fa_get_at(c, key("scheduler_state_dict"), where);
+    int64_t done = fa_get_int_at(state, key("last_epoch"), where);
+    int64_t total = fa_get_int_at(state, key("total_steps"), where);
+    return fa_ok() &&
+           (done < total ||
+            REFUSE(
+                run, where,
+                "has a schedule OneCycleLR whose %lld steps are all done: got .epochs %lld, needs %lld. Hint: another "
+                "run, with a schedule of its own, that begins with the weights of this one's best_model.pth.",
+                (long long)total, (long long)run->epochs, (long long)run->epoch));
+}
+
 static void note_epochs(fa_run *run, int64_t before)
 {
     if (run->epochs == before)
         return;
     fa_text_add(&run->notes, "the run had %lld epochs and has %lld now", (long long)before, (long long)run->epochs);
     if (run->scheduler != NULL)
-        fa_text_add(&run->notes, "; its schedule %s is not stretched to them, it goes on with its own numbers",
-                    run->scheduler->kind->name);
+        fa_text_add(&run->notes, "; its schedule %s is not stretched to them: %s", run->scheduler->kind->name,
+                    schedule_goes_on(run->scheduler->kind->name));
     fa_text_add(&run->notes, "\n");
 }
 
@@ -422,7 +463,8 @@ static bool read_value(fa_run *run, fa_value *c, const char *path, fa_where wher
                        path, (long long)format);
     /* A schedule leaves marks in the optimizer's options, so its kind comes first. */
     if (!check_network(run, c, where) || !check_schedule(run, c, where) || !check_optim(run, c, where) ||
-        !read_numbers(run, c, where) || !check_epochs(run, where) || !check_loader(run, &run->position, where))
+        !read_numbers(run, c, where) || !check_epochs(run, where) || !check_cycle(run, c, where) ||
+        !check_loader(run, &run->position, where))
         return false;
     if (!load_states(run, c, where) || !fa_loader_seek(run->loader, &run->position, where))
         return false;

@@ -81,9 +81,7 @@ static char *printed_form(const fa_module *model, fa_where where)
 /* Cross-entropy applies a softmax of its own: one in the model before it is applied twice. */
 static void note_softmax(fa_run *run)
 {
-    fa_module *last = run->model;
-    while (last != NULL && fa_child_count(last) > 0)
-        last = fa_child(last, fa_child_count(last) - 1);
+    fa_module *last = fa_module_last(run->model);
     if (last != NULL && last != run->model && strcmp(fa_class_name(last), "Softmax") == 0)
         fa_text_add(&run->notes,
                     "the model ends in Softmax; if the loss is cross-entropy, which applies softmax itself, "
@@ -197,6 +195,7 @@ fa_run *fa_run_open_at(const fa_run_open_args *args)
         fa_run_free(run);
         return NULL;
     }
+    fa_run_keep_weights(run, args->where_);
     run->saved_at = seconds_now();
     if (args->signals) {
         run->signals = true;
@@ -227,6 +226,7 @@ void fa_run_free(fa_run *run)
     fa_mfree(run->schedule_text);
     fa_text_free(&run->notes);
     fa_text_free(&run->history);
+    fa_mfree(run->weights);
     fa_mfree(run);
     atomic_fetch_sub(&live, 1);
 }
@@ -352,16 +352,21 @@ static bool check_in_epoch(const fa_run *run, const char *what, fa_where where)
 }
 
 /* Training on would only spoil what is still good. */
-static bool refuse_loss(fa_run *run, double loss, fa_where where)
+static bool refuse_loss(fa_run *run, const fa_batch *batch, double loss, fa_where where)
 {
-    char kept[128] = "";
+    char kept[128] = "", first[512];
+    fa_run_find_not_finite(run, batch, first, sizeof first, where);
     if (run->best_epoch >= 0)
         snprintf(kept, sizeof kept, ", best_model.pth is that of epoch %lld", (long long)run->best_epoch + 1);
-    fa_fail(FA_VALUE_ERROR, where, "fa_run_step",
-            "the loss became %g in epoch %lld, step %lld, at learning rate %g. %s/last.pth is the last state that was "
-            "saved before%s. Hint: a smaller rate, for example %g; are the labels right?",
-            loss, (long long)run->epoch + 1, (long long)run->batch + 1, fa_lr(run->optim), run->folder, kept,
-            fa_lr(run->optim) / 10);
+    fa_fail(
+        FA_VALUE_ERROR, where, "fa_run_step",
+        "the loss became %s in epoch %lld, step %lld, at learning rate %g%s%s. %s/last.pth is the last state that was "
+        "saved before%s. Hint: a smaller rate, for example %g; are the labels right?",
+        isnan(loss) ? "NaN"
+        : loss > 0  ? "inf"
+                    : "-inf",
+        (long long)run->epoch + 1, (long long)run->batch + 1, fa_lr(run->optim),
+        first[0] != 0 ? "; not finite first: " : "", first, run->folder, kept, fa_lr(run->optim) / 10);
     run->state = "diverged";
     fa_run_record(run, NULL, where);
     return false;
@@ -379,7 +384,8 @@ bool fa_run_step_at(const fa_run_batch_args *args)
     if (!measure(args, &sums, &loss))
         return false;
     if (!isfinite(loss))
-        return refuse_loss(run, loss, where);
+        return refuse_loss(run, args->batch, loss, where);
+    fa_run_keep_weights(run, where);
     run->training = sums;
     run->batch = args->batch->index + 1;
     run->trained_at = seconds_now();

@@ -57,6 +57,8 @@ struct fa_run {
     int64_t batches; /* in an epoch */
     int stop;        /* why it has stopped; 0: it has not */
     atomic_int asked;
+    char *weights;                            /* those of before the step, one after the other; NULL: not kept */
+    size_t weights_size;                      /* bytes */
     double saved_at, epoch_began, trained_at; /* seconds of a steady clock */
     const char *state;                        /* of run.json: "running", "stopped", "finished", "diverged" */
 };
@@ -70,6 +72,14 @@ char *fa_run_schedule_text(fa_scheduler *scheduler, fa_where where);
 bool fa_run_write(fa_run *run, const char *name, fa_where where);
 /* Brings a run that has just been opened, and what it holds, to the state of last.pth. False after an error. */
 bool fa_run_read(fa_run *run, fa_where where);
+
+/* ---- finite.c ---- */
+
+/* Keeps the weights as they are, for fa_run_find_not_finite after the step that comes next. */
+void fa_run_keep_weights(fa_run *run, fa_where where);
+/* What in the batch's step was not finite first, in words; "" when that cannot be told. The model has the weights of
+ * before the step then. */
+void fa_run_find_not_finite(fa_run *run, const fa_batch *batch, char *text, size_t size, fa_where where);
 
 /* ---- record.c ---- */
 

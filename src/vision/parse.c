@@ -1,15 +1,20 @@
-/* Transforms made of their printed form, as it stands in a checkpoint:
+/* Transforms made of their printed form, as it stands in a checkpoint, or of the constructor calls of a Python program:
  *
- *     transform = Name "(" { item } ")"      item = key "=" value | transform, separated by commas or white space
- *     value = number | word | ("(" | "[") { number "," } (")" | "]")
+ *     text = transform { transform }          more than one: Compose
+ *     transform = Name "(" { item } ")"       item = [key "="] value | transform | "[" { transform } "]"
+ *     value = number | word | ("(" | "[") { number } (")" | "]")
  *
- * Each name has a function that reads its keys and calls the constructor; a key that it does not know is an error. */
+ * Items are separated by commas or white space; names and words may have a prefix (transforms., InterpolationMode.) and
+ * words quotes. Each name has a function that reads its keys and calls the constructor; a key that it does not know is
+ * an error. Values without a key take the keys in the constructor's order. */
 #include "vision/transform.h"
 
 #include "base/error.h"
+#include "base/number_text.h"
 
 #include <ctype.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { MAX_KEYS = 12, MAX_NUMBERS = FA_MAX_CHANNELS, MAX_WORD = 32, MAX_DEPTH = 8 };
@@ -24,8 +29,9 @@ typedef struct value {
 
 typedef struct call {
     char name[MAX_WORD];
+    const struct maker *maker;
     value value[MAX_KEYS];
-    int values;
+    int values, places;               /* values in all, and those without a key */
     fa_transform *step[FA_MAX_STEPS]; /* floating */
     int steps;
 } call;
@@ -59,13 +65,37 @@ static bool read_word(parser *p, char word[MAX_WORD], const char *wanted)
     memcpy(word, p->at, n);
     word[n] = 0;
     p->at += n;
+    if (*p->at != '.' || !isalpha((unsigned char)p->at[1]))
+        return true;
+    p->at++; /* that was a prefix */
+    return read_word(p, word, wanted);
+}
+
+static bool is_quote(char c)
+{
+    return c == '"' || c == '\'';
+}
+
+/* A word that is a value, in quotes or not. Python's members of InterpolationMode are the words in capitals. */
+static bool read_value_word(parser *p, char word[MAX_WORD])
+{
+    const char quote = is_quote(*p->at) ? *p->at : 0;
+    p->at += quote != 0;
+    if (!read_word(p, word, "a value"))
+        return false;
+    if (quote != 0 && *p->at != quote)
+        return unclear(p, "the closing quote");
+    p->at += quote != 0;
+    if (isupper((unsigned char)word[1]))
+        for (char *c = word; *c != 0; c++)
+            *c = (char)tolower((unsigned char)*c);
     return true;
 }
 
 static bool read_number(parser *p, double *x)
 {
     char *end;
-    *x = strtod(p->at, &end);
+    *x = fa_text_number_of(p->at, &end);
     if (end == p->at)
         return unclear(p, "a number");
     p->at = end;
@@ -78,8 +108,8 @@ static bool read_value(parser *p, value *v)
     if (*p->at != '(' && *p->at != '[') {
         v->single = true;
         v->n = 1;
-        if (isalpha((unsigned char)*p->at))
-            return read_word(p, v->word, "a value");
+        if (isalpha((unsigned char)*p->at) || is_quote(*p->at))
+            return read_value_word(p, v->word);
         return read_number(p, &v->number[0]);
     }
     for (p->at++, skip(p, true); *p->at != ')' && *p->at != ']'; skip(p, true)) {
@@ -122,12 +152,29 @@ static int64_t whole(double x)
     return fabs(x) < 1e15 ? (int64_t)x : -1;
 }
 
+/* One number by itself: Python's way of giving a range around the usual value. */
+static bool is_single(call *c, const char *key)
+{
+    const value *v = find(c, key);
+    return v != NULL && v->single && v->word[0] == 0;
+}
+
 /* Two numbers, or one for both; unset when the key is not there. */
 static void pair_of(call *c, const char *key, double out[2])
 {
     const value *v = find(c, key);
     for (int d = 0; d < 2; d++)
         out[d] = v == NULL || v->n < 1 ? (double)INT64_MIN : v->number[v->n > 1 ? d : 0];
+}
+
+/* How far from the usual value, or the two ends themselves. */
+static void spread_of(call *c, const char *key, double *spread, double ends[2])
+{
+    const bool single = is_single(c, key);
+    pair_of(c, key, ends);
+    *spread = single ? ends[0] : 0;
+    if (single)
+        ends[0] = ends[1] = (double)INT64_MIN;
 }
 
 static void size_of(call *c, int64_t out[2])
@@ -296,7 +343,7 @@ static fa_transform *make_rotation(call *c, fa_where where)
         fa_fail(FA_VALUE_ERROR, where, what, "got RandomRotation(expand=True), needs expand=False.");
         return NULL;
     }
-    pair_of(c, "degrees", args.degrees_range);
+    spread_of(c, "degrees", &args.degrees, args.degrees_range);
     pair_of(c, "center", args.center);
     return fa_random_rotation_at(&args);
 }
@@ -306,11 +353,12 @@ static fa_transform *make_affine(call *c, fa_where where)
     fa_random_affine_args args = {.where_ = where,
                                   .interpolation = interpolation_of(c, FA_INTERPOLATION_NEAREST),
                                   .fill = number_of(c, "fill", 0)};
-    pair_of(c, "degrees", args.degrees_range);
+    spread_of(c, "degrees", &args.degrees, args.degrees_range);
     pair_of(c, "translate", args.translate);
     pair_of(c, "scale", args.scale);
     pair_of(c, "center", args.center);
     const value *shear = find(c, "shear");
+    args.shear = number_of(c, "shear", 0);
     for (int d = 0; d < 2; d++) {
         args.shear_x_range[d] = shear != NULL && shear->n > 1 ? shear->number[d] : (double)INT64_MIN;
         args.shear_y_range[d] = shear != NULL && shear->n > 3 ? shear->number[2 + d] : (double)INT64_MIN;
@@ -321,10 +369,10 @@ static fa_transform *make_affine(call *c, fa_where where)
 static fa_transform *make_jitter(call *c, fa_where where)
 {
     fa_color_jitter_args args = {.where_ = where};
-    pair_of(c, "brightness", args.brightness_range);
-    pair_of(c, "contrast", args.contrast_range);
-    pair_of(c, "saturation", args.saturation_range);
-    pair_of(c, "hue", args.hue_range);
+    spread_of(c, "brightness", &args.brightness, args.brightness_range);
+    spread_of(c, "contrast", &args.contrast, args.contrast_range);
+    spread_of(c, "saturation", &args.saturation, args.saturation_range);
+    spread_of(c, "hue", &args.hue, args.hue_range);
     return fa_color_jitter_at(&args);
 }
 
@@ -348,67 +396,96 @@ static fa_transform *make_erasing(call *c, fa_where where)
 static const struct maker {
     const char *name;
     fa_transform *(*make)(call *c, fa_where where);
+    const char *keys[MAX_KEYS]; /* in the order of torchvision's constructor */
+    bool holds;                 /* other transforms */
 } makers[] = {
-    {"Compose", make_compose},
-    {"RandomApply", make_random_apply},
-    {"ToTensor", make_to_tensor},
-    {"Normalize", make_normalize},
-    {"Resize", make_resize},
-    {"CenterCrop", make_center_crop},
-    {"Pad", make_pad},
-    {"RandomCrop", make_random_crop},
-    {"RandomHorizontalFlip", make_horizontal_flip},
-    {"RandomVerticalFlip", make_vertical_flip},
-    {"RandomGrayscale", make_random_grayscale},
-    {"Grayscale", make_grayscale},
-    {"RandomResizedCrop", make_resized_crop},
-    {"RandomRotation", make_rotation},
-    {"RandomAffine", make_affine},
-    {"ColorJitter", make_jitter},
-    {"RandomErasing", make_erasing},
+    {"Compose", make_compose, {NULL}, true},
+    {"RandomApply", make_random_apply, {"p"}, true},
+    {"ToTensor", make_to_tensor, {NULL}, false},
+    {"Normalize", make_normalize, {"mean", "std"}, false},
+    {"Resize", make_resize, {"size", "interpolation", "max_size", "antialias"}, false},
+    {"CenterCrop", make_center_crop, {"size"}, false},
+    {"Pad", make_pad, {"padding", "fill", "padding_mode"}, false},
+    {"RandomCrop", make_random_crop, {"size", "padding", "pad_if_needed", "fill", "padding_mode"}, false},
+    {"RandomHorizontalFlip", make_horizontal_flip, {"p"}, false},
+    {"RandomVerticalFlip", make_vertical_flip, {"p"}, false},
+    {"RandomGrayscale", make_random_grayscale, {"p"}, false},
+    {"Grayscale", make_grayscale, {"num_output_channels"}, false},
+    {"RandomResizedCrop", make_resized_crop, {"size", "scale", "ratio", "interpolation", "antialias"}, false},
+    {"RandomRotation", make_rotation, {"degrees", "interpolation", "expand", "center", "fill"}, false},
+    {"RandomAffine", make_affine, {"degrees", "translate", "scale", "shear", "interpolation", "fill", "center"}, false},
+    {"ColorJitter", make_jitter, {"brightness", "contrast", "saturation", "hue"}, false},
+    {"RandomErasing", make_erasing, {"p", "scale", "ratio", "value", "inplace"}, false},
 };
 
 /* ---- Calls ------------------------------------------------------------------------------------------------------- */
 
 static fa_transform *read_transform(parser *p, int depth);
 
+static bool add_step(parser *p, call *c, int depth)
+{
+    if (c->steps == FA_MAX_STEPS)
+        return unclear(p, "fewer transforms");
+    fa_transform *step = read_transform(p, depth + 1);
+    if (step != NULL)
+        c->step[c->steps++] = step;
+    return step != NULL;
+}
+
+/* Python's list of transforms. */
+static bool read_list(parser *p, call *c, int depth)
+{
+    p->at++;
+    for (skip(p, true); *p->at != ']'; skip(p, true))
+        if (!add_step(p, c, depth))
+            return false;
+    p->at++;
+    return true;
+}
+
+static bool read_place(parser *p, call *c, value *v)
+{
+    const char *key = c->places < MAX_KEYS ? c->maker->keys[c->places] : NULL;
+    if (key == NULL)
+        return unclear(p, "a name or ')'");
+    snprintf(v->key, sizeof v->key, "%s", key);
+    c->places++;
+    return read_value(p, v);
+}
+
 static bool read_item(parser *p, call *c, int depth)
 {
     const char *begin = p->at;
-    char word[MAX_WORD];
-    if (!read_word(p, word, "a name or ')'"))
+    char word[MAX_WORD] = "";
+    if (*begin == '[' && c->maker->holds)
+        return read_list(p, c, depth);
+    if (isalpha((unsigned char)*begin) && !read_word(p, word, "a name or ')'"))
         return false;
-    if (*p->at != '=') {
+    if (word[0] != 0 && *p->at == '(') {
         p->at = begin;
-        if (c->steps == FA_MAX_STEPS)
-            return unclear(p, "fewer transforms");
-        fa_transform *step = read_transform(p, depth + 1);
-        if (step != NULL)
-            c->step[c->steps++] = step;
-        return step != NULL;
+        return add_step(p, c, depth);
     }
     if (c->values == MAX_KEYS)
         return unclear(p, "fewer keys");
-    p->at++;
     value *v = &c->value[c->values++];
-    memcpy(v->key, word, sizeof word);
-    return read_value(p, v);
+    if (word[0] != 0 && *p->at == '=') {
+        p->at++;
+        memcpy(v->key, word, sizeof word);
+        if (*p->at == '[' && c->maker->holds && strcmp(word, "transforms") == 0) {
+            c->values--;
+            return read_list(p, c, depth);
+        }
+        return read_value(p, v);
+    }
+    p->at = begin;
+    return read_place(p, c, v);
 }
 
 static fa_transform *make_call(const parser *p, call *c)
 {
-    fa_transform *made = NULL;
-    const struct maker *maker = NULL;
-    for (size_t i = 0; i < sizeof makers / sizeof *makers; i++)
-        if (strcmp(makers[i].name, c->name) == 0)
-            maker = &makers[i];
-    if (maker == NULL) {
-        fa_fail(FA_VALUE_ERROR, p->where, what, "got %s, needs a transform that can be made of its text%s.", c->name,
-                strcmp(c->name, "Lambda") == 0 ? ": a callback cannot" : "");
-        return NULL;
-    }
-    made = maker->make(c, p->where);
-    if (made != NULL && maker->make != make_compose && maker->make != make_random_apply && c->steps > 0) {
+    const struct maker *maker = c->maker;
+    fa_transform *made = maker->make(c, p->where);
+    if (made != NULL && !maker->holds && c->steps > 0) {
         fa_fail(FA_VALUE_ERROR, p->where, what, "got a transform inside %s, needs none there.", c->name);
         fa_transform_free(made);
         return NULL;
@@ -428,6 +505,12 @@ static fa_transform *read_transform(parser *p, int depth)
     call c = {.steps = 0};
     skip(p, true);
     bool fine = read_word(p, c.name, "a transform's name");
+    for (size_t i = 0; i < sizeof makers / sizeof *makers; i++)
+        if (strcmp(makers[i].name, c.name) == 0)
+            c.maker = &makers[i];
+    if (fine && c.maker == NULL)
+        fine = fa_fail(FA_VALUE_ERROR, p->where, what, "got %s, needs a transform that can be made of its text%s.",
+                       c.name, strcmp(c.name, "Lambda") == 0 ? ": a callback cannot" : "");
     if (fine && (*p->at != '(' || depth > MAX_DEPTH))
         fine = unclear(p, depth > MAX_DEPTH ? "fewer transforms inside each other" : "'('");
     if (fine)
@@ -452,12 +535,12 @@ fa_transform *fa_transform_parse_at(const char *text, fa_where where)
         return NULL;
     }
     parser p = {.text = text, .at = text, .where = where};
-    fa_transform *made = read_transform(&p, 0);
-    skip(&p, false);
-    if (made != NULL && *p.at != 0) {
-        unclear(&p, "the end of the text");
-        fa_transform_free(made);
-        return NULL;
-    }
+    call all = {.steps = 0};
+    bool fine = add_step(&p, &all, -1);
+    for (skip(&p, true); fine && *p.at != 0; skip(&p, true))
+        fine = add_step(&p, &all, -1);
+    fa_transform *made = !fine ? NULL : all.steps == 1 ? all.step[0] : fa_compose_at(all.steps, all.step, where);
+    for (int i = 0; i < all.steps && made == NULL; i++)
+        fa_transform_free(all.step[i]);
     return made;
 }

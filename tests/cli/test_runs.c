@@ -1,6 +1,7 @@
 /* `facula train` stopped and gone on with, as a user types it. */
 #include "support/facula_test.h"
 
+#include "facula.h"
 #include "support/command_run.h"
 #include "support/small_mnist.h"
 #include "support/tempdir.h"
@@ -58,6 +59,30 @@ static void test_more_epochs(void **state)
     free(history);
 }
 
+/* A schedule a step and one that looks at the validation loss, over a stop at an epoch's end. */
+static void test_schedules(void **state)
+{
+    (void)state;
+    expect("train $D/data --out $D/i --epochs 2 --held-out 32 --batch-size 32 --schedule onecycle --lr 0.01", 0,
+           "onecycle");
+    expect("train --resume $D/i --epochs 3", 1, "OneCycleLR whose 10 steps are all done: got .epochs 3, needs 2");
+    expect("train $D/data --out $D/j --epochs 1 --held-out 32 --batch-size 32 --schedule plateau", 0, "test accuracy");
+    expect("train --resume $D/j --epochs 2", 0, "goes on with the best value and the patience that it has");
+}
+
+/* A rate that is far too high: where, and no best model of it; the run before it is still there. */
+static void test_divergence(void **state)
+{
+    (void)state;
+    expect("train $D/data --out $D/k --epochs 2 --held-out 32 --batch-size 32 --lr 1e6 --optimizer sgd", 1,
+           "at learning rate 1e+06; not finite first: the output of layer ");
+    assert_contains(output, "/k/last.pth is the last state");
+    assert_int_equal(access(at("k/best_model.pth"), F_OK), -1);
+    char *json = read_file(at("k/run.json"), NULL);
+    assert_contains(json, "\"diverged\"");
+    free(json);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -73,10 +98,54 @@ static void test_refusals(void **state)
     expect("train --resume $D/b --held-out 3", 2, "--held-out");
     expect("train --resume $D/b --out $D/c", 2, "leave --out out");
     expect("train --resume $D/nowhere", 1, "nowhere/last.pth");
-    expect("train --schedule triangle $D/data", 2, "none, cosine or step");
+    expect("train --schedule triangle $D/data", 2, "none, cosine, step, plateau or onecycle");
     expect("train $D/data --held-out 5000 --out $D/d", 1, "held out");
     assert_int_equal(access(at("d"), F_OK), -1);
     expect("train $D/data --out $D/b --epochs 1 --held-out 32 --force", 0, "run: ");
+}
+
+/* Augmentation: told, kept in the checkpoint as torchvision's text, and the same after a stop. */
+static void test_augmentation(void **state)
+{
+    (void)state;
+#define AUGMENT "--augment 'RandomCrop(28, padding=2), RandomRotation(10), ColorJitter(0.2)'"
+#define COMMON "--held-out 32 --batch-size 32 --transform 'ToTensor(), Normalize(0.1307, 0.3081)' "
+    expect("train $D/data --out $D/f --epochs 2 --workers 2 " COMMON AUGMENT, 0,
+           "images: ToTensor(), Normalize(mean=[0.1307], std=[0.3081]); to train on: RandomCrop(size=(28, 28), "
+           "padding=2), RandomRotation(degrees=[-10.0, 10.0], interpolation=nearest, expand=False, fill=0), "
+           "ColorJitter(brightness=(0.8, 1.2), contrast=None, saturation=None, hue=None), ToTensor(), Normalize(");
+    expect("train $D/data --out $D/plain --epochs 2 " COMMON, 0, "test accuracy");
+    expect("train $D/data --out $D/g --epochs 1 " COMMON AUGMENT, 0, "test accuracy");
+    expect("train --resume $D/g --epochs 2 --workers 3 " AUGMENT, 0, "to train on: RandomCrop(");
+    char *whole = read_file(at("f/history.csv"), NULL), *parts = read_file(at("g/history.csv"), NULL);
+    char *plain = read_file(at("plain/history.csv"), NULL), *test = strstr(parts, "1,test,");
+    assert_non_null(strstr(whole, "2,test,"));
+    assert_null(test); /* that of the first part was written anew */
+    assert_string_equal(whole, parts);
+    assert_string_not_equal(whole, plain);
+    free(whole);
+    free(parts);
+    free(plain);
+    fa_scope {
+        fa_value *checkpoint = fa_load(at("g/last.pth"));
+        fa_transform *transform = fa_transform_parse(fa_get_string(checkpoint, "transforms"));
+        fa_transform *augment = fa_transform_parse(fa_get_string(fa_get(checkpoint, "options"), "augment"));
+        if (transform == NULL || augment == NULL)
+            fail_msg("%s", fa_error());
+        assert_null(strstr(fa_get_string(checkpoint, "transforms"), "Random"));
+        fa_free(transform);
+        fa_free(augment);
+    }
+    expect("train --resume $D/g --epochs 3 --augment 'RandomRotation(10)'", 2, "got RandomRotation(");
+    expect("train --resume $D/g --epochs 3 --transform 'ToTensor()'", 2, "--transform: got ToTensor()");
+    /* A run is not removed for one that cannot begin. */
+    expect("train $D/data --out $D/g --force --held-out 32 --augment 'RandomCrop(24)'", 1, "linear (7)");
+    expect("train $D/data --out $D/g --force --held-out 32 --augment 'RandomErasing()'", 1, "after fa_to_tensor()");
+    expect("train $D/data --out $D/g --force --held-out 32 --augment 'Blur(3)'", 2, "--augment \"Blur(3)\": got Blur");
+    expect("train $D/data --out $D/g --force --held-out 32 --transform 'RandomCrop(28), ToTensor()'", 2, "--augment");
+    expect("train --resume $D/g", 0, "all 2 epochs are done already");
+    expect("train $D/data --out $D/h --epochs 1 --held-out 32 --augment 'ToTensor(), RandomErasing()'", 0,
+           "to train on: ToTensor(), RandomErasing(");
 }
 
 /* Another instruction set: said, and gone on with. */
@@ -142,6 +211,7 @@ static void test_signals(void **state)
 static int prepare(void **state)
 {
     (void)state;
+    tempdirs_in_memory();
     folder = tempdir_new();
     mkdir(at("data"), 0777);
     write_small_mnist(at("data"), 32 + 160, 40);
@@ -159,7 +229,9 @@ int main(void)
 {
     if (FA_EMULATED)
         return 0; /* the command could not be started */
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_more_epochs), cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(test_another_isa), cmocka_unit_test(test_signals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_more_epochs),  cmocka_unit_test(test_refusals),
+                                       cmocka_unit_test(test_divergence),   cmocka_unit_test(test_schedules),
+                                       cmocka_unit_test(test_augmentation), cmocka_unit_test(test_another_isa),
+                                       cmocka_unit_test(test_signals)};
     return cmocka_run_group_tests(tests, prepare, clean);
 }

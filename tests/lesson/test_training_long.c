@@ -1,4 +1,4 @@
-/* The lesson's training on pictures of 224x224, and the pipeline of 7.1 on the reference kernels. */
+/* The lesson's training on pictures of 224x224, against PyTorch's. */
 #include "support/facula_test.h"
 #include "support/lesson_run.h"
 
@@ -25,17 +25,8 @@ static void mini_batches(void **state)
 {
     (void)state;
     tempdir folder = tempdir_new();
-    lesson_run(&folder, "4_3_mini_batches", "");
+    lesson_run(&folder, "4_3_mini_batches");
     lesson_compare(&golden, &folder, "4_3_mini_batches", 20, 1e-5);
-    tempdir_free(&folder);
-}
-
-static void pipeline_on_reference_kernels(void **state)
-{
-    (void)state;
-    tempdir folder = tempdir_new();
-    lesson_run(&folder, "7_1_pipeline", "FACULA_PLAN=off FACULA_LESSON_LOSSES=10");
-    lesson_compare_losses(&golden, &folder, "7_1_pipeline", 10, 1e-5);
     tempdir_free(&folder);
 }
 
@@ -43,7 +34,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mini_batches),
-        cmocka_unit_test(pipeline_on_reference_kernels),
     };
     return cmocka_run_group_tests(tests, open_golden, close_golden);
 }

@@ -151,8 +151,7 @@ void fault_file_size_limit(void)
 
 void fault_begin(void)
 {
-    if (access("/dev/shm", W_OK) == 0)
-        setenv("TMPDIR", "/dev/shm", 0); /* thousands of flushes, which a disk takes its time for */
+    tempdirs_in_memory();
     r.folder = tempdir_new();
     snprintf(r.data, sizeof r.data, "%s/data", r.folder.path);
     snprintf(r.log, sizeof r.log, "%s/log", r.folder.path);

@@ -30,7 +30,8 @@ static void command(char *line, size_t size, const rig *r, const char *folder, b
     else
         snprintf(line, size,
                  "'%s' train '%s' --out '%s' --epochs %d --held-out 32 --batch-size 32 --workers 2 --save-every 1 "
-                 "--keep-last %d --save-minutes 1e-9 --schedule cosine",
+                 "--keep-last %d --save-minutes 1e-9 --schedule cosine --augment 'RandomCrop(28, padding=2), "
+                 "RandomRotation(9)'",
                  FA_FACULA, r->data, folder, EPOCHS, KEPT);
 }
 

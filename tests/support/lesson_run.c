@@ -20,14 +20,14 @@ const char *lesson_path(const char *program)
     return path;
 }
 
-void lesson_run(const tempdir *folder, const char *program, const char *environment)
+void lesson_run(const tempdir *folder, const char *program)
 {
     char before[4096], command[1100];
     const char *data = tempdir_file(folder, "data");
     if (symlink(source_path("data"), data) != 0)
-        assert_int_equal(access(data, F_OK), 0); /* an earlier program's */
-    snprintf(before, sizeof before, "cd '%s'; export FACULA_LESSON_TRACE='%s' %s;", folder->path,
-             tempdir_file(folder, "trace.txt"), environment);
+        assert_int_equal(access(data, F_OK), 0); /* the test's own, or an earlier program's */
+    snprintf(before, sizeof before, "cd '%s'; export FACULA_LESSON_TRACE='%s';", folder->path,
+             tempdir_file(folder, "trace.txt"));
     snprintf(command, sizeof command, "'%s'", lesson_path(program));
     unlink(tempdir_file(folder, "trace.txt"));
     int status = run_command(before, command, tempdir_file(folder, "output.txt"));
@@ -118,10 +118,8 @@ static void compare_output(const cJSON *entry, const tempdir *folder)
     lesson_lines_free(&got);
 }
 
-void lesson_compare_losses(const golden_file *golden, const tempdir *folder, const char *program, int held,
-                           double tolerance)
+static void compare_losses(const cJSON *entry, const tempdir *folder, const char *program, int held, double tolerance)
 {
-    const cJSON *entry = cJSON_GetObjectItem(cJSON_GetObjectItem(golden->index, "programs"), program);
     const cJSON *want = cJSON_GetObjectItem(entry, "train_losses");
     lesson_lines got = lesson_trace(folder, "train_losses");
     assert_true(got.count >= held);
@@ -205,7 +203,7 @@ void lesson_compare(const golden_file *golden, const tempdir *folder, const char
     if (cJSON_GetObjectItem(entry, "output") != NULL)
         compare_output(entry, folder);
     if (held > 0) {
-        lesson_compare_losses(golden, folder, program, held, tolerance);
+        compare_losses(entry, folder, program, held, tolerance);
         compare_whole_training(entry, folder, program);
     }
 }

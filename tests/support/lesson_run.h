@@ -7,9 +7,9 @@
 
 /* The file of a program. */
 const char *lesson_path(const char *program);
-/* Runs a program in the folder, which has the data under data/; `environment` ("A=1 B=2" or "") is set for it. The test
- * fails unless it ends with 0. Its output is lesson_output(folder). */
-void lesson_run(const tempdir *folder, const char *program, const char *environment);
+/* Runs a program in the folder, which gets the data under data/ if it has none. The test fails unless it ends with 0.
+ */
+void lesson_run(const tempdir *folder, const char *program);
 /* What the latest program wrote, to be freed. */
 char *lesson_output(const tempdir *folder);
 
@@ -26,8 +26,5 @@ void lesson_lines_free(lesson_lines *lines);
  * was printed; data, order and initial weights bit for bit; the first `held` losses within `tolerance` of PyTorch's,
  * relatively, and the last loss between half and twice PyTorch's. */
 void lesson_compare(const golden_file *golden, const tempdir *folder, const char *program, int held, double tolerance);
-/* The losses alone: the first `held`. */
-void lesson_compare_losses(const golden_file *golden, const tempdir *folder, const char *program, int held,
-                           double tolerance);
 
 #endif

@@ -8,6 +8,9 @@ typedef struct tempdir {
     char path[512];
 } tempdir;
 
+/* From now on the folders of this process lie in memory, where there is enough: for tests that flush files a thousand
+ * times, which a disk takes its time for. TMPDIR in the environment wins. */
+void tempdirs_in_memory(void);
 /* Makes an empty folder under $TMPDIR or /tmp. The test fails when that is not possible. */
 tempdir tempdir_new(void);
 /* Removes the folder and everything below it; links are removed, not followed. */

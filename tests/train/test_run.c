@@ -19,6 +19,7 @@ typedef struct rig {
     fa_optim *optim;
     fa_scheduler *schedule;
     fa_loader *train, *validation;
+    bool plateau; /* the schedule is one of a metric */
 } rig;
 
 static fa_loader *make_loader(int64_t items, int64_t batch_size, bool shuffle)
@@ -82,7 +83,9 @@ static void train_to_the_end(const rig *r, fa_run *run)
         fa_for_each_batch (b, r->train)
             train_batch(r, run, &b);
         validate(r, run);
-        if (r->schedule != NULL)
+        if (r->plateau)
+            fa_step_metric(r->schedule, fa_run_results(run).val_loss);
+        else if (r->schedule != NULL)
             fa_step(r->schedule);
         fa_run_end_epoch(run);
     }
@@ -394,6 +397,67 @@ static void test_other_things(void **state)
     tempdir_free(&dir);
 }
 
+static fa_scheduler *make_schedule(fa_optim *optim, int kind)
+{
+    switch (kind) {
+    case 0:
+        return fa_step_lr(optim, 2);
+    case 1:
+        return fa_cosine_annealing_lr(optim, 3);
+    case 2:
+        return fa_one_cycle_lr(optim, 0.2, .total_steps = 4);
+    case 3:
+        return fa_reduce_lr_on_plateau(optim, .patience = 1);
+    case 4:
+        return fa_sequential_lr(optim, FA_SCHEDULES(fa_constant_lr(optim), fa_exponential_lr(optim, 0.9)),
+                                FA_MILESTONES(2));
+    default:
+        return fa_chained_scheduler(FA_SCHEDULES(fa_constant_lr(optim), fa_exponential_lr(optim, 0.9)));
+    }
+}
+
+/* More epochs: what becomes of each kind of schedule is told before the first step, and what cannot be is refused. */
+static void test_schedules_go_on(void **state)
+{
+    (void)state;
+    static const char *const words[] = {
+        "its schedule StepLR is not stretched to them: the rate goes on falling at each step_size",
+        "CosineAnnealingLR is not stretched to them: behind its T_max the rate rises again",
+        "OneCycleLR is not stretched to them: a step behind its total_steps is an error",
+        "ReduceLROnPlateau is not stretched to them: it goes on with the best value and the patience that it has",
+        "SequentialLR is not stretched to them: it goes on with the last of its schedules",
+        "ChainedScheduler is not stretched to them: it goes on with its own numbers"};
+    for (int kind = 0; kind < 6; kind++) {
+        tempdir dir = tempdir_new();
+        const char *folder = tempdir_file(&dir, "run");
+        for (int64_t epochs = 3; epochs <= 4; epochs++) {
+            rig r = make_rig();
+            r.schedule = make_schedule(r.optim, kind);
+            r.plateau = kind == 3;
+            fa_run *run = open_run(&r, folder, epochs, epochs > 3);
+            if (run == NULL)
+                fail_msg("%s", fa_error());
+            if (epochs > 3)
+                assert_contains(fa_run_notes(run), words[kind]);
+            train_to_the_end(&r, run);
+            fa_free(run);
+            end_rig(&r);
+        }
+        rig r = make_rig();
+        r.schedule = make_schedule(r.optim, kind);
+        fa_run *run = open_run(&r, folder, 4, true);
+        assert_string_equal(fa_run_notes(run), "");
+        fa_free(run);
+        end_rig(&r);
+        r = make_rig();
+        r.schedule = make_schedule(r.optim, kind);
+        if (kind == 2)
+            refuse(&r, folder, 5, "OneCycleLR whose 4 steps are all done: got .epochs 5, needs 4");
+        end_rig(&r);
+        tempdir_free(&dir);
+    }
+}
+
 static void test_wrong_calls(void **state)
 {
     (void)state;
@@ -452,7 +516,8 @@ static void test_loss_not_finite(void **state)
         validate(&r, run);
         fa_run_end_epoch(run);
     }
-    assert_contains(fa_error(), "the loss became inf in epoch 2, step 2, at learning rate 0.1");
+    assert_contains(fa_error(), "the loss became inf in epoch 2, step 2, at learning rate 0.1; not finite first: the "
+                                "loss itself");
     assert_contains(fa_error(), "best_model.pth is that of epoch 1");
     fa_clear_error();
     char *after = read_of(folder, "last.pth"), *json = read_of(folder, "run.json");
@@ -461,6 +526,61 @@ static void test_loss_not_finite(void **state)
     free(before);
     free(after);
     free(json);
+    fa_free(run);
+    end_rig(&r);
+    tempdir_free(&dir);
+}
+
+/* Where it comes from, which the step's own gradients do not hide: a layer too large, weights, images. */
+static void test_first_not_finite(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"first: the output of layer 2 (Linear). ",
+                                        "first: 0.bias, which the steps before have spoilt. ",
+                                        "first: the batch's images. "};
+    for (int kind = 0; kind < 3; kind++) {
+        tempdir dir = tempdir_new();
+        rig r = make_rig();
+        fa_no_grad {
+            if (kind == 0)
+                fa_fill_(fa_find(r.model, "2.weight"), 3e38);
+            else if (kind == 1)
+                fa_fill_(fa_find(r.model, "0.bias"), NAN);
+        }
+        fa_run *run = open_run(&r, tempdir_file(&dir, "run"), 1, false);
+        fa_for_each_epoch (epoch, run)
+            fa_for_each_batch (b, r.train) {
+                if (kind == 2)
+                    b.images = fa_mul(b.images, INFINITY);
+                assert_false(train_batch(&r, run, &b));
+            }
+        assert_contains(fa_error(), words[kind]);
+        assert_contains(fa_error(), " in epoch 1, step 1, at learning rate 0.1; ");
+        fa_clear_error();
+        fa_free(run);
+        end_rig(&r);
+        tempdir_free(&dir);
+    }
+}
+
+/* A validation loss that is not finite is never the best, nor is anything compared with it. */
+static void test_best_is_finite(void **state)
+{
+    (void)state;
+    tempdir dir = tempdir_new();
+    rig r = make_rig();
+    const char *folder = tempdir_file(&dir, "run");
+    fa_run *run = open_run(&r, folder, 4, false);
+    static const double losses[] = {INFINITY, 2, -INFINITY, 1};
+    fa_for_each_epoch (epoch, run) {
+        fa_for_each_batch (b, r.train)
+            train_batch(&r, run, &b);
+        fa_for_each_batch (b, r.validation)
+            fa_run_validate(run, b, fa_full(FA_SCALAR, epoch == 2 ? NAN : losses[epoch]));
+        assert_true(fa_run_end_epoch(run));
+        assert_int_equal(there(folder, "best_model.pth"), epoch > 0);
+        assert_int_equal(fa_run_results(run).best_epoch, epoch == 0 ? -1 : epoch == 3 ? 3 : 1);
+    }
     fa_free(run);
     end_rig(&r);
     tempdir_free(&dir);
@@ -562,10 +682,19 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_second_signal), /* first: a process that has used threads is not to be forked */
-        cmocka_unit_test(test_files),         cmocka_unit_test(test_means),
-        cmocka_unit_test(test_minutes),       cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_folder_in_use), cmocka_unit_test(test_other_things),
-        cmocka_unit_test(test_wrong_calls),   cmocka_unit_test(test_loss_not_finite),
-        cmocka_unit_test(test_softmax_note),  cmocka_unit_test(test_signal)};
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_means),
+        cmocka_unit_test(test_minutes),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_folder_in_use),
+        cmocka_unit_test(test_other_things),
+        cmocka_unit_test(test_wrong_calls),
+        cmocka_unit_test(test_schedules_go_on),
+        cmocka_unit_test(test_loss_not_finite),
+        cmocka_unit_test(test_softmax_note),
+        cmocka_unit_test(test_first_not_finite),
+        cmocka_unit_test(test_best_is_finite),
+        cmocka_unit_test(test_signal)};
+    tempdirs_in_memory();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

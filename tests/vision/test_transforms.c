@@ -324,11 +324,17 @@ static void test_texts(void **state)
     fa_free(scientific);
     REFUSED(fa_transform_parse("Compose(ToTensor()"), "needs a name or ')'");
     REFUSED(fa_transform_parse("Lambda()"), "a callback cannot");
-    REFUSED(fa_transform_parse("Blur(3)"), "needs a name or ')'");
+    REFUSED(fa_transform_parse("Blur(3)"), "got Blur");
+    REFUSED(fa_transform_parse("ToTensor(3)"), "needs a name or ')'");
+    REFUSED(fa_transform_parse("RandomHorizontalFlip(0.5, 1)"), "needs a name or ')'");
+    REFUSED(fa_transform_parse("ToTensor([ToTensor()])"), "needs a name or ')'");
+    REFUSED(fa_transform_parse("RandomErasing(value=\"random)"), "closing quote");
     REFUSED(fa_transform_parse("Blur(size=3)"), "got Blur");
     REFUSED(fa_transform_parse("ToTensor(size=3)"), "has no such option");
     REFUSED(fa_transform_parse("ToTensor(ToTensor())"), "needs none there");
-    REFUSED(fa_transform_parse("ToTensor() x"), "needs the end of the text");
+    REFUSED(fa_transform_parse("ToTensor() x"), "got x");
+    REFUSED(fa_transform_parse("ToTensor() )"), "needs a transform's name");
+    REFUSED(fa_transform_parse("ToTensor"), "needs '('");
     REFUSED(fa_transform_parse("Resize(size=(4, x))"), "needs a number");
     REFUSED(fa_transform_parse("Normalize(mean=[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17], std=[1])"),
             "fewer numbers");
@@ -338,6 +344,42 @@ static void test_texts(void **state)
     REFUSED(fa_transform_parse(NULL), "got no text");
     REFUSED(fa_transform_parse("RandomRotation(degrees=[0, 1], expand=True)"), "expand=False");
     REFUSED(fa_transform_parse("Pad(padding=3, padding_mode=wrap)"), "got padding_mode 4");
+}
+
+/* What stands in a Python program, and how torchvision prints the transform that it makes. */
+static void test_python_texts(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {
+        {"RandomCrop(28, padding=2)", "RandomCrop(size=(28, 28), padding=2)"},
+        {"RandomCrop((4, 6), 1, True, 0, 'reflect')",
+         "RandomCrop(size=(4, 6), padding=1, pad_if_needed=True, padding_mode=reflect)"},
+        {"RandomRotation(10)", "RandomRotation(degrees=[-10.0, 10.0], interpolation=nearest, expand=False, fill=0)"},
+        {"RandomRotation((0, 10), InterpolationMode.BILINEAR)",
+         "RandomRotation(degrees=[0.0, 10.0], interpolation=bilinear, expand=False, fill=0)"},
+        {"ColorJitter(0.2, contrast=0.5)",
+         "ColorJitter(brightness=(0.8, 1.2), contrast=(0.5, 1.5), saturation=None, hue=None)"},
+        {"RandomAffine(5, translate=(0.1, 0.2), shear=3)",
+         "RandomAffine(degrees=[-5.0, 5.0], translate=(0.1, 0.2), shear=[-3.0, 3.0])"},
+        {"transforms.Normalize((0.1307,), (0.3081,))", "Normalize(mean=[0.1307], std=[0.3081])"},
+        {"T.Compose([T.RandomHorizontalFlip(), T.ToTensor()])",
+         "Compose(\n    RandomHorizontalFlip(p=0.5)\n    ToTensor()\n)"},
+        {"RandomHorizontalFlip(0.25), ToTensor()", "Compose(\n    RandomHorizontalFlip(p=0.25)\n    ToTensor()\n)"},
+        {"RandomErasing(value='random')",
+         "RandomErasing(p=0.5, scale=(0.02, 0.33), ratio=(0.3, 3.3), value=random, inplace=False)"},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char printed[512];
+        fa_transform *transform = fa_transform_parse(texts[i][0]);
+        if (transform == NULL)
+            fail_msg("%s\n%s", texts[i][0], fa_error());
+        fa_transform_text(transform, printed, sizeof printed);
+        assert_string_equal(printed, texts[i][1]);
+        fa_free(transform);
+    }
+    fa_transform *apply = fa_transform_parse("RandomApply(transforms=[CenterCrop(4)], p=0.25)");
+    assert_non_null(apply);
+    fa_free(apply);
 }
 
 static void test_mixup_mistakes(void **state)
@@ -383,10 +425,11 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_golden, clean),         cmocka_unit_test_teardown(test_mixup, clean),
-        cmocka_unit_test_teardown(test_antialias, clean),      cmocka_unit_test_teardown(test_lambda, clean),
-        cmocka_unit_test_teardown(test_mistakes, clean),       cmocka_unit_test_teardown(test_texts, clean),
-        cmocka_unit_test_teardown(test_mixup_mistakes, clean), cmocka_unit_test_teardown(test_no_memory, clean),
+        cmocka_unit_test_teardown(test_golden, clean),       cmocka_unit_test_teardown(test_mixup, clean),
+        cmocka_unit_test_teardown(test_antialias, clean),    cmocka_unit_test_teardown(test_lambda, clean),
+        cmocka_unit_test_teardown(test_mistakes, clean),     cmocka_unit_test_teardown(test_texts, clean),
+        cmocka_unit_test_teardown(test_python_texts, clean), cmocka_unit_test_teardown(test_mixup_mistakes, clean),
+        cmocka_unit_test_teardown(test_no_memory, clean),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }
