@@ -11,10 +11,11 @@
         optimizer.step()
         recorder.step(loss, labels)                                  # 2. after each step
 
-Needs torch (2.1 or newer) alone. Writes RUN.json, and beside it RUN.safetensors with the numbers: the initial weights; of
-each of the first `steps` steps the batch, the generator's state, the loss and what schedules change; of the first `details`
-ones also what each layer gave, every gradient, and the weights after the step. Nothing is drawn and nothing in the run is
-changed. What cannot be recorded (several passes a step, two optimizers, half precision) ends with a RecorderError.
+Needs torch (2.1 or newer) alone. Writes RUN.json, and beside it RUN.safetensors with the numbers: the initial weights;
+of each of the first `steps` steps the batch, the generator's state, the loss and what schedules change; of the first
+`details` ones also what each layer gave, every gradient, and the weights after the step. Nothing is drawn and nothing in
+the run is changed. What cannot be recorded (several passes a step, two optimizers, half precision) ends with a
+RecorderError.
 """
 import atexit
 import json
@@ -98,14 +99,15 @@ class Recorder:
             print(f"facula_recorder: {LIMIT} steps are recorded, not {steps}")
         self.hooks = [model.register_forward_pre_hook(self._begin, with_kwargs=True),
                       optimizer.register_step_pre_hook(self._gradients), register_optimizer_step_post_hook(self._after)]
-        self.hooks += [p.register_post_accumulate_grad_hook(self._accumulated) for p in model.parameters() if p.requires_grad]
+        self.hooks += [p.register_post_accumulate_grad_hook(self._accumulated) for p in model.parameters()
+                       if p.requires_grad]
         for name, module in model.named_modules():
             self.hooks.append(module.register_forward_hook(lambda m, i, out, name=name: self._output(name, out)))
 
     def _name(self, parameter):
         if id(parameter) not in self.names:
-            raise RecorderError(f"the optimizer has a parameter {list(parameter.shape)} that is not in the model. Give the "
-                                "recorder the module that holds all of them, and the optimizer that module's parameters().")
+            raise RecorderError(f"the optimizer has a parameter {list(parameter.shape)} that is not in the model. Give "
+                                "the recorder the module that holds all of them.")
         return self.names[id(parameter)]
 
     def _frozen(self):
@@ -126,8 +128,8 @@ class Recorder:
             raise RecorderError(
                 f"{step}: the model ran a second time " +
                 ("before recorder.step(loss, labels), which is called after each optimizer.step()." if self.stepped else
-                 "before optimizer.step(). One pass a step is recorded: record without gradient accumulation, the whole "
-                 "batch in one pass, and other passes under torch.no_grad() or model.eval()."))
+                 "before optimizer.step(). One pass a step is recorded: record without gradient accumulation, the "
+                 "whole batch in one pass, and other passes under torch.no_grad() or model.eval()."))
         given = [*inputs, *named.values()]
         if len(given) != 1:
             raise RecorderError(f"{step}: the model was called with {len(given)} arguments; a model of one tensor is "
@@ -135,8 +137,8 @@ class Recorder:
         evaluating = [n for n, m in model.named_modules() if not m.training]
         self.evaluating = evaluating if self.evaluating is None else self.evaluating
         if self._frozen() != self.frozen or evaluating != self.evaluating:
-            raise RecorderError(f"{step}: layers were frozen or released (requires_grad, eval()) during the recording. Do it "
-                                "before the recorder is made; for what comes after, make another one there.")
+            raise RecorderError(f"{step}: layers were frozen or released (requires_grad, eval()) during the recording. "
+                                "Do it before the recorder is made; for what comes after, make another one there.")
         self.now, self.calls, self.last, self.stepped, self.backward = f"{len(self.done) + 1}", {}, None, False, False
         self.values[f"{self.now}/images"] = copied(given[0], "the images")
         self.values[f"{self.now}/generator"] = torch.get_rng_state()
@@ -158,9 +160,9 @@ class Recorder:
         """Gradients begin at 0: neither those of an earlier step nor of another backward() are there."""
         kept = [n for n, p in self.model.named_parameters() if p.grad is not None and bool(p.grad.any())]
         if self.now is not None and (self.backward or kept):
-            raise RecorderError(f"step {self.now}: " + ("backward() ran twice" if self.backward else f"{kept[0]} still has "
-                                "a gradient when backward() begins") + ". One backward() a step, after optimizer.zero_grad(), "
-                                "is recorded: record without gradient accumulation.")
+            found = "backward() ran twice" if self.backward else f"{kept[0]} still has a gradient when backward() begins"
+            raise RecorderError(f"step {self.now}: {found}. One backward() a step, after optimizer.zero_grad(), is "
+                                "recorded: record without gradient accumulation.")
         self.backward = True
 
     def _accumulated(self, parameter):
@@ -170,7 +172,7 @@ class Recorder:
     def _scale(self):
         """By what all gradients were multiplied between backward() and now, as clip_grad_norm_ does."""
         now = {n: p.grad for n, p in self.model.named_parameters() if n in self.raw}
-        if all(g is not None and torch.equal(g, self.raw[n]) for n, g in now.items()):
+        if all(g is not None and torch.equal(g.nan_to_num(), self.raw[n].nan_to_num()) for n, g in now.items()):
             return 1.0
         if all(g is not None for g in now.values()):
             top = sum(float((g.double() * self.raw[n].double()).sum()) for n, g in now.items())
@@ -178,13 +180,13 @@ class Recorder:
             most = max(float(r.abs().max()) for r in self.raw.values() if r.numel())
             if all(bool(((g - scale * self.raw[n]).abs() <= 1e-6 * scale * most).all()) for n, g in now.items()):
                 return scale
-        raise RecorderError(f"step {self.now}: gradients were changed between backward() and optimizer.step(). clip_grad_norm_ "
-                            "is recorded, which multiplies all of them by one number; leave out other changes while recording.")
+        raise RecorderError(f"step {self.now}: gradients were changed between backward() and optimizer.step(). "
+                            "clip_grad_norm_ is recorded, which multiplies all by one number; leave other changes out.")
 
     def _gradients(self, optimizer, *_):
         if self.now is not None and self.stepped:
-            raise RecorderError(f"step {self.now}: optimizer.step() ran twice. One step for each pass is recorded; call "
-                                "recorder.step(loss, labels) after each.")
+            raise RecorderError(f"step {self.now}: optimizer.step() ran twice. One step for each pass is recorded; "
+                                "call recorder.step(loss, labels) after each.")
         self.scale = self._scale() if self.now is not None else 1.0
         self.raw = {}
         self.groups = [{k: plain(g[k]) for k in SCHEDULED if k in g} for g in optimizer.param_groups]
@@ -199,17 +201,17 @@ class Recorder:
             if self._detailed():
                 self._keep_state(f"{self.now}/after")
         elif any(id(p) in self.names for g in optimizer.param_groups for p in g["params"]):
-            raise RecorderError("a second optimizer changed the model. One is recorded: put the parameters into groups of "
-                                "one optimizer while recording.")
+            raise RecorderError("a second optimizer changed the model. One is recorded: put the parameters into groups "
+                                "of one optimizer while recording.")
 
     def step(self, loss, labels):
         """After optimizer.step(). The files are written after the last recorded step; later calls do nothing."""
         if not self.hooks:
             return
         if self.now is None or not self.stepped:
-            raise RecorderError(f"step {len(self.done) + 1}: " + ("the model did not run in training" if self.now is None else
-                                "optimizer.step() did not run") + " before recorder.step(loss, labels), which is called after "
-                                "model(images), loss.backward() and optimizer.step().")
+            missing = "the model did not run in training" if self.now is None else "optimizer.step() did not run"
+            raise RecorderError(f"step {len(self.done) + 1}: {missing} before recorder.step(loss, labels), which is "
+                                "called after model(images), loss.backward() and optimizer.step().")
         self.values[f"{self.now}/labels"] = copied(labels, "the labels")
         self.done.append({"loss": plain(loss.item()), "details": self._detailed(), "gradient_scale": self.scale,
                           "groups": self.groups})
@@ -239,5 +241,6 @@ class Recorder:
             for _, tensor in values:
                 file.write(bytes(tensor.reshape(-1).view(torch.uint8).numpy()))
         with open(self.path, "w") as file:
-            json.dump({**self.facts, "evaluating": self.evaluating, "steps": self.done}, file, indent=1, allow_nan=False)
+            facts = {**self.facts, "evaluating": self.evaluating, "steps": self.done}
+            json.dump(facts, file, indent=1, allow_nan=False)
             file.write("\n")

@@ -6,7 +6,8 @@ parity.json: of examples/parity.py. parity_norm.json: a convolution with bias in
 rounding alone, dropout, Adam and a schedule that steps with each batch. parity_net.json: a network of its own class with
 named layers, two groups of parameters, losses without a module. parity_cycle.json: a frozen layer, class weights,
 ignore_index and label smoothing, and a one-cycle schedule, which moves the momentum as well; parity_betas.json: Adam's
-betas so moved, and the largest seed. parity_clip.json: clipped gradients, and batch norm in evaluation. parity_flip.json, parity_crop.json: examples/parity.py with a random transform.
+betas so moved, and the largest seed. parity_clip.json: clipped gradients, and batch norm in evaluation. parity_flip.json,
+parity_crop.json: examples/parity.py with a random transform.
 """
 import gzip
 import itertools
@@ -133,7 +134,8 @@ def augmented(flip):
                           nn.Linear(196, 10))
     optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
     loader = torch.utils.data.DataLoader(Pictures(flip), batch_size=4, shuffle=True)
-    train("parity_flip" if flip else "parity_crop", model, optimizer, itertools.islice(loader, 2), nn.CrossEntropyLoss(), steps=2)
+    train("parity_flip" if flip else "parity_crop", model, optimizer, itertools.islice(loader, 2), nn.CrossEntropyLoss(),
+          steps=2)
 
 
 if __name__ == "__main__":

@@ -222,7 +222,8 @@ REFUSED = [(accumulation, "record without gradient accumulation"), (backward_twi
            (foreign_parameter, "has a parameter [3, 3] that is not in the model"), (autocast, "without torch.autocast"),
            (half_weights, "0.weight: got torch.bfloat16"), (half_images, "the images: got torch.bfloat16"),
            (unfrozen, "layers were frozen or released (requires_grad, eval())"),
-           (evaluated, "layers were frozen or released"), (clipped_values, "gradients were changed between backward()"), (two_arguments, "called with 2 arguments"),
+           (evaluated, "layers were frozen or released"), (clipped_values, "gradients were changed between backward()"),
+           (two_arguments, "called with 2 arguments"),
            (two_outputs, "the model's output: got tuple"), (labels_in_a_list, "the labels: got list"),
            (no_steps, "got steps=0"), (no_folder, "in a folder that exists"), (tensors_name, "a name like RUN.json")]
 
