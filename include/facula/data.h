@@ -50,6 +50,7 @@ typedef struct fa_names {
 
 /* ---- A data set of one's own ------------------------------------------------------------------------------------- */
 
+enum { FA_MAX_KEPT = 8 };
 /* Two callbacks. `length` says how many items there are; `item` fills in one of them and returns true, or raises an
  * error (fa_raise) and returns false: the loop over the loader then ends, with the item's number in the message.
  *
@@ -79,7 +80,6 @@ typedef struct fa_names {
  * With num_workers > 0, `item` is called on several threads at once: it may read what is shared, and may call no fa_
  * function but fa_raise and the fa_sample_ ones (no tensors). A draw from the default generator there is an error: see
  * .draws. Transforms that draw may be given to fa_sample_image without it: they wait until their batch is asked for. */
-enum { FA_MAX_KEPT = 8 };
 typedef struct fa_dataset_args {
     char begin_;
     void *user; /* passed to the callbacks */
