@@ -3,6 +3,7 @@
 #include <facula.h>
 
 #include <math.h>
+#include <string.h>
 
 static int failed;
 
@@ -28,6 +29,24 @@ static bool is_normalised(fa_loader *loader)
     return fabs(mean) < 0.1 && fabs(std - 1) < 0.1;
 }
 
+/* No picture of one data set is in the other. Each comes as one batch. */
+static bool are_apart(fa_dataset *first, fa_dataset *second)
+{
+    fa_loader *loader[] = {fa_data_loader(first, .batch_size = fa_length(first)),
+                           fa_data_loader(second, .batch_size = fa_length(second))};
+    bool apart = true;
+    fa_for_each_batch (a, loader[0])
+        fa_for_each_batch (b, loader[1]) {
+            const float *x = fa_data(a.images), *y = fa_data(b.images);
+            int64_t size = fa_numel(a.images) / a.size;
+            for (int64_t i = 0; i < a.size; i++)
+                for (int64_t j = 0; j < b.size; j++)
+                    apart = apart && memcmp(x + i * size, y + j * size, (size_t)size * sizeof *x) != 0;
+        }
+    fa_free(loader[0]), fa_free(loader[1]);
+    return apart;
+}
+
 int main(int argc, char **argv)
 {
     const char *root = argc > 1 ? argv[1] : "data/mnist";
@@ -46,8 +65,9 @@ int main(int argc, char **argv)
     fa_loader *train = fa_data_loader(part[0], .batch_size = BATCH, .shuffle = true);
     fa_loader *validation = fa_data_loader(part[1], .batch_size = BATCH);
     check(is_normalised(train), "the data are normalised");
-    check(fa_length(part[0]) == 2000 && fa_length(part[1]) == 500 && fa_length(test_set) == 10000,
-          "training, validation and test have no item in common: parts of one permutation, and files of their own");
+    fa_loader *test = fa_data_loader(test_set, .batch_size = BATCH);
+    check(are_apart(part[0], part[1]) && are_apart(part[0], test_set) && are_apart(part[1], test_set),
+          "training, validation and test have no picture in common");
     check(fa_length(train) == (2000 + BATCH - 1) / BATCH, "the loader gives batches of the size that was asked for");
 
     printf("Model\n");
@@ -55,6 +75,8 @@ int main(int argc, char **argv)
                                         fa_nn_max_pool2d(2), fa_nn_flatten(), fa_nn_linear(16 * 14 * 14, CLASSES));
     fa_device device = fa_cuda_is_available() ? FA_CUDA : FA_CPU;
     check(fa_to(model, device) == model, "the model is on its device");
+    fa_tensor *scores = fa_forward(model, fa_unsqueeze(item.images, 0));
+    check(fa_numel(scores) == CLASSES, "the network suits the task: a picture in, a score for each class out");
     check(fa_summary(model, FA_SHAPE(BATCH, 1, 28, 28), stdout), "the sizes fit, from layer to layer");
 
     printf("Training\n");
@@ -81,20 +103,43 @@ int main(int argc, char **argv)
     check(fa_is_training(fa_train(model)) && !fa_is_training(fa_eval(model)), "train and eval switch the mode");
 
     printf("Monitoring\n");
-    double loss = 0, correct = 0, total = 0;
-    fa_no_grad
-        fa_for_each_batch (b, validation) {
-            fa_tensor *scores = fa_forward(model, b.images);
-            loss += fa_item(fa_cross_entropy(scores, b.labels)) * (double)b.size;
-            correct += fa_item(fa_sum(fa_eq(fa_argmax(scores, 1), b.labels)));
-            total += (double)b.size;
+    enum { EPOCHS = 2 };
+    double train_loss[EPOCHS] = {0}, best = INFINITY;
+    bool measured = true, saved = true;
+    for (int epoch = 0; epoch < EPOCHS && fa_ok(); epoch++) {
+        fa_train(model);
+        fa_for_each_batch (b, train) {
+            fa_tensor *loss = fa_cross_entropy(fa_forward(model, b.images), b.labels);
+            fa_zero_grad(optimizer);
+            fa_backward(loss);
+            fa_step(optimizer);
+            train_loss[epoch] += fa_item(loss) / (double)fa_length(train);
         }
-    printf("    validation loss %.3f, accuracy %.1f%%\n", loss / total, 100 * correct / total);
-    check(total == 500 && isfinite(loss), "loss and accuracy are measured on data that is not trained on");
-    check(fa_save(fa_state_dict(model), "checklist.pth") && fa_load_state_dict(model, fa_load("checklist.pth")),
-          "the best model can be saved, and loaded again");
 
-    fa_free(model), fa_free(optimizer), fa_free(train), fa_free(validation), fa_free(digits), fa_free(test_set);
+        double loss = 0, correct = 0, total = 0;
+        fa_eval(model);
+        fa_no_grad
+            fa_for_each_batch (b, validation) {
+                fa_tensor *outputs = fa_forward(model, b.images);
+                loss += fa_item(fa_cross_entropy(outputs, b.labels)) * (double)b.size;
+                correct += fa_item(fa_sum(fa_eq(fa_argmax(outputs, 1), b.labels)));
+                total += (double)b.size;
+            }
+        loss /= total;
+        printf("    epoch %d: training loss %.3f, validation loss %.3f, accuracy %.1f%%\n", epoch + 1,
+               train_loss[epoch], loss, 100 * correct / total);
+        measured = measured && total == (double)fa_length(part[1]) && isfinite(loss);
+        if (loss < best) {
+            best = loss;
+            saved = saved && fa_save(fa_state_dict(model), "checklist.pth");
+        }
+    }
+    check(train_loss[EPOCHS - 1] < train_loss[0], "the loss is shown, and falls");
+    check(measured, "loss and accuracy are measured on data that is not trained on");
+    check(saved && fa_load_state_dict(model, fa_load("checklist.pth")),
+          "the best model is saved, and can be loaded again");
+
+    fa_free(model), fa_free(optimizer), fa_free(train), fa_free(validation), fa_free(test), fa_free(digits);
     for (int i = 0; i < 3; i++)
         fa_free(part[i]);
     int status = fa_exit_status(stderr);
