@@ -26,6 +26,8 @@ int main(int argc, char **argv)
 {
     fa_manual_seed(0);
     fa_dataset *digits = fa_mnist(argc > 1 ? argv[1] : "data/mnist", .train = false);
+    if (!fa_ok())
+        return fa_exit_status(stderr);
     fa_tensor *pixels = fa_to_dtype(fa_slice(fa_dataset_data(digits), 0, 0, 100), FA_FLOAT32);
     fa_tensor *x = fa_pad(fa_unsqueeze(pixels, 1), FA_SHAPE(4, 4, 4, 4)); /* [100, 1, 36, 36], from 0 to 255 */
     fa_tensor *moved = shifted(x, 2, 3);

@@ -33,6 +33,8 @@ int main(int argc, char **argv)
     fa_manual_seed(0);
     fa_loader *train = fa_data_loader(digits(root, true, 6000), .batch_size = 32, .shuffle = true);
     fa_loader *test = fa_data_loader(digits(root, false, 2000), .batch_size = 500);
+    if (!fa_ok())
+        return fa_exit_status(stderr);
 
     fa_module *mlp = fa_nn_sequential(fa_nn_flatten(), fa_nn_linear(28 * 28, 128), fa_nn_relu(), fa_nn_linear(128, 10));
     fa_module *cnn = fa_nn_sequential(fa_nn_conv2d(1, 8, .kernel_size = 3, .padding = 1), fa_nn_relu(),

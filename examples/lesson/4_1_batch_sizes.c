@@ -34,6 +34,8 @@ int main(int argc, char **argv)
     for (int64_t i = 0; i < DIGITS; i++)
         first[i] = i;
     fa_dataset *digits = fa_dataset_retain(fa_subset(all, first, DIGITS));
+    if (!fa_ok())
+        return fa_exit_status(stderr);
 
     peak_megabytes(); /* of reading the files */
     const double held = peak_megabytes();

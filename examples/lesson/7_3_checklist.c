@@ -53,10 +53,13 @@ int main(int argc, char **argv)
     enum { CLASSES = 10, BATCH = 32 };
     fa_manual_seed(0);
 
-    printf("Data\n");
     fa_transform *transform = fa_compose(fa_to_tensor(), fa_normalize({0.1307}, {0.3081}));
     fa_dataset *digits = fa_mnist(root, .train = true, .transform = transform), *part[3];
     fa_dataset *test_set = fa_mnist(root, .train = false, .transform = transform);
+    if (!fa_ok())
+        return fa_exit_status(stderr);
+
+    printf("Data\n");
     fa_random_split(digits, part, 3, {2000, 500, 57500}); /* two small parts, for a check that takes a second */
     fa_batch item = fa_dataset_get(digits, 0);
     double label = fa_item(item.labels);
