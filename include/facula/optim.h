@@ -135,6 +135,10 @@ FA_API bool fa_optim_zero_grad_at(fa_optim *optim, fa_where where);
 #define fa_zero_grad(x)                                                                                                \
     _Generic((x), fa_optim * : fa_optim_zero_grad_at, fa_module * : fa_module_zero_grad_at)((x), FA_HERE)
 
+/* What a step has met that is hardly meant, one line, "" when nothing: gradients to which fa_backward has added since
+ * the last step used them, for want of fa_zero_grad. Several fa_backward for one step are none of that. */
+FA_API const char *fa_optim_notes(const fa_optim *optim);
+
 /* ---- Learning rate schedules ---------------------------------------------------------------------------------------
  *
  * A schedule holds the optimizer and changes the rate of every group. Those that exist when it is made are scheduled;

@@ -100,7 +100,8 @@ FA_API fa_run *fa_run_open_at(const fa_run_open_args *args) FA_WARN_UNUSED;
     FA_CALL_(fa_run_open_at, fa_run_open_args, .every_epochs = 10, .every_minutes = 10, .begin_ = 0, __VA_ARGS__)
 
 /* What the program's user should know, a line each, "" when there is nothing: what a resumed run does otherwise than
- * this program says, that bits may differ (another instruction set), a Softmax in front of cross-entropy. */
+ * this program says, that bits may differ (another instruction set), a Softmax in front of cross-entropy; later in the
+ * run, steps without fa_zero_grad (fa_optim_notes). Valid until the next call with this run. */
 FA_API const char *fa_run_notes(const fa_run *run);
 FA_API const char *fa_run_folder(const fa_run *run);
 

@@ -311,6 +311,21 @@ static bool has_gradient(const fa_optim_parameter *p)
     return p->leaf->grad && p->leaf->grad_defined;
 }
 
+/* The commonest forgotten line, said once. */
+static void note_mixed(fa_optim *optim, int64_t step, fa_where where)
+{
+    snprintf(
+        optim->note, sizeof optim->note,
+        "%s:%d: fa_step: from step %lld on, gradients hold what the steps before have used already: fa_zero_grad was "
+        "not called in between, so fa_backward added to them",
+        where.file, where.line, (long long)step);
+}
+
+const char *fa_optim_notes(const fa_optim *optim)
+{
+    return optim != NULL ? optim->note : "";
+}
+
 bool fa_optim_step_at(fa_optim *optim, fa_where where)
 {
     if (!usable(optim, "fa_step", where))
@@ -333,6 +348,9 @@ bool fa_optim_step_at(fa_optim *optim, fa_where where)
                 return false;
             p->steps++;
             fa_effect_counts(&p->steps);
+            if (p->leaf->grad_mixed && optim->note[0] == 0)
+                note_mixed(optim, p->steps, where);
+            p->leaf->grad_used = true;
         }
     return true;
 }

@@ -42,6 +42,7 @@ struct fa_optim {
     const struct fa_optim_kind *kind;
     fa_optim_options defaults;
     int64_t group_count;
+    char note[512];         /* fa_optim_notes */
     fa_optim_group **group; /* each stays where it is: steps that are still to be run point at its counts */
 };
 

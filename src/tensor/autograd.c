@@ -284,6 +284,8 @@ static bool store_gradient(fa_leaf *leaf, fa_node *gradient)
     if (in[0] == NULL ||
         !fa_record_effect(leaf->grad_defined ? FA_OP_accumulate : FA_OP_assign, 2, in, NULL, 0, NULL, 0))
         return false;
+    leaf->grad_mixed = leaf->grad_defined && leaf->grad_used;
+    leaf->grad_used = leaf->grad_mixed;
     leaf->grad_defined = true;
     return true;
 }

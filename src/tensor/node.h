@@ -38,6 +38,8 @@ struct fa_leaf {
     bool requires_grad;
     bool parameter; /* prints as "Parameter containing:" */
     bool grad_defined;
+    bool grad_used;  /* an optimizer's step has used the gradient that stands there */
+    bool grad_mixed; /* and more was added to it since */
     atomic_bool init_done;
     fa_leaf *grad; /* its gradient's memory, made once */
     fa_init_kind init;

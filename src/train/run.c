@@ -374,6 +374,15 @@ static bool refuse_loss(fa_run *run, const fa_batch *batch, double loss, fa_wher
     return false;
 }
 
+/* What the optimizer has to tell, once. */
+static void note_optim(fa_run *run)
+{
+    const char *note = fa_optim_notes(run->optim);
+    if (!run->optim_noted && note[0] != '\0')
+        fa_text_add(&run->notes, "%s\n", note);
+    run->optim_noted = note[0] != '\0';
+}
+
 bool fa_run_step_at(const fa_run_batch_args *args)
 {
     fa_run *run = args->run;
@@ -388,6 +397,7 @@ bool fa_run_step_at(const fa_run_batch_args *args)
     if (!isfinite(loss))
         return refuse_loss(run, args->batch, loss, where);
     fa_run_keep_weights(run, where);
+    note_optim(run);
     run->training = sums;
     run->batch = args->batch->index + 1;
     run->trained_at = seconds_now();

@@ -53,6 +53,7 @@ struct fa_run {
     /* only in this process */
     fa_run_sums validation, test;
     bool in_epoch, resumed;
+    bool optim_noted; /* what fa_optim_notes says stands in `notes` */
     bool is_best;
     int64_t batches; /* in an epoch */
     int stop;        /* why it has stopped; 0: it has not */

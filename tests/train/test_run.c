@@ -586,6 +586,69 @@ static void test_best_is_finite(void **state)
     tempdir_free(&dir);
 }
 
+/* Steps without fa_zero_grad: said once, from the second on. Two backward passes for one step are no mistake. */
+static void test_zero_grad_note(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 3; kind++) {
+        tempdir dir = tempdir_new();
+        rig r = make_rig();
+        fa_run *run = open_run(&r, tempdir_file(&dir, "run"), 2, false);
+        fa_for_each_epoch (epoch, run) {
+            fa_for_each_batch (b, r.train) {
+                fa_tensor *loss = fa_cross_entropy(fa_forward(r.model, b.images), b.labels);
+                if (kind == 1)
+                    fa_zero_grad(r.optim);
+                if (kind == 2 && b.index == 0)
+                    fa_zero_grad(r.model);
+                fa_backward(loss);
+                if (kind < 2 || b.index == STEPS - 1)
+                    fa_step(r.optim);
+                assert_true(fa_run_step(run, b, loss));
+                assert_int_equal(strlen(fa_run_notes(run)) > 0, kind == 0 && (epoch > 0 || b.index > 0));
+            }
+            fa_run_end_epoch(run);
+        }
+        if (kind == 0) {
+            const char *notes = fa_run_notes(run), *first = strstr(notes, "from step 2 on");
+            assert_contains(notes, "fa_zero_grad was not called in between");
+            assert_non_null(first);
+            assert_null(strstr(first + 1, "fa_step"));
+        }
+        fa_free(run);
+        end_rig(&r);
+        tempdir_free(&dir);
+    }
+}
+
+/* The mean does not depend on the batches that it was measured in; the accuracy not at all (O29). */
+static void test_validation_batches(void **state)
+{
+    (void)state;
+    static const int64_t sizes[] = {1, 7, 64, 10000};
+    double loss = 0, accuracy = 0;
+    for (int i = 0; i < 4; i++) {
+        tempdir dir = tempdir_new();
+        rig r = make_rig();
+        fa_free(r.validation);
+        fa_manual_seed(7);
+        r.validation = make_loader(ITEMS, sizes[i], false);
+        fa_run *run = open_run(&r, tempdir_file(&dir, "run"), 1, false);
+        fa_for_each_epoch (epoch, run) {
+            validate(&r, run);
+            fa_run_end_epoch(run);
+        }
+        fa_run_result results = fa_run_results(run);
+        if (i == 0)
+            loss = results.val_loss, accuracy = results.val_acc;
+        assert_true(results.val_loss > 0 && fabs(results.val_loss / loss - 1) < 1e-6);
+        assert_true(results.val_acc == accuracy);
+        fa_free(run);
+        end_rig(&r);
+        tempdir_free(&dir);
+    }
+}
+
 static void test_softmax_note(void **state)
 {
     (void)state;
@@ -692,6 +755,8 @@ int main(void)
         cmocka_unit_test(test_schedules_go_on),
         cmocka_unit_test(test_loss_not_finite),
         cmocka_unit_test(test_softmax_note),
+        cmocka_unit_test(test_zero_grad_note),
+        cmocka_unit_test(test_validation_batches),
         cmocka_unit_test(test_first_not_finite),
         cmocka_unit_test(test_best_is_finite),
         cmocka_unit_test(test_signal)};
