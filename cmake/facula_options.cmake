@@ -34,3 +34,8 @@ if(FACULA_SANITIZE)
                                                     $<$<C_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
     target_link_options(facula_options INTERFACE -fsanitize=${FACULA_SANITIZE})
 endif()
+# Fuzzers need to see which branches their input takes.
+option(FACULA_FUZZ "Build tests/fuzz with libFuzzer (clang); the preset fuzz" OFF)
+if(FACULA_FUZZ)
+    target_compile_options(facula_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
