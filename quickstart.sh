@@ -24,6 +24,8 @@ say "Done in $(elapsed). What to try next"
 cat <<'END'
   build/release/facula train data/mnist --epochs 10 --seed 1     train longer, from another seed
   build/release/facula train --help                              all options
+  build/release/facula check data/mnist --model mnist            look at data and network before a training
+  build/release/facula predict runs/mnist-001 digit.png          what a picture shows (white on black, 28 x 28 or --fit 28)
   build/release/facula bench --network mnist --mode train        how fast this machine is
   ls examples/                                                   programs that use the library
   ./test.sh                                                      build and run the tests

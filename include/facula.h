@@ -5,12 +5,15 @@
 #define FACULA_H
 
 #include "facula/base.h"
+#include "facula/check.h"
 #include "facula/data.h"
 #include "facula/files.h"
 #include "facula/functional.h"
 #include "facula/nn.h"
 #include "facula/optim.h"
 #include "facula/parity.h"
+#include "facula/predict.h"
+#include "facula/profile.h"
 #include "facula/state.h"
 #include "facula/tensor.h"
 #include "facula/train.h"
@@ -20,8 +23,9 @@
 extern "C" {
 #endif
 
-/* Releases a long-lived object: a module, optimizer, schedule, data set, loader, sampler, transform, generator, run or
- * value. What only it held goes with it. NULL is fine. Tensors are never freed by hand: they end with their scope. */
+/* Releases a long-lived object: a module, optimizer, schedule, data set, loader, sampler, transform, generator, run,
+ * predictor or value. What only it held goes with it. NULL is fine. Tensors are never freed by hand: they end with
+ * their scope. */
 #define fa_free(x)                                                                                                     \
     _Generic((x), fa_module *                                                                                          \
              : fa_module_free, fa_optim *                                                                              \
@@ -29,7 +33,8 @@ extern "C" {
              : fa_scheduler_free, fa_ema *                                                                             \
              : fa_ema_free, fa_parity *                                                                                \
              : fa_parity_free, fa_run *                                                                                \
-             : fa_run_free, fa_dataset *                                                                               \
+             : fa_run_free, fa_predictor *                                                                             \
+             : fa_predictor_free, fa_dataset *                                                                         \
              : fa_dataset_free, fa_loader *                                                                            \
              : fa_loader_free, fa_batch_sampler *                                                                      \
              : fa_batch_sampler_free, fa_sampler *                                                                     \

@@ -35,7 +35,8 @@ NAMES = {
     "class of nn.Module", "fa_module_add": "Module.add_module", "fa_layer": "self.name = layer",
     "fa_own_parameter": "self.name = nn.Parameter(...)", "fa_own_buffer": "Module.register_buffer",
     "fa_register_parameter": "Module.register_parameter", "fa_forward": "module(x)", "fa_criterion":
-    "criterion(outputs, targets)", "fa_parameters": "Module.named_parameters()", "fa_buffers": "Module.named_buffers()",
+    "criterion(outputs, targets)", "fa_parameters": "Module.named_parameters()", "fa_state_list": "Module.state_dict()",
+    "fa_buffers": "Module.named_buffers()",
     "fa_state_dict": "Module.state_dict()", "fa_find": "Module.state_dict()[key]", "fa_submodule":
     "Module.get_submodule", "fa_requires_grad_": "Tensor.requires_grad_, Module.requires_grad_", "fa_to": "x.to(device)",
     "fa_module_to_dtype": "Module.double(), Module.float()",
@@ -59,7 +60,15 @@ NAMES = {
     "fa_ema_swap": None, "fa_ema_find": "AveragedModel.state_dict()[key]", "fa_clamp_min": "Tensor.clamp(min)",
     "fa_clamp_max": "Tensor.clamp(max)", "fa_stack": "torch.stack", "fa_conv2d": "F.conv2d",
     "fa_contiguous": "Tensor.contiguous", "fa_expand": "Tensor.expand", "fa_repeat": "Tensor.repeat", "fa_view": "Tensor.view",
-    "fa_forward_to_size": "convT(x, output_size)", "fa_pool_indices": None,
+    "fa_forward_to_size": "convT(x, output_size)", "fa_pool_indices": None, "fa_state_list": None,
+}
+
+# Options of a struct that several functions share, and that these refuse.
+REFUSED = {
+    "mse_loss": ["beta", "delta"], "l1_loss": ["beta", "delta"], "smooth_l1_loss": ["weight", "delta"],
+    "huber_loss": ["beta"], "nll_loss": ["label_smoothing"], "binary_cross_entropy": ["pos_weight"],
+    "bce_loss": ["pos_weight"], "avg_pool2d": ["dilation", "dilation_hw", "indices", "return_indices"],
+    "max_pool2d": ["count_include_pad", "divisor_override"],
 }
 
 # The ops that a function records, where they are not called as it is.
@@ -74,6 +83,9 @@ OPS = {
     "instance_norm": ["group_norm"], "conv_transpose2d": ["conv2d_input_grad"], "adamw": ["adam"],
     "masked_fill": ["where"], "fill": ["full", "replace"], "zero": ["full", "replace"], "copy": ["clone", "replace"],
     "uniform": ["replace"], "normal": ["replace"], "bernoulli_": ["replace"], "clamp_min": ["clamp"], "clamp_max": ["clamp"],
+    "batch_norm1d": ["batch_norm_apply"], "batch_norm2d": ["batch_norm_apply"], "instance_norm2d": ["group_norm"],
+    "bce_loss": ["binary_cross_entropy"], "bce_with_logits_loss": ["binary_cross_entropy_with_logits"],
+    "cross_entropy_loss": ["nll_loss"], "upsample": ["upsample_bilinear2d"],
 }
 
 FUSED = {
@@ -117,9 +129,17 @@ def definitions():
     result = {}
     for path in glob.glob("src/ops/*.c"):
         text = read(path)
+        file = os.path.basename(path)
         for name, body in re.findall(r"const fa_op_def fa_op_(\w+) = \{(.*?)\n\};", text, re.S):
             label = re.search(r'\.grad_name = "(\w+)"', body)
-            result[name] = (os.path.basename(path), ".gradient" in body, label.group(1) if label else None)
+            result[name] = (file, ".gradient" in body, label.group(1) if label else None)
+        # Ops of one kind, made by a macro whose first parameter is the op's name.
+        flat = re.sub(r"\\\n\s*", " ", text)
+        for macro, body in re.findall(r"^#define (\w+)\(op[,)](.*)$", flat, re.M):
+            if "const fa_op_def fa_op_##op" in body:
+                for name, rest in re.findall(r"^%s\((\w+)(.*)\)$" % macro, text, re.M):
+                    label = re.search(r'"(\w+Backward0)"', rest)
+                    result[name] = (file, ".gradient" in body, label.group(1) if label else None)
     return result
 
 
@@ -193,6 +213,8 @@ def arguments(name, parameters, body, structs, text):
             args = split
     if args and args.group(1) in structs and (parameters or "").strip() in ("...", "", None):
         names, options = fields(structs[args.group(1)])
+        refused = REFUSED.get(re.sub("^fa_(nn_)?", "", name), [])
+        options = [option for option in options if option not in refused]
         return ", ".join(names + ["." + o for o in options])
     rest = "sizes" if "FA_SHAPE(" in body else REST.get(name, "...")
     return (parameters or "").replace("...", rest)
@@ -313,7 +335,8 @@ def table():
         "",
         "Arguments: positional ones first, then options as `.name`. Types: *all* is float32, float64, int64, int32, uint8",
         "and bool; bfloat16 and float16 are for *storage* and are converted with `fa_to_dtype`. Gradient: *no* where PyTorch",
-        "has none either. Kernel: *fast* has one for each instruction set beside the reference kernel, *reference* has that",
+        "has none either, *-* where nothing is computed (containers, options, files) or the word is an optimizer's. What has one",
+        "has gradients of gradients too; an op of one's own has them with its `.rule`. Kernel: *fast* has one for each instruction set beside the reference kernel, *reference* has that",
         "alone, *-* computes nothing by itself. Tests: *golden* against values made by PyTorch, *random* against the",
         "reference kernel on every instruction set and for 1, 2, 3 and 7 threads, *numeric gradient* in float64, *mistakes*",
         "that both refuse; else the tests that call it. (ours) has no counterpart in PyTorch.",
@@ -329,6 +352,7 @@ def table():
             rules = [defined[o] for o in op_names if o in defined]
             effect = bool(op_names) and op_names[0] in ("sgd", "adam", "rmsprop", "adagrad")
             gradient = "-" if effect or not op_names else "yes" if any(r[1] for r in rules) else "no"
+            gradient = "no" if base == "detach" else gradient
             kernel = "fast" if any(o in fast for o in op_names) else "reference" if op_names else "-"
             fused = next((FUSED[o] for o in [base] + op_names if o in FUSED), "-")
             cells = [pytorch_name(name, section), "`%s`" % name, "`%s`" % args if args else "none",

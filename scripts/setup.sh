@@ -99,11 +99,11 @@ check_other_system()
     cat >&2 <<END
 
 error: this is not Debian or Ubuntu, so nothing is installed by itself. Missing: ${missing[*]}
-Install a C compiler, CMake 3.25 or newer, Ninja, pkg-config, libdeflate, libjpeg, libpng, libwebp, cJSON and, for the
-tests, cmocka:
+Install a C compiler, CMake 3.25 or newer, Ninja, pkg-config, libdeflate, libjpeg, libpng, libwebp, libcurl, cJSON and, for
+the tests, cmocka:
   Fedora: dnf install gcc gcc-c++ cmake ninja-build pkgconf-pkg-config libdeflate-devel libjpeg-turbo-devel \\
-              libpng-devel libwebp-devel cjson-devel libcmocka-devel
-  Arch:   pacman -S --needed gcc cmake ninja pkgconf libdeflate libjpeg-turbo libpng libwebp cjson cmocka
+              libpng-devel libwebp-devel libcurl-devel cjson-devel libcmocka-devel
+  Arch:   pacman -S --needed gcc cmake ninja pkgconf libdeflate libjpeg-turbo libpng libwebp curl cjson cmocka
 Then call this script again.
 END
     exit 1
@@ -124,8 +124,8 @@ set_up()
 {
     say "Installing what is needed"
     local packages=(gcc libc6-dev cmake ninja-build pkg-config libdeflate-dev libcjson-dev libjpeg-dev libpng-dev
-        libwebp-dev)
-    local modules=(libdeflate libcjson libjpeg libpng libwebp libwebpdemux)
+        libwebp-dev libcurl4-openssl-dev)
+    local modules=(libdeflate libcjson libjpeg libpng libwebp libwebpdemux libcurl)
     if [ "$1" = tests ]; then
         packages+=(g++ libcmocka-dev)
         modules+=(cmocka)

@@ -23,7 +23,7 @@
  *   - A loop holds its loader while it runs, and leaves it as it was.
  *
  * Threads. A loader belongs to the thread that loops over it. Callbacks of a data set run on the loader's workers,
- * unless num_workers is 0. */
+ * unless num_workers is 0. docs/guide/loader.md tells it all from the user's side. */
 #ifndef FACULA_DATA_H
 #define FACULA_DATA_H
 
@@ -38,6 +38,15 @@ typedef struct fa_sampler fa_sampler;
 typedef struct fa_batch_sampler fa_batch_sampler;
 typedef struct fa_loader fa_loader;
 typedef struct fa_sample fa_sample;
+
+/* Names written in the program: FA_NAMES("cat", "dog"). */
+typedef struct fa_names {
+    const char *const *name;
+    int64_t count;
+} fa_names;
+#define FA_NAMES(...)                                                                                                  \
+    ((fa_names){(const char *const[]){__VA_ARGS__},                                                                    \
+                (int64_t)(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))})
 
 /* ---- A data set of one's own ------------------------------------------------------------------------------------- */
 
@@ -67,6 +76,8 @@ typedef struct fa_dataset_args {
     /* `item` draws random numbers: items are then fetched on the calling thread, one after the other, when their batch
      * is asked for, whatever num_workers says, so that the numbers are those of a loader without workers. */
     bool draws;
+    /* Writes what messages call an item (the name of its file), as snprintf does; may be left out. On any thread. */
+    void (*name)(void *user, int64_t index, char *text, size_t size);
 } fa_dataset_args;
 FA_API fa_dataset *fa_dataset_new_at(const fa_dataset_args *args) FA_WARN_UNUSED;
 #define fa_dataset_new(...) FA_CALL_(fa_dataset_new_at, fa_dataset_args, .begin_ = 0, __VA_ARGS__)
@@ -74,6 +85,9 @@ FA_API fa_dataset *fa_dataset_new_at(const fa_dataset_args *args) FA_WARN_UNUSED
 /* The fields of an item, in order; at most 8. All items have the same number of fields, of the same types and shapes;
  * a batch stacks them: [3, 64, 64] becomes [N, 3, 64, 64], a number becomes [N]. Each returns false after an error. */
 
+/* The state of the worker that fetches the item: what the loader's .worker_init returned; NULL without one, and in
+ * fa_dataset_get. */
+FA_API void *fa_sample_worker(const fa_sample *sample);
 /* A field copied from row-major memory. */
 FA_API bool fa_sample_put_at(fa_sample *sample, fa_dtype dtype, fa_shape shape, const void *data, fa_where where);
 #define fa_sample_put(sample, dtype, shape, data) fa_sample_put_at((sample), (dtype), (shape), (data), FA_HERE)
@@ -96,7 +110,7 @@ FA_API fa_dataset *fa_tensor_dataset_at(int count, fa_tensor *const *tensors, fa
     fa_tensor_dataset_at((int)(sizeof((fa_tensor *[]){__VA_ARGS__}) / sizeof(fa_tensor *)),                            \
                          (fa_tensor *[]){__VA_ARGS__}, FA_HERE)
 
-/* Subset(dataset, indices): item i is dataset[indices[i]]. The indices are copied. */
+/* Subset(dataset, indices): item i is dataset[indices[i]], -1 the last one. The indices are copied. */
 FA_API fa_dataset *fa_subset_at(fa_dataset *dataset, const int64_t *indices, int64_t n, fa_where where) FA_WARN_UNUSED;
 #define fa_subset(dataset, indices, n) fa_subset_at((dataset), (indices), (n), FA_HERE)
 
@@ -121,8 +135,40 @@ typedef struct fa_random_split_args {
 FA_API bool fa_random_split_at(const fa_random_split_args *args);
 #define fa_random_split(...) FA_CALL_(fa_random_split_at, fa_random_split_args, .begin_ = 0, __VA_ARGS__)
 
+/* ConcatDataset([a, b, ...]): the items of a, then those of b, ... Up to 16 of them; more by fa_concat_dataset_at. */
+FA_API fa_dataset *fa_concat_dataset_at(int count, fa_dataset *const *datasets, fa_where where) FA_WARN_UNUSED;
+#define fa_concat_dataset(...)                                                                                         \
+    fa_concat_dataset_at((int)(sizeof((fa_dataset *[]){__VA_ARGS__}) / sizeof(fa_dataset *)),                          \
+                         (fa_dataset *[]){__VA_ARGS__}, FA_HERE)
+
+/* ---- What is known of a data set --------------------------------------------------------------------------------- */
+
 /* Number of items; -1 after an error. */
 FA_API int64_t fa_dataset_length_at(fa_dataset *dataset, fa_where where);
+/* dataset.classes: the name of class i is name[i]; the data set's own, as long as it lives. Count 0, without an error,
+ * where classes have no names (a data set of one's own, a TensorDataset). Parts of a data set have its classes. */
+FA_API fa_names fa_dataset_classes_at(fa_dataset *dataset, fa_where where);
+#define fa_dataset_classes(dataset) fa_dataset_classes_at((dataset), FA_HERE)
+
+/* dataset.class_to_idx[name]; -1 after an error, which lists the classes there are. */
+FA_API int64_t fa_class_index_at(fa_dataset *dataset, const char *name, fa_where where);
+#define fa_class_index(dataset, name) fa_class_index_at((dataset), (name), FA_HERE)
+
+/* dataset.targets: int64 [n], a new tensor of the current scope, without reading an item. NULL after an error: the data
+ * set has no class numbers that are known beforehand. */
+FA_API fa_tensor *fa_dataset_targets_at(fa_dataset *dataset, fa_where where) FA_WARN_UNUSED;
+#define fa_dataset_targets(dataset) fa_dataset_targets_at((dataset), FA_HERE)
+
+/* What its user should know, a line each: "3 files that are no pictures were left out (first: cats/Thumbs.db)". Written
+ * as fa_item_name does; 0 when there is nothing to tell. */
+FA_API size_t fa_dataset_notes_at(fa_dataset *dataset, char *text, size_t size, fa_where where);
+#define fa_dataset_notes(dataset, text, size) fa_dataset_notes_at((dataset), (text), (size), FA_HERE)
+
+/* What messages call an item: its data set's .name, a file's name where items are files, else "item 7". Of a subset:
+ * what the item is called where it comes from. Writes at most `size` bytes with the 0 at the end; returns the length of
+ * the whole name, 0 after an error. */
+FA_API size_t fa_item_name_at(fa_dataset *dataset, int64_t index, char *text, size_t size, fa_where where);
+#define fa_item_name(dataset, index, text, size) fa_item_name_at((dataset), (index), (text), (size), FA_HERE)
 FA_API fa_dataset *fa_dataset_retain(fa_dataset *dataset);
 FA_API void fa_dataset_free(fa_dataset *dataset); /* fa_free */
 
@@ -172,7 +218,7 @@ FA_API fa_sampler *fa_weighted_random_sampler_at(const fa_weighted_random_sample
     FA_CALL_(fa_weighted_random_sampler_at, fa_weighted_random_sampler_args, .replacement = true, .begin_ = 0,         \
              __VA_ARGS__)
 
-/* The given indices (copied) as they are, in each pass: `sampler=[3, 1, 2]`. */
+/* The given indices (copied) as they are, in each pass: `sampler=[3, 1, 2]`. With any sampler, -1 is the last item. */
 FA_API fa_sampler *fa_list_sampler_at(const int64_t *indices, int64_t n, fa_where where) FA_WARN_UNUSED;
 #define fa_list_sampler(indices, n) fa_list_sampler_at((indices), (n), FA_HERE)
 
@@ -232,6 +278,27 @@ FA_API void fa_batch_sampler_free(fa_batch_sampler *sampler); /* fa_free */
 
 /* ---- The loader -------------------------------------------------------------------------------------------------- */
 
+/* What a loop does about an item that cannot be had: its callback, decoder or transform raised an error. */
+typedef enum fa_bad_item_policy {
+    FA_BAD_ITEM_STOP, /* the loop ends with the error, which names the item */
+    FA_BAD_ITEM_SKIP  /* its batch comes without it; a batch of which nothing is left does not come */
+} fa_bad_item_policy;
+
+/* The items of a batch, each with its fields as it put them: what a collate callback makes a batch of. */
+typedef struct fa_items fa_items;
+typedef struct fa_item_field {
+    fa_dtype dtype;
+    fa_shape shape;
+    const void *data; /* row-major; NULL after an error */
+} fa_item_field;
+FA_API int64_t fa_items_count(const fa_items *items);
+/* The number of item i of the batch in its data set. */
+FA_API int64_t fa_items_index(const fa_items *items, int64_t i);
+FA_API int fa_items_fields(const fa_items *items, int64_t i);
+/* Field f of item i. Errors: there is none. */
+FA_API fa_item_field fa_items_field_at(const fa_items *items, int64_t i, int f, fa_where where);
+#define fa_items_field(items, i, f) fa_items_field_at((items), (i), (f), FA_HERE)
+
 typedef struct fa_data_loader_args {
     char begin_;
     fa_dataset *dataset;
@@ -239,24 +306,48 @@ typedef struct fa_data_loader_args {
     fa_where where_;
     int64_t batch_size;
     bool shuffle;
-    bool drop_last;          /* leave out a last batch that is not full */
+    bool drop_last;          /* leave out a last batch that is not full; that it leaves none at all is an error */
     int num_workers;         /* threads that fetch batches ahead; 0: fetched on the calling thread when asked for */
     int prefetch_factor;     /* batches fetched ahead by each worker */
     fa_generator *generator; /* NULL: the default generator */
     fa_sampler *sampler;     /* an order of one's own, instead of shuffle */
     fa_batch_sampler *batch_sampler; /* batches of one's own, instead of batch_size, shuffle, sampler and drop_last */
+    fa_bad_item_policy on_bad_item;
+    int64_t max_bad_items; /* more than these in one loop end it; default: a tenth of the loop's items, at least 1 */
+    void *user;            /* passed to the callbacks below */
+    /* Makes the batch of its items, in place of stacking: puts its fields as fa_sample_put and its like do, with their
+     * batch dimension; returns true, or raises an error and returns false. On any thread, several at once. */
+    bool (*collate)(void *user, const fa_items *items, fa_sample *batch);
+    /* Called on each worker when it starts, 0 to num_workers - 1 (without workers on the looping thread, 0): returns
+     * the state that fa_sample_worker gives (a decoder, an open file), or raises an error: no loop begins then. */
+    void *(*worker_init)(void *user, int worker);
+    void (*worker_end)(void *user, void *state); /* on that thread, when the loader ends */
 } fa_data_loader_args;
-#define FA_DATA_LOADER_DEFAULTS .batch_size = 1, .prefetch_factor = 2
+#define FA_DATA_LOADER_DEFAULTS .batch_size = 1, .prefetch_factor = 2, .max_bad_items = INT64_MIN
 /* DataLoader. Making one draws nothing. Each loop draws what PyTorch's does: 2 words for the base seed, always; with
  * shuffle, 2 words of the default generator for the seed of the order. With a generator given, all draws come from it:
  * the base seed, a permutation, and one more, thrown away, when the last item has been handed out. Batches, their order
- * and all draws are the same for any num_workers. Workers start with the first loop and live as long as the loader. */
+ * and all draws are the same for any num_workers. Workers start with the first loop and live as long as the loader; at
+ * most num_workers * prefetch_factor batches are fetched, or being fetched, ahead of the one in use.
+ *
+ * Bad items. With FA_BAD_ITEM_SKIP a batch comes smaller, and the others stay as they are: b.index counts batches that
+ * were left out too, and no number is drawn for what could not be read. More than max_bad_items in a loop is an error,
+ * and so is a loop that had bad items and not one batch. What is no fault of an item's (memory; items of different
+ * shapes; a draw on a worker) ends the loop always. */
 FA_API fa_loader *fa_data_loader_at(const fa_data_loader_args *args) FA_WARN_UNUSED;
 #define fa_data_loader(...)                                                                                            \
     FA_CALL_(fa_data_loader_at, fa_data_loader_args, FA_DATA_LOADER_DEFAULTS, .begin_ = 0, __VA_ARGS__)
 
 /* Number of batches in a loop; -1 after an error. */
 FA_API int64_t fa_loader_length_at(fa_loader *loader, fa_where where);
+/* Items that were left out in the loop that runs, or ran last; -1 after an error. */
+FA_API int64_t fa_loader_bad_items_at(fa_loader *loader, fa_where where);
+#define fa_loader_bad_items(loader) fa_loader_bad_items_at((loader), FA_HERE)
+/* The same in words, to be printed after a loop: "3 items were left out:" and a line for each of the first 10, with its
+ * error. Writes at most `size` bytes with the 0 at the end; returns the length of the whole text, 0 when nothing was
+ * left out. */
+FA_API size_t fa_loader_notes_at(fa_loader *loader, char *text, size_t size, fa_where where);
+#define fa_loader_notes(loader, text, size) fa_loader_notes_at((loader), (text), (size), FA_HERE)
 FA_API fa_loader *fa_loader_retain(fa_loader *loader);
 FA_API void fa_loader_free(fa_loader *loader); /* fa_free */
 
@@ -275,7 +366,7 @@ typedef struct fa_batch {
     };
     int n;         /* number of fields */
     int64_t size;  /* samples in the batch */
-    int64_t index; /* which batch of the loop, from 0; of fa_dataset_get: the item's number */
+    int64_t index; /* which batch of the loop, from 0, left out ones counted; of fa_dataset_get: the item's number */
     fa_loader *loader_;
     uint64_t loop_;
     fa_where where_;

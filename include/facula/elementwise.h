@@ -9,11 +9,11 @@
 extern "C" {
 #endif
 
-/* ---- Arithmetic (with broadcasting; a number may stand for the second operand, in fa_sub, fa_div and fa_pow also for
- * the first) ---------------------------------------------------------------------------------------------------------
+/* ---- Arithmetic ---------------------------------------------------------------------------------------------------
  *
- * Types: the wider of both, where a number only decides between integers and floats: int64 and 2 give int64, int64 and
- * 2.5 give float32. Integers wrap. */
+ * With broadcasting; a number may stand for the second operand, in fa_sub, fa_div and fa_pow also for the first. Types:
+ * the wider of both, where a number only decides between integers and floats: int64 and 2 give int64, int64 and 2.5
+ * give float32. Integers wrap. */
 
 FA_API fa_tensor *fa_add_at(fa_tensor *a, fa_tensor *b, fa_where where);
 FA_API fa_tensor *fa_sub_at(fa_tensor *a, fa_tensor *b, fa_where where);
@@ -183,10 +183,10 @@ FA_API fa_tensor *fa_masked_fill_inplace_at(fa_tensor *a, fa_tensor *mask, doubl
 #define fa_masked_fill(a, mask, value) fa_masked_fill_at((a), (mask), (value), FA_HERE)
 #define fa_masked_fill_(a, mask, value) fa_masked_fill_inplace_at((a), (mask), (value), FA_HERE)
 
-/* ---- In place: the handle has a new value. On a leaf that requires gradients under fa_no_grad alone. The result is
- * cast to the tensor's type, which must be of its kind: no float into integers. Return the tensor.
- * -------------------------
- */
+/* ---- In place -----------------------------------------------------------------------------------------------------
+ *
+ * The handle has a new value. On a leaf that requires gradients under fa_no_grad alone. The result is cast to the
+ * tensor's type, which must be of its kind: no float into integers. Return the tensor. */
 
 FA_API fa_tensor *fa_add_inplace_at(fa_tensor *a, fa_tensor *b, fa_where where);
 FA_API fa_tensor *fa_sub_inplace_at(fa_tensor *a, fa_tensor *b, fa_where where);

@@ -41,7 +41,8 @@ typedef enum fa_value_kind {
     FA_VALUE_TUPLE,
     FA_VALUE_DICT, /* keeps the order in which keys were first put */
     FA_VALUE_TENSOR,
-    FA_VALUE_OBJECT /* the record of a pickled object: class and attributes, nothing that runs */
+    FA_VALUE_OBJECT /* the record of a pickled object: class and attributes, nothing that runs; without attributes
+                     * (fa_attributes gives NULL): the name of a class or function alone */
 } fa_value_kind;
 
 /* Python has more types than there are kinds; what a value of a kind was (or shall be) there. */

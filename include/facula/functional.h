@@ -362,8 +362,8 @@ typedef struct fa_distance_loss_args {
     fa_tensor *weight; /* of the input's shape; the mean divides by its sum, but of huber_loss by their number. Not
                         * smooth_l1 */
     fa_reduction reduction;
-    double beta;  /* smooth_l1; 0: l1 */
-    double delta; /* huber */
+    double beta;  /* smooth_l1 alone; 0: l1 */
+    double delta; /* huber alone */
 } fa_distance_loss_args;
 #define FA_DISTANCE_LOSS_DEFAULTS .reduction = FA_REDUCE_MEAN, .beta = 1, .delta = 1
 FA_API fa_tensor *fa_mse_loss_at(const fa_distance_loss_args *args);

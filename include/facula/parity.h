@@ -71,13 +71,14 @@ FA_API void fa_parity_free(fa_parity *parity); /* fa_free */
 /* What `facula parity` does: runs the recorded steps on `model` with the recorded initial weights, batches, draws,
  * loss, optimizer and learning rates, and writes the report to `file` (NULL: none). The report also says whether the
  * recorded seed gives the recorded weights: `model` is expected as fa_manual_seed(seed) and its constructors left it.
- * False after an error, such as a loss or optimizer that the library does not have; *agrees says what was found. */
+ * False after an error, such as a loss or optimizer that the library does not have; *agrees says what was found. An
+ * error that comes after a difference is a part of the report, and then the result is true. */
 FA_API bool fa_parity_replay_at(const char *path, fa_module *model, FILE *file, bool *agrees, fa_where where);
 #define fa_parity_replay(path, model, file, agrees) fa_parity_replay_at((path), (model), (file), (agrees), FA_HERE)
 
-/* Of a recording: the model's printed form, written to `text` as snprintf does, and the seed (-1: none was recorded).
- * Returns the length of the text, -1 after an error. */
-FA_API int64_t fa_parity_model_text(const char *path, char *text, size_t size, int64_t *seed, fa_where where);
+/* Of a recording: the model's printed form, written to `text` as snprintf does, and the seed. Returns the
+ * length of the text, -1 after an error. */
+FA_API int64_t fa_parity_model_text(const char *path, char *text, size_t size, uint64_t *seed, fa_where where);
 
 #ifdef __cplusplus
 }

@@ -81,9 +81,15 @@ FA_API bool fa_generator_load_state_dict_at(fa_generator *generator, const fa_lo
         FA_END_CALL_                                                                                                   \
     })
 
-/* What the calling thread's latest fa_load_state_dict or fa_load_module did that its user may want to know, a line
- * each: "used entry 'state_dict'", "removed 'module.' from 62 keys", keys left out by strict = false, parameters
- * without saved state. "" when there is nothing to tell. Valid until the thread's next load. */
+/* The state dict of a module in what was saved: the value itself; of a checkpoint what stands under `model_state_dict`,
+ * `state_dict` or `model`; of a whole pickled model, of whatever class, its weights under their names. The tensors are
+ * those of the value. NULL after an error. */
+FA_API fa_value *fa_find_state_dict_at(fa_value *value, fa_where where);
+#define fa_find_state_dict(value) fa_find_state_dict_at((value), FA_HERE)
+
+/* What the calling thread's latest fa_load_state_dict, fa_find_state_dict or fa_load_module did that its user may want
+ * to know, a line each: "used entry 'state_dict'", "removed 'module.' from 62 keys", keys left out by strict = false,
+ * parameters without saved state. "" when there is nothing to tell. Valid until the thread's next load. */
 FA_API const char *fa_load_report(void);
 
 /* ---- Whole models --------------------------------------------------------------------------------------------------

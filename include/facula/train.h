@@ -56,15 +56,6 @@ extern "C" {
 
 typedef struct fa_run fa_run;
 
-/* Names written in the program: FA_NAMES("cat", "dog"). */
-typedef struct fa_names {
-    const char *const *name;
-    int64_t count;
-} fa_names;
-#define FA_NAMES(...)                                                                                                  \
-    ((fa_names){(const char *const[]){__VA_ARGS__},                                                                    \
-                (int64_t)(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))})
-
 typedef struct fa_run_open_args {
     char begin_;
     const char *folder;

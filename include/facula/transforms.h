@@ -37,6 +37,30 @@ typedef struct fa_normalize_args {
 FA_API fa_transform *fa_normalize_at(const fa_normalize_args *args) FA_WARN_UNUSED;
 #define fa_normalize(...) FA_CALL_(fa_normalize_at, fa_normalize_args, .begin_ = 0, __VA_ARGS__)
 
+typedef struct fa_channel_stats {
+    int channels;  /* 0 after an error */
+    int64_t items; /* looked at */
+    double mean[FA_MAX_CHANNELS], std[FA_MAX_CHANNELS];
+} fa_channel_stats;
+typedef struct fa_dataset_stats_args {
+    char begin_;
+    fa_dataset *dataset;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
+    int64_t items; /* so many of them, evenly spread, when there are more; 0: all */
+} fa_dataset_stats_args;
+/* The numbers for fa_normalize: mean and standard deviation (numpy's: divided by the number of pixels) of each channel
+ * over all pixels of the items' first field, uint8 or float32 [C, H, W] of any sizes. Bytes count as fa_to_tensor()
+ * makes them, pixel / 255. Items are fetched on the calling thread; what the program draws later stays the same.
+ *
+ *     fa_channel_stats stats = fa_dataset_stats(fa_mnist("data/mnist"));     mean 0.13066, std 0.30811
+ *     fa_channel_stats_text(&stats, text, sizeof text);                      fa_normalize({0.1307}, {0.3081}) */
+FA_API fa_channel_stats fa_dataset_stats_at(const fa_dataset_stats_args *args);
+#define fa_dataset_stats(...) FA_CALL_(fa_dataset_stats_at, fa_dataset_stats_args, .begin_ = 0, __VA_ARGS__)
+/* The line to be pasted, four decimals each. Writes at most `size` bytes with the 0 at the end; returns the length of
+ * the whole text. */
+FA_API size_t fa_channel_stats_text(const fa_channel_stats *stats, char *text, size_t size);
+
 /* Compose: the given transforms in order. */
 FA_API fa_transform *fa_compose_at(int count, fa_transform *const *transforms, fa_where where) FA_WARN_UNUSED;
 #define fa_compose(...)                                                                                                \

@@ -1,6 +1,8 @@
 /* The sticky error: one record a thread, the first error stays until it is cleared. */
 #include "base/error.h"
 
+#include "base/number_text.h"
+
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +15,7 @@ static _Atomic(fa_layer_path_hook) layer_hook;
 static size_t append(size_t at, const char *format, va_list args)
 {
     size_t room = sizeof current.message - at;
-    int length = vsnprintf(current.message + at, room, format, args);
+    int length = fa_text_print_list(current.message + at, room, format, args);
     if (length < 0)
         return at;
     if ((size_t)length < room)

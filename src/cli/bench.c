@@ -1,7 +1,8 @@
 /* facula bench: images a second of a known network, training or inference, in one process on one set of batches that
  * is made before the clock starts. The data, the start and the steps are those of bench/compare.py's peers: seed 0, the
- * model, then images and labels drawn from the generator (MNIST's own images for `mnist`). */
-#include "cli.h"
+ * model, then images and labels drawn from the generator (MNIST's own images for `mnist`). With --loader it measures
+ * how fast batches come instead (bench_loader.c). */
+#include "bench.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -12,10 +13,10 @@
 enum { LOSSES = 20, WARM_UP = 3 };
 
 typedef struct bench_options {
-    const char *network, *mode, *data;
-    int64_t threads, batch, batches;
+    const char *network, *mode, *data, *loader;
+    int64_t threads, batch, batches, workers;
     double seconds;
-    bool json;
+    bool json, profile;
 } bench_options;
 
 typedef struct bench {
@@ -31,11 +32,18 @@ typedef struct bench {
     double elapsed;
 } bench;
 
-static double seconds_now(void)
+double seconds_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+double peak_memory_mib(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_maxrss / 1024;
 }
 
 static int read_bench_options(int argc, char **argv, bench *b)
@@ -47,6 +55,7 @@ static int read_bench_options(int argc, char **argv, bench *b)
                          .threads = -1,
                          .batch = -1,
                          .batches = -1,
+                         .workers = 2,
                          .seconds = 5};
     const option_spec options[] = {
         {"network", OPTION_TEXT, &o->network, 0, 0, "NAME", "mnist, cifar, fake64, img224, vgg_bn or resnet18"},
@@ -55,7 +64,12 @@ static int read_bench_options(int argc, char **argv, bench *b)
         {"batch", OPTION_INT, &o->batch, 1, 1e6, "N", "images a step; default: the network's usual batch"},
         {"batches", OPTION_INT, &o->batches, 1, 1e6, "N", "different batches, used in turn; default: 20, 4 for img224"},
         {"seconds", OPTION_NUMBER, &o->seconds, 0.01, 3600, "S", "for how long to measure"},
-        {"data", OPTION_TEXT, &o->data, 0, 0, "DIR", "MNIST's files, for the network mnist"},
+        {"data", OPTION_TEXT, &o->data, 0, 0, "DIR", "MNIST's files, for mnist; the folders of --loader jpeg"},
+        {"loader", OPTION_TEXT, &o->loader, 0, 0, "DATA",
+         "mnist, or jpeg (pictures in DIR/train/CLASS and DIR/test/CLASS): a first epoch of batches instead of steps"},
+        {"workers", OPTION_INT, &o->workers, 0, 256, "N", "of the loader"},
+        {"profile", OPTION_FLAG, &o->profile, 0, 0, NULL,
+         "each kernel's time, and its share of what the machine can do"},
         {"json", OPTION_FLAG, &o->json, 0, 0, NULL, "one JSON object instead of text"},
     };
     int status =
@@ -76,7 +90,7 @@ static int read_bench_options(int argc, char **argv, bench *b)
     if (o->batch < 0)
         o->batch = b->network->batch;
     if (o->batches < 0)
-        o->batches = b->network->size > 100 ? 4 : 20;
+        o->batches = b->network->form.height > 100 ? 4 : 20;
     return 0;
 }
 
@@ -101,7 +115,7 @@ static bool draw_data(bench *b)
 {
     const network *net = b->network;
     for (int64_t i = 0; i < b->options.batches; i++) {
-        b->images[i] = fa_randn(b->options.batch, net->channels, net->size, net->size);
+        b->images[i] = fa_randn(b->options.batch, net->form.channels, net->form.height, net->form.width);
         b->labels[i] = fa_randint(0, 10, FA_SHAPE(b->options.batch));
     }
     return fa_ok();
@@ -115,7 +129,7 @@ static bool prepare(bench *b)
     if (b->images == NULL || b->labels == NULL)
         return fa_raise(FA_MEMORY_ERROR, "bench: no memory"), false;
     fa_manual_seed(0);
-    b->model = b->network->make();
+    b->model = make_network(b->network, &b->network->form);
     if (b->model == NULL)
         return false;
     if (b->training) {
@@ -156,22 +170,105 @@ static bool measure(bench *b)
     while ((b->steps < WARM_UP || b->n_losses < LOSSES) && fa_ok())
         step(b);
     int64_t first = b->steps;
+    if (b->options.profile)
+        fa_profiler_start();
     double started = seconds_now();
     do
         step(b);
     while (fa_ok() && seconds_now() - started < b->options.seconds);
+    fa_profiler_stop();
     b->elapsed = seconds_now() - started;
     b->steps -= first;
     return fa_ok();
 }
 
+/* ---- The profile --------------------------------------------------------------------------------------------------
+ */
+
+static int by_time(const void *a, const void *b)
+{
+    const fa_kernel_time *x = a, *y = b;
+    return (x->seconds < y->seconds) - (x->seconds > y->seconds);
+}
+
+/* The share of a call's shortest time in which the machine could have done it: 1 at the limit of multiply-adds or of
+ * memory, more where a kernel saves some of them. */
+static double share_of_limit(const fa_kernel_time *k, const fa_cpu_limits *limits)
+{
+    const double compute = k->flops / limits->flops, memory = limits->bytes > 0 ? k->bytes / limits->bytes : 0;
+    return (compute > memory ? compute : memory) / k->best;
+}
+
+/* The kernels in the order of their time, to be freed; NULL without memory. */
+static fa_kernel_time *sorted_kernels(int64_t *n)
+{
+    const fa_kernel_time *kernels;
+    *n = fa_profiler_kernels(&kernels);
+    fa_kernel_time *sorted = malloc((size_t)(*n + 1) * sizeof *sorted);
+    if (sorted == NULL)
+        return NULL;
+    memcpy(sorted, kernels, (size_t)*n * sizeof *sorted);
+    qsort(sorted, (size_t)*n, sizeof *sorted, by_time);
+    return sorted;
+}
+
+static void print_profile(const bench *b)
+{
+    const fa_cpu_limits limits = fa_measure_cpu_limits();
+    int64_t n;
+    fa_kernel_time *kernels = sorted_kernels(&n);
+    if (kernels == NULL)
+        return;
+    double inside = 0;
+    printf("\nlimits, measured now: %.0f GFLOP/s of multiply-adds, %.1f GB/s of memory\n", limits.flops * 1e-9,
+           limits.bytes * 1e-9);
+    printf("%6s %9s %8s %9s %8s %7s  %-22s %-20s    %-20s %s\n", "share", "ms/step", "calls", "GFLOP/s", "GB/s",
+           "limit", "op", "from", "to", "kernel");
+    for (int64_t i = 0; i < n; i++) {
+        const fa_kernel_time *k = &kernels[i];
+        inside += k->seconds;
+        printf("%5.1f%% %9.3f %8.3g %9.1f %8.1f %6.0f%%  %-22s %-20s -> %-20s %s\n", 100 * k->seconds / b->elapsed,
+               1e3 * k->seconds / (double)b->steps, (double)k->calls / (double)b->steps, k->flops / k->best * 1e-9,
+               k->bytes / k->best * 1e-9, 100 * share_of_limit(k, &limits), k->op, k->input, k->output, k->kernel);
+    }
+    printf("%5.1f%% %9.3f  outside of kernels\n", 100 * (1 - inside / b->elapsed),
+           1e3 * (b->elapsed - inside) / (double)b->steps);
+    printf(
+        "share and ms: of all calls; GFLOP/s, GB/s and limit: the shortest call, operations as the formula has them\n");
+    free(kernels);
+}
+
+static void add_profile(const bench *b, cJSON *json)
+{
+    const fa_cpu_limits limits = fa_measure_cpu_limits();
+    int64_t n;
+    fa_kernel_time *kernels = sorted_kernels(&n);
+    cJSON_AddNumberToObject(json, "limit_flops", limits.flops);
+    cJSON_AddNumberToObject(json, "limit_bytes", limits.bytes);
+    cJSON *list = cJSON_AddArrayToObject(json, "kernels");
+    for (int64_t i = 0; kernels != NULL && i < n; i++) {
+        const fa_kernel_time *k = &kernels[i];
+        cJSON *row = cJSON_CreateObject();
+        cJSON_AddStringToObject(row, "op", k->op);
+        cJSON_AddStringToObject(row, "kernel", k->kernel);
+        cJSON_AddStringToObject(row, "input", k->input);
+        cJSON_AddStringToObject(row, "output", k->output);
+        cJSON_AddNumberToObject(row, "calls_per_step", (double)k->calls / (double)b->steps);
+        cJSON_AddNumberToObject(row, "ms_per_step", 1e3 * k->seconds / (double)b->steps);
+        cJSON_AddNumberToObject(row, "best_ms", 1e3 * k->best);
+        cJSON_AddNumberToObject(row, "flops", k->flops);
+        cJSON_AddNumberToObject(row, "bytes", k->bytes);
+        cJSON_AddNumberToObject(row, "share_of_limit", share_of_limit(k, &limits));
+        cJSON_AddItemToArray(list, row);
+    }
+    free(kernels);
+}
+
 static bool report(const bench *b)
 {
     const bench_options *o = &b->options;
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
     double images = (double)(b->steps * o->batch) / b->elapsed, ms = 1e3 * b->elapsed / (double)b->steps;
-    double memory = (double)usage.ru_maxrss / 1024;
+    const double memory = peak_memory_mib();
     if (!o->json) {
         printf("%s, %s, batch %lld, %d thread%s, %s\n", b->network->name, o->mode, (long long)o->batch,
                fa_get_num_threads(), fa_get_num_threads() == 1 ? "" : "s", fa_cpu_isa());
@@ -179,6 +276,8 @@ static bool report(const bench *b)
         for (int i = 0; i < b->n_losses; i++)
             printf(" %.6f", b->losses[i]);
         printf("\n");
+        if (o->profile)
+            print_profile(b);
         return true;
     }
     cJSON *json = cJSON_CreateObject();
@@ -192,6 +291,8 @@ static bool report(const bench *b)
     cJSON_AddNumberToObject(json, "ms_per_step", ms);
     cJSON_AddNumberToObject(json, "peak_memory_mib", memory);
     cJSON_AddItemToObject(json, "losses", cJSON_CreateDoubleArray(b->losses, b->n_losses));
+    if (o->profile)
+        add_profile(b, json);
     char *text = cJSON_PrintUnformatted(json);
     if (text != NULL)
         puts(text);
@@ -208,6 +309,12 @@ int command_bench(int argc, char **argv)
         return status < 0 ? 0 : status;
     if (b.options.threads > 0)
         fa_set_num_threads((int)b.options.threads);
+    if (b.options.loader != NULL)
+        return bench_loader(&(loader_bench){.data_set = b.options.loader,
+                                            .data = b.options.data,
+                                            .batch = option_given("batch") ? b.options.batch : 64,
+                                            .workers = b.options.workers,
+                                            .json = b.options.json});
     bool ok = prepare(&b) && measure(&b) && report(&b);
     if (!ok)
         fail_with_error();

@@ -26,22 +26,37 @@ int read_options(int argc, char **argv, const option_spec *options, int n_option
 /* Whether the last line that was read had this option. */
 bool option_given(const char *name);
 
-/* A network of the benchmarks by name; NULL (with the names on stderr) if there is none. */
+/* What a network takes and gives: images [N, channels, height, width], a score for each class. */
+typedef struct image_form {
+    int64_t channels, height, width, classes;
+} image_form;
+
 typedef struct network {
     const char *name;
-    int64_t channels, size, batch;
-    fa_module *(*make)(void);
+    image_form form; /* of the benchmark */
+    int64_t batch;
+    int halvings; /* of height and width, each of which needs two pixels */
+    fa_module *(*make)(const image_form *form);
 } network;
+/* A network by name; NULL (with the names on stderr) if there is none. */
 const network *find_network(const char *name);
+/* One that suits images of this form, when nothing else is said. */
+const network *network_for(const image_form *form);
+/* The network for images of this form; NULL after an error: they are too small. */
+fa_module *make_network(const network *net, const image_form *form);
 /* The network whose model prints as `text`; NULL if none does. */
 const network *network_that_prints(const char *text);
 
 int command_train(int argc, char **argv);
+int command_check(int argc, char **argv);
+int command_predict(int argc, char **argv);
 int command_bench(int argc, char **argv);
 int command_parity(int argc, char **argv);
 int command_inspect(int argc, char **argv);
 int command_convert(int argc, char **argv);
 
+/* The library's message without the place in this program that it begins with. */
+const char *error_text(void);
 /* "facula: error: ..." with the library's message on stderr; returns 1. */
 int fail_with_error(void);
 

@@ -159,7 +159,7 @@ static bool holds_tensors(fa_value *value)
     return good;
 }
 
-/* Entries that are tensors or dicts of tensors: what --only may have been meant to name. */
+/* Entries that are tensors, dicts of tensors or pickled models: what --only may have been meant to name. */
 static void print_candidates(fa_value *value)
 {
     line names = {0};
@@ -167,7 +167,8 @@ static void print_candidates(fa_value *value)
         fa_value *entry = fa_value_at(value, i), *key = fa_key_at(value, i);
         if (fa_kind_of(key) != FA_VALUE_STRING)
             continue;
-        if (fa_kind_of(entry) != FA_VALUE_TENSOR && !holds_tensors(entry))
+        const fa_value_kind kind = fa_kind_of(entry);
+        if (kind != FA_VALUE_TENSOR && kind != FA_VALUE_OBJECT && !holds_tensors(entry))
             continue;
         line_add(&names, "%s", names.length > 0 ? ", " : "");
         line_add_clean(&names, fa_as_string(key), (size_t)fa_len(key));
@@ -340,6 +341,12 @@ static int convert(const convert_options *o)
             print_candidates(loaded);
             return 1;
         }
+    }
+    if (fa_kind_of(value) == FA_VALUE_OBJECT) { /* a whole pickled model: its weights */
+        value = fa_find_state_dict(value);
+        if (value == NULL)
+            return fail_with_error();
+        printf("%s\n", fa_load_report());
     }
     if (o->strip != NULL && (value = strip_names(value, o->strip)) == NULL)
         return fa_ok() ? 1 : fail_with_error();

@@ -198,15 +198,6 @@ static bool add_value(table *t, fa_value *value, int depth, const line *name, co
 
 /* ---- Printing ---------------------------------------------------------------------------------------------------- */
 
-/* Columns that a text takes, near enough: characters. */
-static int columns(const line *l)
-{
-    int n = 0;
-    for (size_t i = 0; i < l->length; i++)
-        n += ((unsigned char)l->text[i] & 0xc0) != 0x80;
-    return n;
-}
-
 static int most(int a, int b)
 {
     return a > b ? a : b;
@@ -214,7 +205,7 @@ static int most(int a, int b)
 
 static void print_cell(const line *l, int width, bool right)
 {
-    int space = width - columns(l);
+    int space = width - line_columns(l);
     if (right)
         printf("%*s", space > 0 ? space : 0, "");
     fputs(l->length > 0 ? l->text : "", stdout);
@@ -230,10 +221,10 @@ static void print_rows(const table *t)
     for (size_t i = 0; i < t->count; i++) {
         const row *r = &t->rows[i];
         if (!r->container)
-            name = most(name, 2 * r->depth + columns(&r->name));
-        dtype = most(dtype, columns(&r->dtype));
-        shape = most(shape, columns(&r->shape));
-        size = most(size, columns(&r->size));
+            name = most(name, 2 * r->depth + line_columns(&r->name));
+        dtype = most(dtype, line_columns(&r->dtype));
+        shape = most(shape, line_columns(&r->shape));
+        size = most(size, line_columns(&r->size));
     }
     name = name < NAME_MOST ? name : NAME_MOST;
     for (size_t i = 0; i < t->count; i++) {

@@ -22,6 +22,8 @@ static const struct {
     const char *help;
 } commands[] = {
     {"train", command_train, "train an image classifier on a data set: facula train data/mnist"},
+    {"check", command_check, "look at data and network before a training: facula check data/mnist"},
+    {"predict", command_predict, "say what is in pictures: facula predict runs/mnist-001 digit.png"},
     {"inspect", command_inspect, "show what is in a model file: facula inspect model.pth"},
     {"convert", command_convert, "between .pth, .safetensors and .npy: facula convert model.pth model.safetensors"},
     {"bench", command_bench, "measure training or inference of a known network: facula bench --network mnist"},
@@ -77,8 +79,9 @@ int main(int argc, char **argv)
         return 1;
     int status = run_command(argc, argv);
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "facula: error: standard output could not be written\n");
-        return 1;
+        if (status == 0)
+            fprintf(stderr, "facula: error: standard output could not be written\n");
+        return status != 0 ? status : 1;
     }
     return status;
 }

@@ -1,5 +1,5 @@
-/* The networks of the benchmarks, in PyTorch's words. All convolutions 3x3 with padding 1 and pools 2x2 but for
- * resnet18, which is torchvision's with 10 classes. */
+/* The networks of the benchmarks, in PyTorch's words, for images of any form. All convolutions 3x3 with padding 1 and
+ * pools 2x2 but for resnet18, which is torchvision's. */
 #include "cli.h"
 
 #include <stdlib.h>
@@ -10,31 +10,31 @@ static fa_module *conv3x3(int64_t in, int64_t out)
     return fa_nn_conv2d(in, out, 3, .padding = 1);
 }
 
-static fa_module *make_mnist(void)
+/* Elements of a plane that was halved `times`. */
+static int64_t area(const image_form *form, int times)
 {
-    return fa_nn_sequential(conv3x3(1, 32), fa_nn_relu(), fa_nn_max_pool2d(2), conv3x3(32, 64), fa_nn_relu(),
-                            fa_nn_max_pool2d(2), fa_nn_flatten(), fa_nn_linear(64 * 7 * 7, 128), fa_nn_relu(),
-                            fa_nn_linear(128, 10));
+    return (form->height >> times) * (form->width >> times);
 }
 
-static fa_module *make_cifar(void)
+static fa_module *make_mnist(const image_form *form)
 {
-    return fa_nn_sequential(conv3x3(3, 32), fa_nn_relu(), fa_nn_max_pool2d(2), conv3x3(32, 64), fa_nn_relu(),
-                            fa_nn_max_pool2d(2), fa_nn_flatten(), fa_nn_linear(64 * 8 * 8, 10));
+    return fa_nn_sequential(conv3x3(form->channels, 32), fa_nn_relu(), fa_nn_max_pool2d(2), conv3x3(32, 64),
+                            fa_nn_relu(), fa_nn_max_pool2d(2), fa_nn_flatten(), fa_nn_linear(64 * area(form, 2), 128),
+                            fa_nn_relu(), fa_nn_linear(128, form->classes));
 }
 
-static fa_module *make_fake64(void)
+static fa_module *make_cifar(const image_form *form)
 {
-    return fa_nn_sequential(conv3x3(3, 16), fa_nn_relu(), fa_nn_max_pool2d(2), conv3x3(16, 32), fa_nn_relu(),
-                            fa_nn_max_pool2d(2), fa_nn_flatten(), fa_nn_linear(32 * 16 * 16, 128), fa_nn_relu(),
-                            fa_nn_linear(128, 10));
+    return fa_nn_sequential(conv3x3(form->channels, 32), fa_nn_relu(), fa_nn_max_pool2d(2), conv3x3(32, 64),
+                            fa_nn_relu(), fa_nn_max_pool2d(2), fa_nn_flatten(),
+                            fa_nn_linear(64 * area(form, 2), form->classes));
 }
 
-static fa_module *make_img224(void)
+static fa_module *make_fake64(const image_form *form)
 {
-    return fa_nn_sequential(conv3x3(3, 32), fa_nn_relu(), fa_nn_max_pool2d(2), conv3x3(32, 64), fa_nn_relu(),
-                            fa_nn_max_pool2d(2), fa_nn_flatten(), fa_nn_linear(64 * 56 * 56, 128), fa_nn_relu(),
-                            fa_nn_linear(128, 10));
+    return fa_nn_sequential(conv3x3(form->channels, 16), fa_nn_relu(), fa_nn_max_pool2d(2), conv3x3(16, 32),
+                            fa_nn_relu(), fa_nn_max_pool2d(2), fa_nn_flatten(), fa_nn_linear(32 * area(form, 2), 128),
+                            fa_nn_relu(), fa_nn_linear(128, form->classes));
 }
 
 static fa_module *vgg_block(int64_t in, int64_t out)
@@ -43,10 +43,10 @@ static fa_module *vgg_block(int64_t in, int64_t out)
                             fa_nn_batch_norm2d(out), fa_nn_relu(), fa_nn_max_pool2d(2));
 }
 
-static fa_module *make_vgg_bn(void)
+static fa_module *make_vgg_bn(const image_form *form)
 {
-    return fa_nn_sequential(vgg_block(3, 64), vgg_block(64, 128), vgg_block(128, 256), fa_nn_flatten(),
-                            fa_nn_linear(256 * 4 * 4, 10));
+    return fa_nn_sequential(vgg_block(form->channels, 64), vgg_block(64, 128), vgg_block(128, 256), fa_nn_flatten(),
+                            fa_nn_linear(256 * area(form, 3), form->classes));
 }
 
 /* ---- ResNet-18 -----------------------------------------------------------------------------------------------------
@@ -96,12 +96,12 @@ static fa_tensor *resnet_forward(fa_module *self, fa_tensor *x)
     return fa_forward(net->fc, fa_flatten(fa_forward(net->avgpool, x), 1));
 }
 
-static fa_module *make_resnet18(void)
+static fa_module *make_resnet18(const image_form *form)
 {
     ResNet *net = (ResNet *)fa_module_new(ResNet, resnet_forward);
     if (net == NULL)
         return NULL;
-    fa_layer(net, conv1, fa_nn_conv2d(3, 64, 7, .stride = 2, .padding = 3, .bias = false));
+    fa_layer(net, conv1, fa_nn_conv2d(form->channels, 64, 7, .stride = 2, .padding = 3, .bias = false));
     fa_layer(net, bn1, fa_nn_batch_norm2d(64));
     fa_layer(net, maxpool, fa_nn_max_pool2d(3, .stride = 2, .padding = 1));
     fa_layer(net, layer1, fa_nn_sequential(basic_block(64, 64, 1), basic_block(64, 64, 1)));
@@ -109,13 +109,14 @@ static fa_module *make_resnet18(void)
     fa_layer(net, layer3, fa_nn_sequential(basic_block(128, 256, 2), basic_block(256, 256, 1)));
     fa_layer(net, layer4, fa_nn_sequential(basic_block(256, 512, 2), basic_block(512, 512, 1)));
     fa_layer(net, avgpool, fa_nn_adaptive_avg_pool2d(1));
-    fa_layer(net, fc, fa_nn_linear(512, 10));
+    fa_layer(net, fc, fa_nn_linear(512, form->classes));
     return &net->base;
 }
 
 static const network networks[] = {
-    {"mnist", 1, 28, 64, make_mnist},    {"cifar", 3, 32, 32, make_cifar},   {"fake64", 3, 64, 32, make_fake64},
-    {"img224", 3, 224, 32, make_img224}, {"vgg_bn", 3, 32, 64, make_vgg_bn}, {"resnet18", 3, 32, 64, make_resnet18},
+    {"mnist", {1, 28, 28, 10}, 64, 2, make_mnist},   {"cifar", {3, 32, 32, 10}, 32, 2, make_cifar},
+    {"fake64", {3, 64, 64, 10}, 32, 2, make_fake64}, {"img224", {3, 224, 224, 10}, 32, 2, make_mnist},
+    {"vgg_bn", {3, 32, 32, 10}, 64, 3, make_vgg_bn}, {"resnet18", {3, 32, 32, 10}, 64, 0, make_resnet18},
 };
 
 const network *network_that_prints(const char *text)
@@ -125,7 +126,7 @@ const network *network_that_prints(const char *text)
     char *form = length < LONGEST ? malloc(LONGEST) : NULL;
     const network *found = NULL;
     for (int i = 0; form != NULL && i < NETWORKS && found == NULL; i++) {
-        fa_module *model = networks[i].make();
+        fa_module *model = networks[i].make(&networks[i].form);
         if (model != NULL && fa_module_format(model, form, LONGEST) == (int64_t)length && strcmp(form, text) == 0)
             found = &networks[i];
         fa_free(model);
@@ -144,5 +145,21 @@ const network *find_network(const char *name)
     for (int i = 0; i < NETWORKS; i++)
         fprintf(stderr, "%s %s", i > 0 ? "," : "", networks[i].name);
     fprintf(stderr, "\n");
+    return NULL;
+}
+
+const network *network_for(const image_form *form)
+{
+    int64_t side = form->height > form->width ? form->height : form->width;
+    return find_network(side > 64 ? "img224" : side > 32 ? "fake64" : form->channels == 1 ? "mnist" : "cifar");
+}
+
+fa_module *make_network(const network *net, const image_form *form)
+{
+    int64_t side = form->height < form->width ? form->height : form->width, least = (int64_t)1 << net->halvings;
+    if (side >= least)
+        return net->make(form);
+    fa_raise(FA_SHAPE_ERROR, "the network %s takes images of %lld x %lld pixels or more, got %lld x %lld", net->name,
+             (long long)least, (long long)least, (long long)form->height, (long long)form->width);
     return NULL;
 }

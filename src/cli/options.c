@@ -123,15 +123,19 @@ int read_options(int argc, char **argv, const option_spec *options, int n_option
     return 0;
 }
 
-int fail_with_error(void)
+const char *error_text(void)
 {
     /* The place in this program's own source is of no use to who typed the command. */
     const char *message = fa_error();
     fa_where where = fa_error_where();
     char prefix[512];
     int length = snprintf(prefix, sizeof prefix, "%s:%d: ", where.file, where.line);
-    if (length > 0 && (size_t)length < sizeof prefix && strncmp(message, prefix, (size_t)length) == 0)
-        message += length;
-    fprintf(stderr, "facula: error: %s\n", message);
+    bool there = length > 0 && (size_t)length < sizeof prefix && strncmp(message, prefix, (size_t)length) == 0;
+    return message + (there ? length : 0);
+}
+
+int fail_with_error(void)
+{
+    fprintf(stderr, "facula: error: %s\n", error_text());
     return 1;
 }

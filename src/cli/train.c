@@ -1,6 +1,7 @@
-/* facula train DATA: the `mnist` network on MNIST, validated on images held out of the training half; the test half is
- * looked at once, at the end. */
+/* facula train DATA: a network that suits the images, validated on the data's own validation part or on images held out
+ * of the training part; the test part is looked at once, at the end. */
 #include "train.h"
+#include "data.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -14,14 +15,17 @@ enum { EVALUATION_BATCH = 500 };
 /* Everything that a training is made of; freed together. */
 typedef struct training {
     train_options options;
-    fa_dataset *images, *augmented, *training_part, *validation_part, *test; /* augmented: NULL without augmentation */
+    data_source data;
+    picture_sizes sizes;                           /* of data.files */
+    fa_dataset *images, *augmented;                /* of the training part; augmented: NULL without augmentation */
+    fa_dataset *training_part, *validation, *test; /* test: NULL where there is none */
     fa_loader *train_loader, *validation_loader, *test_loader;
     fa_module *model;
     fa_optim *optim;
     fa_scheduler *schedule; /* NULL: none */
     fa_run *run;
     char folder[4096];
-    bool terminal;
+    bool terminal, pictures_told;
 } training;
 
 static double seconds_now(void)
@@ -31,16 +35,38 @@ static double seconds_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Into images to train on and images to validate with, which are those that any --augment leaves there. */
-static bool split(training *t, int64_t n)
+/* How many images are held out, once it is known how many there are. */
+static bool choose_held_out(training *t)
 {
-    double rest = (double)(n - t->options.held_out), held_out = (double)t->options.held_out;
+    train_options *o = &t->options;
+    int64_t n = fa_length(t->images);
+    if (t->data.has[PART_VALIDATION]) {
+        if (o->held_out > 0)
+            return fa_raise(FA_VALUE_ERROR,
+                            "--held-out: got %lld, but %s has images for validation of its own. Leave the option out",
+                            (long long)o->held_out, o->data),
+                   false;
+        o->held_out = 0;
+        return true;
+    }
+    if (o->held_out < 0)
+        o->held_out = n / 10 > 5000 ? 5000 : n < 10 ? 1 : n / 10;
+    return n > o->held_out ||
+           (fa_raise(FA_VALUE_ERROR, "train: %s has %lld training images, needs more than the %lld held out", o->data,
+                     (long long)n, (long long)o->held_out),
+            false);
+}
+
+/* Into images to train on and images to validate with, which are those that any --augment leaves there. */
+static bool split(training *t)
+{
+    double rest = (double)(fa_length(t->images) - t->options.held_out), held_out = (double)t->options.held_out;
     fa_dataset *plain[2] = {NULL, NULL}, *augmented[2] = {NULL, NULL};
     uint8_t generator[FA_GENERATOR_STATE_SIZE];
     fa_get_rng_state(generator);
     fa_random_split(t->images, plain, 2, {rest, held_out});
     t->training_part = plain[0];
-    t->validation_part = plain[1];
+    t->validation = plain[1];
     if (t->augmented == NULL)
         return fa_ok();
     if (!fa_set_rng_state(generator))
@@ -52,11 +78,60 @@ static bool split(training *t, int64_t n)
     return fa_ok();
 }
 
+/* The parts of the data; draws nothing. */
+static bool open_data(training *t)
+{
+    train_options *o = &t->options;
+    if ((o->download != NULL && !data_download(o->download, o->data)) || !data_find(&t->data, o->data))
+        return false;
+    if (t->data.files) {
+        if (!data_sizes(&t->data, &t->sizes))
+            return false;
+        if (o->resume == NULL && !fit_pictures(o, data_side(&t->sizes)))
+            return false;
+    }
+    t->images = data_open(&t->data, PART_TRAIN, evaluation_transform(o));
+    if (strcmp(o->augment, "none") != 0)
+        t->augmented = data_open(&t->data, PART_TRAIN, training_transform(o));
+    if (t->data.has[PART_VALIDATION])
+        t->validation = data_open(&t->data, PART_VALIDATION, evaluation_transform(o));
+    if (t->data.has[PART_TEST])
+        t->test = data_open(&t->data, PART_TEST, evaluation_transform(o));
+    return fa_ok() && choose_held_out(t);
+}
+
+/* A network for the images as their transforms leave them. */
+static bool choose_network(training *t)
+{
+    train_options *o = &t->options;
+    image_form form = {.classes = t->data.classes.count};
+    if (form.classes < 2)
+        return fa_raise(FA_VALUE_ERROR, "train: %s has %lld class, needs at least 2 to tell apart", o->data,
+                        (long long)form.classes),
+               false;
+    uint8_t generator[FA_GENERATOR_STATE_SIZE];
+    fa_get_rng_state(generator);
+    fa_scope {
+        fa_batch one = fa_dataset_get(t->images, 0);
+        if (one.images != NULL) {
+            form.channels = fa_size(one.images, 0);
+            form.height = fa_size(one.images, 1);
+            form.width = fa_size(one.images, 2);
+        }
+    }
+    if (!fa_ok() || !fa_set_rng_state(generator))
+        return false;
+    const network *net = o->network != NULL ? find_network(o->network) : network_for(&form);
+    o->network = net->name;
+    t->model = make_network(net, &form);
+    return t->model != NULL;
+}
+
 /* Whether the network takes the images, before a run's folder is touched. Draws nothing that anyone would miss. */
 static bool try_images(const training *t)
 {
     uint8_t generator[FA_GENERATOR_STATE_SIZE];
-    fa_dataset *const parts[] = {t->training_part, t->validation_part};
+    fa_dataset *const parts[] = {t->training_part, t->validation};
     fa_get_rng_state(generator);
     fa_eval(t->model);
     fa_no_grad
@@ -66,6 +141,9 @@ static bool try_images(const training *t)
                 fa_sync();
                 if (fa_ok() && fa_forward(t->model, fa_unsqueeze(one.images, 0)) != NULL)
                     fa_sync();
+                if (i == 0 && fa_ok())
+                    (void)fa_check_last_batch(t->model, fa_shape_of(one.images), fa_length(t->training_part),
+                                              t->options.batch_size);
             }
     return fa_set_rng_state(generator) && fa_ok();
 }
@@ -88,36 +166,39 @@ static void make_schedule(training *t)
         t->schedule = fa_one_cycle_lr(t->optim, o->lr, .total_steps = o->schedule_epochs * fa_length(t->train_loader));
 }
 
-/* PyTorch's order of events: seed, model, data. */
+/* PyTorch's order of events: seed, model, split, loaders. */
 static bool prepare(training *t)
 {
     const train_options *o = &t->options;
     fa_manual_seed((uint64_t)o->seed);
-    t->model = find_network("mnist")->make();
-    t->images = fa_mnist(o->data, .train = true, .transform = evaluation_transform(o));
-    if (strcmp(o->augment, "none") != 0)
-        t->augmented = fa_mnist(o->data, .train = true, .transform = training_transform(o));
-    t->test = fa_mnist(o->data, .train = false, .transform = evaluation_transform(o));
-    if (!fa_ok())
+    if (!open_data(t) || !choose_network(t))
         return false;
-    int64_t n = fa_length(t->images);
-    if (n <= o->held_out)
-        return fa_raise(FA_VALUE_ERROR, "train: %s has %lld training images, needs more than the %lld held out",
-                        o->data, (long long)n, (long long)o->held_out),
-               false;
-    if (!split(t, n))
+    if (t->validation == NULL ? !split(t)
+                              : (t->training_part = t->augmented != NULL ? t->augmented : t->images) == NULL)
         return false;
     t->train_loader =
         fa_data_loader(t->training_part, .batch_size = o->batch_size, .shuffle = true, .num_workers = (int)o->workers);
-    t->validation_loader = fa_data_loader(t->validation_part, .batch_size = EVALUATION_BATCH);
-    t->test_loader = fa_data_loader(t->test, .batch_size = EVALUATION_BATCH);
+    t->validation_loader = fa_data_loader(t->validation, .batch_size = EVALUATION_BATCH);
+    if (t->test != NULL)
+        t->test_loader = fa_data_loader(t->test, .batch_size = EVALUATION_BATCH);
     t->optim = strcmp(o->optimizer, "adam") == 0 ? fa_adam(fa_parameters(t->model), o->lr)
                                                  : fa_sgd(fa_parameters(t->model), o->lr, .momentum = 0.9);
     make_schedule(t);
     return fa_ok() && try_images(t);
 }
 
-/* The run's folder: --resume, --out, or the next free runs/mnist-NNN. */
+/* "mnist" of /home/me/data/mnist, with letters that need no quotes. */
+static void name_of_data(const train_options *o, char *name, size_t size)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    const char *slash = strrchr(o->place, '/');
+    snprintf(name, size, "%s", slash != NULL && slash[1] != '\0' ? slash + 1 : "data");
+    for (char *c = name; *c != '\0'; c++)
+        if (strchr(plain, *c) == NULL)
+            *c = '_';
+}
+
+/* The run's folder: --resume, --out, or the next free runs/NAME-NNN. */
 static bool choose_folder(training *t)
 {
     const char *given = t->options.resume != NULL ? t->options.resume : t->options.out;
@@ -129,10 +210,12 @@ static bool choose_folder(training *t)
         strcpy(t->folder, given);
         return true;
     }
+    char name[64];
+    name_of_data(&t->options, name, sizeof name);
     const char *failed = "runs";
     if (mkdir("runs", 0777) == 0 || errno == EEXIST)
         for (int i = 1; i < 100000; i++) {
-            snprintf(t->folder, sizeof t->folder, "runs/mnist-%03d", i);
+            snprintf(t->folder, sizeof t->folder, "runs/%s-%03d", name, i);
             failed = t->folder;
             if (mkdir(t->folder, 0777) == 0)
                 return true;
@@ -152,7 +235,6 @@ static bool holds_run(const char *folder)
 
 static bool open_run(training *t)
 {
-    static const char *const digits[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
     const train_options *o = &t->options;
     if (!choose_folder(t))
         return false;
@@ -169,11 +251,68 @@ static bool open_run(training *t)
         t->run = fa_run_open(t->folder, .model = t->model, .optim = t->optim, .scheduler = t->schedule,
                              .train_loader = t->train_loader, .epochs = o->epochs, .resume = o->resume != NULL,
                              .overwrite = o->force, .every_epochs = o->save_every, .every_minutes = o->save_minutes,
-                             .keep_last = o->keep_last, .signals = true, .class_names = {digits, 10},
+                             .keep_last = o->keep_last, .signals = true, .class_names = t->data.classes,
                              .transforms = o->transform, .options = value_of_train_options(o));
     if (t->run == NULL)
         fail_with_error();
     return t->run != NULL;
+}
+
+/* Lines that other parts of the library have to tell. */
+static void print_notes(const char *notes)
+{
+    while (*notes != '\0') {
+        int length = (int)strcspn(notes, "\n");
+        printf("note: %.*s\n", length, notes);
+        notes += length + (notes[length] == '\n');
+    }
+}
+
+static void print_classes(fa_names classes)
+{
+    enum { SHOWN = 12 };
+    printf("%lld classes: ", (long long)classes.count);
+    for (int64_t c = 0; c < classes.count; c++) {
+        if (classes.count > SHOWN && c == SHOWN - 2) {
+            printf(", ...");
+            c = classes.count - 1;
+        }
+        printf("%s%s", c > 0 ? ", " : "", classes.name[c]);
+    }
+    printf("\n");
+}
+
+static void print_sizes(const picture_sizes *sizes)
+{
+    if (sizes->least[0] == sizes->most[0] && sizes->least[1] == sizes->most[1])
+        printf("pictures: %lld x %lld pixels (%lld looked at)\n", (long long)sizes->most[1], (long long)sizes->most[0],
+               (long long)sizes->looked_at);
+    else
+        printf("pictures: %lld to %lld pixels wide, %lld to %lld high (%lld looked at)\n", (long long)sizes->least[1],
+               (long long)sizes->most[1], (long long)sizes->least[0], (long long)sizes->most[0],
+               (long long)sizes->looked_at);
+}
+
+static void introduce_data(const training *t)
+{
+    const train_options *o = &t->options;
+    fa_dataset *const parts[] = {t->images, t->data.has[PART_VALIDATION] ? t->validation : NULL, t->test};
+    printf("data: %s: %s, ", o->data, t->data.what);
+    print_classes(t->data.classes);
+    printf("data: %lld images to train on, %lld ", (long long)fa_length(t->training_part),
+           (long long)fa_length(t->validation));
+    printf(t->data.has[PART_VALIDATION] ? "for validation" : "held out for validation");
+    if (t->test != NULL)
+        printf(", %lld to test", (long long)fa_length(t->test));
+    printf("\n");
+    for (int p = 0; p < 3; p++) {
+        char notes[4096];
+        if (parts[p] != NULL && fa_dataset_notes(parts[p], notes, sizeof notes) > 0)
+            print_notes(notes);
+    }
+    if (t->data.files)
+        print_sizes(&t->sizes);
+    show_transforms(o);
 }
 
 static void introduce(const training *t)
@@ -181,10 +320,8 @@ static void introduce(const training *t)
     const train_options *o = &t->options;
     printf("facula %s, %s, %d thread%s\n", fa_version(), fa_cpu_isa(), fa_get_num_threads(),
            fa_get_num_threads() == 1 ? "" : "s");
-    printf("data: %s: %lld images to train on, %lld held out for validation, %lld to test\n", o->data,
-           (long long)fa_length(t->training_part), (long long)o->held_out, (long long)fa_length(t->test));
-    show_transforms(o);
-    printf("network: mnist; optimizer: %s, learning rate %g", o->optimizer, o->lr);
+    introduce_data(t);
+    printf("network: %s; optimizer: %s, learning rate %g", o->network, o->optimizer, o->lr);
     if (t->schedule != NULL)
         printf(", %s over %lld epochs", o->schedule, (long long)o->schedule_epochs);
     printf("; batch size %lld; seed %lld\n", (long long)o->batch_size, (long long)o->seed);
@@ -195,11 +332,7 @@ static void introduce(const training *t)
     else if (o->resume != NULL)
         printf(": goes on with epoch %lld, step %lld", (long long)r.epoch + 1, (long long)r.batch + 1);
     printf("\n");
-    for (const char *note = fa_run_notes(t->run); *note != '\0';) {
-        int length = (int)strcspn(note, "\n");
-        printf("note: %.*s\n", length, note);
-        note += length + (note[length] == '\n');
-    }
+    print_notes(fa_run_notes(t->run));
     fflush(stdout);
 }
 
@@ -254,8 +387,18 @@ static void evaluate(training *t, fa_loader *loader)
     }
 }
 
+/* What was special about the pictures, once: after the first epoch each was read once. */
+static void tell_pictures(training *t)
+{
+    char notes[4096];
+    if (!t->pictures_told && fa_picture_notes(notes, sizeof notes) > 0)
+        print_notes(notes);
+    t->pictures_told = true;
+}
+
 static void train(training *t)
 {
+    fa_picture_notes_reset();
     fa_for_each_epoch (epoch, t->run) {
         double started = seconds_now();
         train_epoch(t);
@@ -276,12 +419,14 @@ static void train(training *t)
                "s%s\n",
                (long long)r.epoch, (long long)r.epochs, r.train_loss, r.train_acc, r.val_loss, r.val_acc,
                seconds_now() - started, r.is_best ? "  (best)" : "");
+        tell_pictures(t);
         fflush(stdout);
     }
     if (!fa_ok() || fa_run_stopped(t->run) != 0)
         return;
-    evaluate(t, t->test_loader);
-    if (fa_run_finish(t->run) && fa_run_stopped(t->run) == 0)
+    if (t->test_loader != NULL)
+        evaluate(t, t->test_loader);
+    if (fa_run_finish(t->run) && fa_run_stopped(t->run) == 0 && t->test_loader != NULL)
         printf("test accuracy: %.2f %%\n", fa_run_results(t->run).test_acc);
 }
 
@@ -324,7 +469,7 @@ static void end(training *t)
     fa_free(t->validation_loader);
     fa_free(t->test_loader);
     fa_free(t->training_part);
-    fa_free(t->validation_part);
+    fa_free(t->validation);
     fa_free(t->images);
     fa_free(t->augmented);
     fa_free(t->test);

@@ -26,7 +26,7 @@ void quote_path(char *out, size_t size, const char *path)
 fa_value *value_of_train_options(const train_options *o)
 {
     const char *place = o->place;
-    return fa_dict("command", "train", "data", place, "network", "mnist", "optimizer", o->optimizer, "lr", o->lr,
+    return fa_dict("command", "train", "data", place, "network", o->network, "optimizer", o->optimizer, "lr", o->lr,
                    "batch_size", o->batch_size, "schedule", o->schedule, "schedule_epochs", o->schedule_epochs, "seed",
                    o->seed, "held_out", o->held_out, "save_every", o->save_every, "save_minutes", o->save_minutes,
                    "keep_last", o->keep_last, "transform", o->transform, "augment", o->augment);
@@ -109,7 +109,9 @@ static int take_saved(train_options *o, fa_value *checkpoint)
     take_changeable(o, checkpoint, o->saved);
     if (!fa_ok())
         return fail_with_error();
-    int status = keep_text("optimizer", &o->optimizer, o->saved);
+    int status = keep_text("network", &o->network, o->saved);
+    if (status == 0)
+        status = keep_text("optimizer", &o->optimizer, o->saved);
     if (status == 0)
         status = keep_text("schedule", &o->schedule, o->saved);
     if (status == 0)
@@ -162,6 +164,8 @@ static int check(train_options *o)
                                                                                    "onecycle"};
     if (!one_of("optimizer", o->optimizer, optimizers, 2) || !one_of("schedule", o->schedule, schedules, 5))
         return EXIT_USAGE;
+    if (o->network != NULL && find_network(o->network) == NULL)
+        return EXIT_USAGE;
     if (o->resume != NULL) {
         if (o->out == NULL && !o->force)
             return 0;
@@ -181,7 +185,7 @@ int read_train_options(int argc, char **argv, train_options *o)
 {
     *o = (train_options){.epochs = 3,
                          .batch_size = 64,
-                         .held_out = 5000,
+                         .held_out = -1,
                          .threads = -1,
                          .workers = 1,
                          .lr = 1e-3,
@@ -206,10 +210,16 @@ int read_train_options(int argc, char **argv, train_options *o)
         {"transform", OPTION_TEXT, &o->transform, 0, 0, "STEPS",
          "what every image goes through: \"ToTensor(), Normalize(0.1307, 0.3081)\""},
         {"seed", OPTION_INT, &o->seed, 0, 9.2e18, "N", "of weights, order and the held-out images"},
-        {"held-out", OPTION_INT, &o->held_out, 1, 1e9, "N", "training images kept for validation"},
+        {"network", OPTION_TEXT, &o->network, 0, 0, "NAME",
+         "mnist, cifar, fake64, img224, vgg_bn or resnet18; default: one of the first four by the images' size"},
+        {"held-out", OPTION_INT, &o->held_out, 1, 1e9, "N",
+         "training images kept for validation; default: a tenth, 5000 at most; none where the data has val/"},
+        {"download", OPTION_TEXT, &o->download, 0, 0, "NAME",
+         "fetch into DATA what is missing of mnist, fashion-mnist, kmnist, cifar10 or cifar100"},
         {"threads", OPTION_INT, &o->threads, 1, 256, "N", "for the kernels; the results are the same for any number"},
         {"workers", OPTION_INT, &o->workers, 0, 256, "N", "threads that fetch batches ahead"},
-        {"out", OPTION_TEXT, &o->out, 0, 0, "DIR", "the run's folder; default: the next free runs/mnist-NNN"},
+        {"out", OPTION_TEXT, &o->out, 0, 0, "DIR",
+         "the run's folder; default: the next free runs/NAME-NNN, NAME as the data's folder"},
         {"force", OPTION_FLAG, &o->force, 0, 0, NULL, "remove the run that --out holds, and begin anew"},
         {"resume", OPTION_TEXT, &o->resume, 0, 0, "RUN", "go on with the run in this folder, exactly where it stopped"},
         {"save-every", OPTION_INT, &o->save_every, 0, 1e6, "N", "keep checkpoint_epoch_N.pth every N epochs; 0: never"},
@@ -217,11 +227,19 @@ int read_train_options(int argc, char **argv, train_options *o)
          "write last.pth within an epoch after so long; 0: never"},
         {"keep-last", OPTION_INT, &o->keep_last, 0, 1e6, "N", "how many checkpoint_epoch_N.pth stay; 0: all"},
     };
-    int status = read_options(argc, argv, options, sizeof options / sizeof *options,
-                              "usage: facula train DATA [options]\n       facula train --resume RUN [options]\n\n"
-                              "Trains a small CNN on MNIST; DATA is the folder with its four files, such as "
-                              "data/mnist.",
-                              &o->data, 1);
+    int status =
+        read_options(argc, argv, options, sizeof options / sizeof *options,
+                     "usage: facula train DATA [options]\n       facula train --resume RUN [options]\n\n"
+                     "Trains a CNN to tell classes of images apart. DATA is a folder, and what it holds tells "
+                     "its content:\n  MNIST's four files, or those of Fashion-MNIST or KMNIST, with .gz or without\n  "
+                     "CIFAR-10's or CIFAR-100's, in the version for Python or the binary one\n"
+                     "  train/, val/, test/ with a sub-folder of pictures for each class; one of the last two "
+                     "may be missing\n  a sub-folder of pictures for each class\n  train.csv, a list of path,label "
+                     "(val.csv, test.csv; or DATA is a .csv itself)\n  train_images.npy and train_labels.npy (val_..., "
+                     "test_...), or images.npy and labels.npy\n\n"
+                     "Images are held out of the training ones for validation where there is no val/; the test "
+                     "ones are looked\nat once, at the end.",
+                     &o->data, 1);
     if (status == 0)
         status = check(o);
     if (status == 0)

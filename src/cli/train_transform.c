@@ -21,10 +21,9 @@ static int refuse(const char *option, const char *text)
     return EXIT_USAGE;
 }
 
-/* The text as torchvision prints it; NULL after an error. The caller frees it. */
-static char *printed(const char *text)
+/* The text that a transform prints as; NULL after an error. The caller frees it; the transform ends. */
+static char *text_of(fa_transform *transform)
 {
-    fa_transform *transform = fa_transform_parse(text);
     size_t size = transform != NULL ? fa_transform_text(transform, NULL, 0) + 1 : 0;
     char *out = size > 0 ? malloc(size) : NULL;
     if (out != NULL)
@@ -33,6 +32,11 @@ static char *printed(const char *text)
         fa_raise(FA_MEMORY_ERROR, "no memory for a text of %zu bytes", size);
     fa_free(transform);
     return out;
+}
+
+static char *printed(const char *text)
+{
+    return text_of(fa_transform_parse(text));
 }
 
 static bool draws(const char *text)
@@ -56,6 +60,29 @@ int print_transforms(train_options *o)
     o->transform = o->transform_text;
     o->augment = o->augment_text != NULL ? o->augment_text : "none";
     return 0;
+}
+
+bool fit_pictures(train_options *o, int64_t side)
+{
+    if (strstr(o->transform, "Resize") != NULL || strstr(o->transform, "Crop") != NULL)
+        return true;
+    /* One Compose, not one in another: what stands in the given one stands behind the rule. */
+    static const char compose[] = "Compose(\n";
+    bool whole = strncmp(o->transform, compose, sizeof compose - 1) == 0;
+    const char *rest = whole ? o->transform + sizeof compose - 1 : o->transform;
+    size_t size = strlen(rest) + 128;
+    char *all = malloc(size);
+    if (all == NULL)
+        return fa_raise(FA_MEMORY_ERROR, "no memory for a text of %zu bytes", size), false;
+    snprintf(all, size, "%sResize(%lld)\nCenterCrop(%lld)\n%s%s", compose, (long long)side, (long long)side, rest,
+             whole ? "" : "\n)");
+    char *text = printed(all);
+    free(all);
+    if (text == NULL)
+        return false;
+    free(o->transform_text);
+    o->transform = o->transform_text = text;
+    return true;
 }
 
 fa_transform *evaluation_transform(const train_options *o)

@@ -103,6 +103,14 @@ void line_add_utf8(line *l, const char *text, size_t length)
     add_characters(l, text, length, false);
 }
 
+int line_columns(const line *l)
+{
+    int n = 0;
+    for (size_t i = 0; i < l->length; i++)
+        n += ((unsigned char)l->text[i] & 0xc0) != 0x80;
+    return n;
+}
+
 void line_free(line *l)
 {
     free(l->text);

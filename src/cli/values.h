@@ -20,6 +20,8 @@ void line_add(line *l, const char *format, ...) FA_PRINTF_(2, 3);
 void line_add_clean(line *l, const char *text, size_t length);
 /* The same for JSON, which has control characters. */
 void line_add_utf8(line *l, const char *text, size_t length);
+/* Columns that a text takes, near enough: characters. */
+int line_columns(const line *l);
 void line_free(line *l);
 
 /* "1.5 KiB" */

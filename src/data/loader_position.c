@@ -1,5 +1,5 @@
-/* Positions of orders: told, and found again by drawing one block of indices a second time. */
-#include "data/loader.h"
+/* Positions of orders: told, and found again by drawing one block of indices a second time; and of loaders. */
+#include "data/loader_body.h"
 
 #include <stdio.h>
 
@@ -78,4 +78,122 @@ const char *fa_loader_form_difference(const fa_loader_form *now, const fa_loader
             return text;
         }
     return NULL;
+}
+
+/* ---- Of loaders -------------------------------------------------------------------------------------------------- */
+
+static fa_loader_form form_of(const fa_loader_body *loader)
+{
+    const fa_sampler_body *rule = fa_loader_rule(loader);
+    int64_t items = fa_sampler_items(rule, loader->dataset);
+    return (fa_loader_form){.items = items,
+                            .total = fa_sampler_total(rule, items),
+                            .batch_size = loader->batch_size,
+                            .kind = rule->kind,
+                            .drop_last = loader->drop_last,
+                            .generator = loader->generator != NULL,
+                            .sampler_generator = loader->sampler != NULL && rule->generator != NULL};
+}
+
+static void copy_generator(fa_mt *to, fa_generator *generator)
+{
+    generator = fa_generator_or_default(generator);
+    *to = *fa_generator_lock(generator);
+    fa_generator_unlock(generator);
+}
+
+static void set_generator(fa_generator *generator, const fa_mt *from)
+{
+    generator = fa_generator_or_default(generator);
+    *fa_generator_lock(generator) = *from;
+    fa_generator_unlock(generator);
+}
+
+static void set_generators(const fa_loader_body *loader, const fa_loader_position *position)
+{
+    set_generator(NULL, &position->standard);
+    if (position->form.generator)
+        set_generator(loader->generator, &position->generator);
+    if (position->form.sampler_generator)
+        set_generator(fa_loader_rule(loader)->generator, &position->sampler_generator);
+}
+
+/* False after raising an error: a position of another loader. */
+static bool check_form(const fa_loader_body *loader, const fa_loader_position *position, fa_where where)
+{
+    fa_loader_form form = form_of(loader);
+    char text[256];
+    const char *difference = fa_loader_form_difference(&form, &position->form, text, sizeof text);
+    return difference == NULL || fa_fail(FA_STATE_ERROR, where, "position of a loader",
+                                         "got a loader that cannot go on where the saved one stood: %s.", difference);
+}
+
+bool fa_loader_begin_at(fa_loader_body *loader, fa_where where)
+{
+    fa_loader_position *start = loader->start;
+    if (!check_form(loader, start, where))
+        return false;
+    if (!fa_order_seek(&loader->order, &start->order))
+        return fa_fail(FA_STATE_ERROR, where, "position of a loader", "got a position that the order does not have.");
+    loader->delivered = start->batches;
+    set_generators(loader, start);
+    fa_mfree(start);
+    loader->start = NULL;
+    return true;
+}
+
+static fa_loader_body *use_loader(fa_loader *loader, const char *what, fa_where where)
+{
+    return fa_object_check((fa_object *)loader, &fa_loader_class, what, where) ? loader->object.body : NULL;
+}
+
+bool fa_loader_describe(fa_loader *loader, fa_loader_form *form, fa_where where)
+{
+    const fa_loader_body *body = use_loader(loader, "position of a loader", where);
+    if (body != NULL)
+        *form = form_of(body);
+    return body != NULL;
+}
+
+bool fa_loader_tell(fa_loader *loader, fa_loader_position *position, fa_where where)
+{
+    const fa_loader_body *body = use_loader(loader, "position of a loader", where);
+    if (body == NULL)
+        return false;
+    position->form = form_of(body);
+    position->batches = body->active ? body->delivered : -1;
+    if (body->active) {
+        int64_t given = body->delivered * body->batch_size, total = position->form.total;
+        fa_order_tell(&body->order, given < total ? given : total, &position->order);
+    }
+    copy_generator(&position->standard, NULL);
+    if (position->form.generator)
+        copy_generator(&position->generator, body->generator);
+    if (position->form.sampler_generator)
+        copy_generator(&position->sampler_generator, fa_loader_rule(body)->generator);
+    return true;
+}
+
+bool fa_loader_seek(fa_loader *loader, const fa_loader_position *position, fa_where where)
+{
+    fa_loader_body *body = use_loader(loader, "position of a loader", where);
+    if (body == NULL)
+        return false;
+    if (position->batches < 0) {
+        if (!check_form(body, position, where))
+            return false;
+        set_generators(body, position);
+        return true;
+    }
+    if (body->start == NULL && (body->start = fa_malloc(sizeof *body->start)) == NULL)
+        return fa_fail_memory(where, sizeof *body->start);
+    *body->start = *position;
+    return true;
+}
+
+void fa_loader_halt(fa_loader *loader)
+{
+    fa_loader_body *body = loader != NULL ? loader->object.body : NULL;
+    if (body != NULL)
+        body->halted = true;
 }

@@ -330,9 +330,9 @@ static bool check_weights(const fa_weighted_random_sampler_args *args)
     int64_t least = args->replacement ? 1 : args->num_samples;
     if (positive < least)
         return fa_fail(FA_VALUE_ERROR, args->where_, call,
-                       "got %lld weights above 0, needs at least %lld. Hint: without replacement each item is drawn "
-                       "once, and one of weight 0 never.",
-                       (long long)positive, (long long)least);
+                       "got %lld weights above 0, needs at least %lld. Hint: an item of weight 0 is never drawn%s.",
+                       (long long)positive, (long long)least,
+                       args->replacement ? "" : ", and without replacement no item twice");
     return true;
 }
 

@@ -35,6 +35,13 @@ static bool subset_fetch(void *data, const int64_t *indices, int64_t n, fa_colla
     return true;
 }
 
+static const fa_dataset_body *subset_part(void *data, int64_t *index)
+{
+    const subset *set = data;
+    *index = set->indices[*index];
+    return set->dataset->object.body;
+}
+
 static void subset_destroy(void *data)
 {
     subset *set = data;
@@ -43,10 +50,26 @@ static void subset_destroy(void *data)
     fa_mfree(set);
 }
 
+static fa_names subset_classes(void *data)
+{
+    return fa_dataset_names(((subset *)data)->dataset->object.body);
+}
+
+static size_t subset_notes(void *data, char *text, size_t size)
+{
+    return fa_dataset_note(((subset *)data)->dataset->object.body, text, size);
+}
+
 /* Holds the data set, copies the indices. */
 static fa_dataset *make_subset(fa_dataset *dataset, const int64_t *indices, int64_t n, fa_where where)
 {
-    static const fa_dataset_kind kind = {subset_length, subset_prepare, subset_fetch, subset_destroy};
+    static const fa_dataset_kind kind = {.length = subset_length,
+                                         .prepare = subset_prepare,
+                                         .fetch = subset_fetch,
+                                         .destroy = subset_destroy,
+                                         .part = subset_part,
+                                         .classes = subset_classes,
+                                         .notes = subset_notes};
     size_t bytes;
     subset *set = fa_malloc(sizeof *set);
     int64_t *copy = set != NULL && fa_mul_size((size_t)n, sizeof *copy, &bytes) ? fa_malloc(bytes) : NULL;
@@ -72,9 +95,10 @@ fa_dataset *fa_subset_at(fa_dataset *dataset, const int64_t *indices, int64_t n,
     if (!fine)
         fa_fail(FA_VALUE_ERROR, where, "fa_subset", "got %lld indices, needs a list of 0 or more.", (long long)n);
     for (int64_t i = 0; fine && i < n; i++)
-        if (indices[i] < 0 || indices[i] >= length)
-            fine = fa_fail(FA_INDEX_ERROR, where, "fa_subset", "got index %lld at place %lld, needs 0 to %lld.",
-                           (long long)indices[i], (long long)i, (long long)length - 1);
+        if (indices[i] < -length || indices[i] >= length)
+            fine = fa_fail(FA_INDEX_ERROR, where, "fa_subset",
+                           "got index %lld at place %lld, needs 0 to %lld, or -%lld to -1 from the end.",
+                           (long long)indices[i], (long long)i, (long long)length - 1, (long long)length);
     return fine ? make_subset(dataset, indices, n, where) : NULL;
 }
 

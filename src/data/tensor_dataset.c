@@ -87,7 +87,8 @@ static bool set_column(column *c, fa_tensor *tensor, const fa_meta *meta, fa_nod
 
 fa_dataset *fa_tensor_dataset_at(int count, fa_tensor *const *tensors, fa_where where)
 {
-    static const fa_dataset_kind kind = {tensor_length, tensor_prepare, tensor_fetch, tensor_destroy};
+    static const fa_dataset_kind kind = {
+        .length = tensor_length, .prepare = tensor_prepare, .fetch = tensor_fetch, .destroy = tensor_destroy};
     static const char *const call = "fa_tensor_dataset";
     fa_begin(where);
     if (count < 1 || count > FA_MAX_FIELDS) {

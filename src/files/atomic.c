@@ -1,5 +1,5 @@
 /* Atomic writing of whole files. */
-#define _GNU_SOURCE /* sync_file_range */
+#define _GNU_SOURCE /* sync_file_range, fallocate */
 
 #include "files/atomic.h"
 
@@ -271,6 +271,13 @@ bool fa_atomic_open(fa_atomic_file *file, const char *path, const char *what, fa
         return true;
     end(file);
     return false;
+}
+
+void fa_atomic_expect(fa_atomic_file *file, uint64_t bytes)
+{
+    /* The file does not become longer by it; a disk that is too full for it is found out by the writes. */
+    if (!file->failed && bytes >= AT_ONCE && bytes <= INT64_MAX)
+        (void)!fallocate(file->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes);
 }
 
 /* Everything goes down, however little the system takes at once. */

@@ -31,6 +31,9 @@ typedef struct fa_atomic_file {
 /* Starts to write `path`. `what` is the call's name for messages ("save"). False after an error, and then there is
  * nothing to be ended. */
 bool fa_atomic_open(fa_atomic_file *file, const char *path, const char *what, fa_where where) FA_WARN_UNUSED;
+/* At least so many bytes will come: large files get their room on the disk in one piece, which makes their flush
+ * faster. A hint: where the disk cannot do that, nothing happens. */
+void fa_atomic_expect(fa_atomic_file *file, uint64_t bytes);
 /* Appends. False after an error; it may be called on, and does nothing then. */
 bool fa_atomic_write(fa_atomic_file *file, const void *data, size_t bytes);
 /* Ends the writing: the file has its name and lies on the disk. False after any error since fa_atomic_open; the

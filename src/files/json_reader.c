@@ -3,6 +3,9 @@
 
 #include "base/memory.h"
 
+#include <locale.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 fa_json fa_json_of(const char *bytes, size_t count)
@@ -244,21 +247,63 @@ static bool skip_number(fa_json *json)
     return true;
 }
 
+bool fa_json_number(fa_json *json, double *value)
+{
+    char digits[64];
+    skip_space(json);
+    const char *begin = json->at;
+    if (json->problem != NULL || fa_json_peek(json) == '"' || !skip_number(json))
+        return problem(json, "expected a number");
+    const size_t length = (size_t)(json->at - begin);
+    if (length >= sizeof digits)
+        return problem(json, "a number of too many digits");
+    memcpy(digits, begin, length);
+    digits[length] = '\0';
+    /* strtod takes the program's decimal comma otherwise. */
+    locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    if (plain == (locale_t)0)
+        return problem(json, "no memory");
+    locale_t programs = uselocale(plain);
+    *value = strtod(digits, NULL);
+    uselocale(programs);
+    freelocale(plain);
+    return isfinite(*value) || problem(json, "a number that is too large");
+}
+
+static bool take_word(fa_json *json, const char *word)
+{
+    const size_t length = strlen(word);
+    skip_space(json);
+    if (json->problem != NULL || (size_t)(json->end - json->at) < length || memcmp(json->at, word, length) != 0)
+        return false;
+    json->at += length;
+    return true;
+}
+
+bool fa_json_truth(fa_json *json, bool *value)
+{
+    *value = take_word(json, "true");
+    return *value || take_word(json, "false") || problem(json, "expected true or false");
+}
+
+bool fa_json_null(fa_json *json)
+{
+    return take_word(json, "null");
+}
+
+char fa_json_peek(fa_json *json)
+{
+    skip_space(json);
+    return json->at < json->end ? *json->at : '\0';
+}
+
 /* A string, number, true, false or null. */
 static bool skip_plain(fa_json *json)
 {
-    static const char *const words[] = {"true", "false", "null"};
     size_t length;
     if (fa_json_has(json, '"'))
         return decode(json, NULL, &length);
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        length = strlen(words[i]);
-        if ((size_t)(json->end - json->at) >= length && memcmp(json->at, words[i], length) == 0) {
-            json->at += length;
-            return true;
-        }
-    }
-    return skip_number(json);
+    return take_word(json, "true") || take_word(json, "false") || take_word(json, "null") || skip_number(json);
 }
 
 static bool skip_key(fa_json *json)

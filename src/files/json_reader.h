@@ -27,6 +27,13 @@ bool fa_json_has(fa_json *json, char c);
 char *fa_json_string(fa_json *json, size_t *length);
 /* A whole number, 0 to INT64_MAX, without fraction or exponent. */
 bool fa_json_count(fa_json *json, int64_t *value);
+/* Any finite number; `true` or `false`. */
+bool fa_json_number(fa_json *json, double *value);
+bool fa_json_truth(fa_json *json, bool *value);
+/* Whether null comes next; then it is taken. No problem if not. */
+bool fa_json_null(fa_json *json);
+/* The character with which the next value begins; 0 at the end. Takes nothing. */
+char fa_json_peek(fa_json *json);
 /* Any value, which is checked and passed over. */
 bool fa_json_skip(fa_json *json);
 /* Nothing but white space follows. */

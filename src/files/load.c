@@ -1,6 +1,7 @@
 /* fa_load: what a file is, by its first bytes. */
 #include "base/error.h"
 #include "base/mapped.h"
+#include "files/foreign.h"
 #include "files/pth_reader.h"
 
 #include <errno.h>
@@ -9,20 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { HEAD = 16, TAR_WORD = 257 };
-
-/* Whether the file is a tar archive: "ustar" in its first header. */
-static bool is_tar(const fa_open_file *file)
-{
-    char word[5];
-    return file->bytes >= 512 && pread(file->fd, word, sizeof word, TAR_WORD) == (ssize_t)sizeof word &&
-           memcmp(word, "ustar", sizeof word) == 0;
-}
-
 static fa_value *load_open(const fa_open_file *file)
 {
-    uint8_t head[HEAD] = {0};
-    const size_t count = file->bytes < HEAD ? (size_t)file->bytes : HEAD;
+    uint8_t head[FA_FOREIGN_HEAD] = {0};
+    const size_t count = file->bytes < sizeof head ? (size_t)file->bytes : sizeof head;
     if (!fa_file_read(file, head, 0, count))
         return NULL;
     if (fa_is_pth_zip(head, count))
@@ -33,18 +24,7 @@ static fa_value *load_open(const fa_open_file *file)
         return fa_npy_load(file);
     if (fa_is_safetensors(head, count, file->bytes))
         return fa_safetensors_load(file);
-    if (is_tar(file))
-        fa_fail(FA_FILE_ERROR, file->where, file->what,
-                "%s is a tar archive; the tar form of PyTorch before 0.1.10 is not read. Hint: in Python, "
-                "torch.save(torch.load(path, weights_only=False), other) writes today's form.",
-                file->path);
-    else
-        fa_fail(
-            FA_FILE_ERROR, file->where, file->what,
-            "%s (%llu bytes) is none of what can be read: files of torch.save (.pth), safetensors, NumPy's .npy. It "
-            "begins with the bytes %02x %02x %02x %02x. Hint: is it the right file, and was it fetched whole?",
-            file->path, (unsigned long long)file->bytes, head[0], head[1], head[2], head[3]);
-    return NULL;
+    return fa_refuse_foreign(file, head, count);
 }
 
 static int open_file(const fa_load_args *args, uint64_t *bytes)

@@ -9,11 +9,11 @@
 
 enum { LONGEST_NAME = 256, MAX_LONG_BYTES = 255 };
 
-/* A callable on the stack: one of the table's, or a class that is only known by name. */
+/* A callable on the stack: one of the table's, or a class or function that is only known by name. */
 typedef struct global {
-    const fa_pickle_global *known; /* NULL: a class by name */
+    const fa_pickle_global *known; /* NULL: by name */
     bool made;                     /* an object was made of it */
-    char *module, *name;           /* of a class by name */
+    char *module, *name;           /* of what is known by name */
 } global;
 
 fa_cell *fa_pickle_refuse(fa_pickle_reader *r, const char *format, ...)
@@ -380,6 +380,44 @@ fa_cell *fa_pickle_arg(const fa_cell *tuple, int64_t i)
     return tuple->kind == FA_VALUE_TUPLE && i < tuple->as.entries->count ? tuple->as.entries->item[i] : NULL;
 }
 
+fa_cell *fa_pickle_latin1(fa_pickle_reader *r, const fa_cell *text)
+{
+    fa_cell *bytes =
+        fa_cell_text(FA_VALUE_BYTES, FA_FLAVOUR_PLAIN, text->as.text.bytes, text->as.text.length, r->where);
+    if (bytes == NULL)
+        return NULL;
+    const uint8_t *from = (const uint8_t *)text->as.text.bytes, *end = from + text->as.text.length;
+    char *to = bytes->as.text.bytes;
+    while (from < end) {
+        if (from[0] > 0xc3) {
+            fa_cell_drop(bytes);
+            return fa_pickle_refuse(r, "bytes are written as text beyond latin1");
+        }
+        bool two = from[0] >= 0xc2;
+        *to++ = (char)(two ? (from[0] & 3) << 6 | (from[1] & 0x3f) : from[0]);
+        from += two ? 2 : 1;
+    }
+    *to = 0;
+    bytes->as.text.length = to - bytes->as.text.bytes;
+    return bytes;
+}
+
+static const char *module_of(const global *g)
+{
+    return g->known != NULL ? g->known->module : g->module;
+}
+
+static const char *name_of(const global *g)
+{
+    return g->known != NULL ? g->known->name : g->name;
+}
+
+/* Whether the rules let it stand for itself, or be called for the record. */
+static bool may_be_named(const fa_pickle_reader *r, const global *g)
+{
+    return g->known != NULL || (r->rules->may_be_named != NULL && r->rules->may_be_named(g->module, g->name));
+}
+
 static bool forbidden(fa_pickle_reader *r, const char *module, const char *name)
 {
     char shown[2][121]; /* a name from a file: nothing but letters that can be printed */
@@ -391,9 +429,10 @@ static bool forbidden(fa_pickle_reader *r, const char *module, const char *name)
         shown[w][n] = 0;
     }
     fa_fail(FA_FILE_ERROR, r->where, r->what,
-            "%s asks for %s.%s: refused. Nothing in a file is executed; tensors, plain values%s are read. Hint: save "
-            "the state_dict instead, or only what is plain.",
-            r->path, shown[0], shown[1], r->rules->modules ? " and modules" : "");
+            "%s asks for %s.%s: refused. Nothing in a file is executed; %s%s are read.%s", r->path, shown[0], shown[1],
+            r->rules->persistent != NULL ? "tensors, plain values" : "plain values",
+            r->rules->modules ? " and modules" : "",
+            r->rules->persistent != NULL ? " Hint: save the state_dict instead, or only what is plain." : "");
     return false;
 }
 
@@ -402,7 +441,7 @@ bool fa_pickle_forbid(fa_pickle_reader *r, const fa_cell *cell)
     const global *g = cell != NULL ? global_of(cell) : NULL;
     if (g == NULL)
         return refuse(r, "names a class that is none");
-    return forbidden(r, g->known != NULL ? g->known->module : g->module, g->known != NULL ? g->known->name : g->name);
+    return forbidden(r, module_of(g), name_of(g));
 }
 
 static fa_cell *global_cell(fa_pickle_reader *r, const fa_pickle_global *known, const char *module, const char *name)
@@ -450,8 +489,7 @@ static bool push_global(fa_pickle_reader *r, const char *module, const char *nam
     for (int i = 0; i < r->rules->count; i++) {
         const fa_pickle_global *g = &r->rules->globals[i];
         if (strcmp(g->module, module) == 0 && strcmp(g->name, name) == 0) {
-            fa_cell *cell = g->value != NULL ? g->value(r, g) : global_cell(r, g, module, name);
-            return push(r, cell != NULL && cell->kind == FA_VALUE_OBJECT ? remember(r, cell) : cell);
+            return push(r, remember(r, g->value != NULL ? g->value(r, g) : global_cell(r, g, module, name)));
         }
     }
     if (!r->rules->modules || !may_be_a_class(module))
@@ -481,23 +519,57 @@ static bool op_stack_global(fa_pickle_reader *r)
     return push_global(r, texts[0], texts[1]);
 }
 
+static fa_cell *record_of(fa_pickle_reader *r, const char *module, const char *name, fa_cell *args)
+{
+    fa_cell *object = fa_cell_object(module, name, r->where);
+    fa_cell *attributes = object != NULL ? fa_cell_container(FA_VALUE_DICT, 0, r->where) : NULL;
+    fa_cell *key = attributes != NULL ? fa_cell_text(FA_VALUE_STRING, 0, "args", 4, r->where) : NULL;
+    bool fine = key != NULL && fa_cell_put(attributes, key, args, r->where) &&
+                fa_cell_set_attributes(object, attributes, r->where);
+    fa_cell_drop(key);
+    fa_cell_drop(attributes);
+    if (fine)
+        return object;
+    fa_cell_drop(object);
+    return NULL;
+}
+
+fa_cell *fa_pickle_record(fa_pickle_reader *r, const fa_pickle_global *g, fa_cell *args)
+{
+    return record_of(r, g->module, g->name, args);
+}
+
+fa_cell *fa_pickle_attribute(fa_pickle_reader *r, const fa_pickle_global *getattr, fa_cell *args)
+{
+    const fa_cell *owner = fa_pickle_arg(args, 0), *name = fa_pickle_arg(args, 1);
+    const global *g = owner != NULL ? global_of(owner) : NULL;
+    char full[2 * LONGEST_NAME];
+    if (g == NULL || g->known != NULL || !may_be_named(r, g) || name == NULL || name->kind != FA_VALUE_STRING ||
+        strlen(name->as.text.bytes) != (size_t)name->as.text.length)
+        return forbidden(r, getattr->module, getattr->name), NULL;
+    if (strlen(g->name) + (size_t)name->as.text.length + 2 > sizeof full)
+        return fa_pickle_refuse(r, "got an attribute's name that is too long");
+    snprintf(full, sizeof full, "%s.%s", g->name, name->as.text.bytes);
+    return global_cell(r, NULL, g->module, full);
+}
+
 static bool op_reduce(fa_pickle_reader *r)
 {
     if (!needs(r, 2))
         return false;
     fa_cell *args = top(r), *callable = r->stack[r->height - 2];
     const global *g = global_of(callable);
-    if (g != NULL && g->known == NULL)
+    if (g != NULL && !may_be_named(r, g))
         return forbidden(r, g->module, g->name);
-    if (g == NULL || g->known->call == NULL)
+    if (g == NULL || (g->known != NULL && g->known->call == NULL))
         return refuse(r, "calls something that cannot be called");
     if (args->kind != FA_VALUE_TUPLE)
         return refuse(r, "calls something with arguments that are no tuple");
-    fa_cell *result = g->known->call(r, g->known, args);
+    fa_cell *result = g->known != NULL ? g->known->call(r, g->known, args) : record_of(r, g->module, g->name, args);
     if (result == NULL)
         return false;
     bool holds = result->kind == FA_VALUE_DICT || result->kind == FA_VALUE_LIST || result->kind == FA_VALUE_TUPLE ||
-                 result->kind == FA_VALUE_OBJECT;
+                 result->kind == FA_VALUE_OBJECT || global_of(result) != NULL;
     pop_to(r, r->height - 2);
     return push(r, holds ? remember(r, result) : result);
 }
@@ -511,31 +583,14 @@ static bool op_newobj(fa_pickle_reader *r)
     global *g = global_of(r->stack[r->height - 2]);
     if (g == NULL || args->kind != FA_VALUE_TUPLE)
         return refuse(r, "makes an object of something that is no class");
-    if (g->known != NULL)
+    if (g->known != NULL || args->as.entries->count != 0)
         return op_reduce(r);
-    if (args->as.entries->count != 0)
-        return forbidden(r, g->module, g->name);
     fa_cell *object = fa_cell_object(g->module, g->name, r->where);
     if (object == NULL)
         return false;
     g->made = true;
     pop_to(r, r->height - 2);
     return push(r, remember(r, object));
-}
-
-fa_cell *fa_pickle_record(fa_pickle_reader *r, const fa_pickle_global *g, fa_cell *args)
-{
-    fa_cell *object = fa_cell_object(g->module, g->name, r->where);
-    fa_cell *attributes = object != NULL ? fa_cell_container(FA_VALUE_DICT, 0, r->where) : NULL;
-    fa_cell *key = attributes != NULL ? fa_cell_text(FA_VALUE_STRING, 0, "args", 4, r->where) : NULL;
-    bool fine = key != NULL && fa_cell_put(attributes, key, args, r->where) &&
-                fa_cell_set_attributes(object, attributes, r->where);
-    fa_cell_drop(key);
-    fa_cell_drop(attributes);
-    if (fine)
-        return object;
-    fa_cell_drop(object);
-    return NULL;
 }
 
 /* An object's state: a dict becomes its attributes, anything else an attribute `state` beside `args`. */
@@ -602,9 +657,10 @@ static bool op_with_number(fa_pickle_reader *r, int op, uint64_t *x)
             return false;
         return (*x >= 1 && *x <= 5) || refuse(r, "got an unknown pickle protocol");
     default:
-        fa_pickle_refuse(r, "got opcode 0x%02x%s%c%s, which is not among those of plain data", op,
-                         op > 32 && op < 127 ? " '" : "", op > 32 && op < 127 ? op : ' ',
-                         op > 32 && op < 127 ? "'" : "");
+        if (op > 32 && op < 127)
+            fa_pickle_refuse(r, "got opcode 0x%02x '%c', which is not among those of plain data", op, op);
+        else
+            fa_pickle_refuse(r, "got opcode 0x%02x, which is not among those of plain data", op);
         return false;
     }
 }
@@ -702,24 +758,47 @@ static bool run(fa_pickle_reader *r)
 /* ---- What comes out -----------------------------------------------------------------------------------------------
  */
 
-/* Records of classes by name must be modules: of torch.nn, or with what every module has. */
-static bool objects_are_modules(fa_pickle_reader *r)
+/* A class or function that is itself the value becomes its name: an object without attributes. */
+static bool become_name(fa_pickle_reader *r, fa_cell *cell, global *g)
+{
+    fa_cell *named = fa_cell_object(module_of(g), name_of(g), r->where);
+    if (named == NULL)
+        return false;
+    cell->kind = FA_VALUE_OBJECT;
+    cell->as.object = named->as.object;
+    named->kind = FA_VALUE_NONE; /* its body has gone */
+    fa_cell_drop(named);
+    end_global(g);
+    return true;
+}
+
+/* Records of classes by name must be modules: of torch.nn, or with what every module has. Names by themselves must be
+ * among those of the rules, or the class of such a module. */
+static bool settle_objects(fa_pickle_reader *r)
 {
     for (int64_t i = 0; i < r->made_count; i++) {
-        const fa_cell *cell = r->made[i];
-        const global *g = global_of(cell);
-        if (g != NULL && !g->made)
-            return forbidden(r, g->module, g->name);
+        fa_cell *cell = r->made[i];
+        global *g = global_of(cell);
+        if (g != NULL) {
+            if (!g->made && !may_be_named(r, g))
+                return forbidden(r, g->module, g->name);
+            if (r->rules->may_be_named != NULL && !become_name(r, cell, g))
+                return false;
+            continue;
+        }
         if (cell->kind != FA_VALUE_OBJECT)
             continue;
         const fa_object_body *object = cell->as.object;
         bool listed = false;
         for (int k = 0; k < r->rules->count && !listed; k++)
-            listed = strcmp(r->rules->globals[k].module, object->module) == 0;
+            listed = strcmp(r->rules->globals[k].module, object->module) == 0 &&
+                     strcmp(r->rules->globals[k].name, object->class_name) == 0;
         const fa_cell *attributes = object->attributes;
         bool module = attributes != NULL && (fa_cell_find_text(attributes, "_parameters") != NULL ||
                                              fa_cell_find_text(attributes, "_modules") != NULL);
-        if (!listed && !module && (attributes == NULL || strncmp(object->module, "torch.nn.", 9) != 0))
+        listed = listed || (attributes != NULL && r->rules->may_be_named != NULL &&
+                            r->rules->may_be_named(object->module, object->class_name));
+        if (!listed && !module)
             return forbidden(r, object->module, object->class_name);
     }
     return true;
@@ -748,7 +827,7 @@ static void finish(fa_pickle_reader *r, bool fine)
 fa_cell *fa_pickle_read(fa_pickle_reader *r)
 {
     r->begin = r->at;
-    bool fine = run(r) && objects_are_modules(r);
+    bool fine = run(r) && settle_objects(r);
     if (fine) {
         double most = 1e6 + 16.0 * (double)(r->at - r->begin);
         fine = fa_cell_walk(top(r), most, FA_FILE_ERROR, r->what, r->path, r->where);

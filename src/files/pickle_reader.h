@@ -22,15 +22,21 @@ struct fa_pickle_global {
     int number; /* the table's own */
 };
 
-/* Keeps what a callable was called with and built from, as an object of this name with attributes `args` and, for a
- * state that is no dict, `state`: for arrays of numpy, which their reader takes apart afterwards. */
+/* For tables: keeps what a callable was called with and built from, as an object of this name with attributes `args`
+ * and, where it was given one, `state`. */
 fa_cell *fa_pickle_record(fa_pickle_reader *reader, const fa_pickle_global *global, fa_cell *args);
+
+/* getattr(owner, "name") of an owner that may be named: owner.name, by name. For tables. */
+fa_cell *fa_pickle_attribute(fa_pickle_reader *reader, const fa_pickle_global *getattr, fa_cell *args);
 
 typedef struct fa_pickle_rules {
     const fa_pickle_global *globals;
     int count;
     /* Objects of unknown classes are kept as records when they hold _parameters or _modules. */
     bool modules;
+    /* Which classes and functions outside of the table may be values by themselves, as attributes of modules are: they
+     * become objects without attributes. A call of one is kept as a record. NULL: none. */
+    bool (*may_be_named)(const char *module, const char *name);
     /* What a persistent id stands for (the caller holds it); NULL after an error. A NULL function: ids are refused. */
     fa_cell *(*persistent)(fa_pickle_reader *reader, fa_cell *id);
 } fa_pickle_rules;
@@ -66,6 +72,8 @@ fa_cell *fa_pickle_refuse(fa_pickle_reader *reader, const char *format, ...) FA_
 const fa_pickle_global *fa_pickle_global_of(const fa_cell *cell);
 /* Raises an error that names the global that a cell stands for, or says that it stands for none; returns false. */
 bool fa_pickle_forbid(fa_pickle_reader *reader, const fa_cell *cell);
+/* The bytes that are the code points of a string; NULL after an error: one is beyond 255. */
+fa_cell *fa_pickle_latin1(fa_pickle_reader *reader, const fa_cell *text);
 /* Item i of a tuple; NULL past its end, and of anything else. */
 fa_cell *fa_pickle_arg(const fa_cell *tuple, int64_t i);
 

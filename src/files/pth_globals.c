@@ -217,22 +217,9 @@ static fa_cell *encode(fa_pickle_reader *r, const fa_pickle_global *g, fa_cell *
     if (text == NULL || text->kind != FA_VALUE_STRING ||
         (coding != NULL && !fa_cell_is_text(coding, "latin1") && !fa_cell_is_text(coding, "latin-1")))
         return fa_pickle_refuse(r, "bytes are not written as text in latin1");
-    fa_cell *bytes = fa_cell_text(FA_VALUE_BYTES, g->number, text->as.text.bytes, text->as.text.length, r->where);
-    if (bytes == NULL)
-        return NULL;
-    const uint8_t *from = (const uint8_t *)text->as.text.bytes, *end = from + text->as.text.length;
-    char *to = bytes->as.text.bytes;
-    while (from < end) {
-        if (from[0] > 0xc3) {
-            fa_cell_drop(bytes);
-            return fa_pickle_refuse(r, "bytes are written as text beyond latin1");
-        }
-        bool two = from[0] >= 0xc2;
-        *to++ = (char)(two ? (from[0] & 3) << 6 | (from[1] & 0x3f) : from[0]);
-        from += two ? 2 : 1;
-    }
-    *to = 0;
-    bytes->as.text.length = to - bytes->as.text.bytes;
+    fa_cell *bytes = fa_pickle_latin1(r, text);
+    if (bytes != NULL)
+        bytes->flavour = (uint8_t)g->number;
     return bytes;
 }
 
@@ -248,11 +235,11 @@ static fa_cell *bytearray(fa_pickle_reader *r, const fa_pickle_global *g, fa_cel
                         from != NULL ? from->as.text.length : 0, r->where);
 }
 
-/* An object of torch with two attributes at most. */
-static fa_cell *torch_object(fa_pickle_reader *r, const char *class_name, const char *first, fa_cell *x,
-                             const char *second, fa_cell *y)
+/* An object with two attributes at most. */
+static fa_cell *plain_object(fa_pickle_reader *r, const char *module, const char *class_name, const char *first,
+                             fa_cell *x, const char *second, fa_cell *y)
 {
-    fa_cell *object = fa_cell_object("torch", class_name, r->where);
+    fa_cell *object = fa_cell_object(module, class_name, r->where);
     fa_cell *attributes = object != NULL ? fa_cell_container(FA_VALUE_DICT, 0, r->where) : NULL;
     const char *const names[2] = {first, second};
     fa_cell *const values[2] = {x, y};
@@ -276,7 +263,7 @@ static fa_cell *device(fa_pickle_reader *r, const fa_pickle_global *g, fa_cell *
     fa_cell *type = fa_pickle_arg(args, 0), *index = fa_pickle_arg(args, 1);
     if (type == NULL || type->kind != FA_VALUE_STRING || (index != NULL && !is_int(index)))
         return fa_pickle_refuse(r, "a torch.device is not made of a name and a number");
-    return torch_object(r, g->name, "type", type, "index", index);
+    return plain_object(r, g->module, g->name, "type", type, "index", index);
 }
 
 /* complex(real, imag): an object with attributes real and imag. */
@@ -285,14 +272,14 @@ static fa_cell *complex_number(fa_pickle_reader *r, const fa_pickle_global *g, f
     fa_cell *real = fa_pickle_arg(args, 0), *imag = fa_pickle_arg(args, 1);
     if (real == NULL || imag == NULL || real->kind != FA_VALUE_FLOAT || imag->kind != FA_VALUE_FLOAT)
         return fa_pickle_refuse(r, "a complex number is not made of two floats");
-    return torch_object(r, g->name, "real", real, "imag", imag);
+    return plain_object(r, g->module, g->name, "real", real, "imag", imag);
 }
 
 /* torch.float32: an object of class dtype with attribute name. */
 static fa_cell *dtype(fa_pickle_reader *r, const fa_pickle_global *g)
 {
     fa_cell *name = fa_cell_text(FA_VALUE_STRING, 0, g->name, (int64_t)strlen(g->name), r->where);
-    fa_cell *object = name != NULL ? torch_object(r, "dtype", "name", name, NULL, NULL) : NULL;
+    fa_cell *object = name != NULL ? plain_object(r, "torch", "dtype", "name", name, NULL, NULL) : NULL;
     fa_cell_drop(name);
     return object;
 }
@@ -336,6 +323,39 @@ bool fa_pth_read_id(fa_pickle_reader *r, const fa_cell *id, fa_pth_id *out)
         return fa_pickle_refuse(r, "the storage %s has %lld elements", out->key, (long long)out->elements), false;
     out->bytes = bytes;
     return true;
+}
+
+/* ---- Names that stand for themselves ------------------------------------------------------------------------------
+ */
+
+/* Attributes of modules: a class of layers, an activation, a member of an enumeration. */
+bool fa_pth_may_be_named(const char *module, const char *name)
+{
+    static const struct {
+        const char *module, *name; /* name NULL: every one, of the modules below it too */
+    } names[] = {
+        {"torch.nn", NULL},
+        {"torch.functional", NULL},
+        {"torch._C._nn", NULL},
+        {"torch.optim", NULL},
+        {"torchvision.models", NULL},
+        {"torchvision.ops", NULL},
+        {"torchvision.transforms", NULL},
+        {"torch._C", "_VariableFunctionsClass"},
+        {"torch._C", "TensorBase"},
+        {"torch._C", "_TensorBase"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const size_t n = strlen(names[i].module);
+        if (strncmp(module, names[i].module, n) != 0 ||
+            (module[n] != '\0' && (module[n] != '.' || names[i].name != NULL)))
+            continue;
+        /* Or what getattr took from it. */
+        const size_t m = names[i].name != NULL ? strlen(names[i].name) : 0;
+        if (m == 0 || (strncmp(name, names[i].name, m) == 0 && (name[m] == '\0' || name[m] == '.')))
+            return true;
+    }
+    return false;
 }
 
 /* ---- The table ----------------------------------------------------------------------------------------------------
@@ -382,6 +402,10 @@ const fa_pickle_global fa_pth_globals[] = {
     {"_codecs", "encode", encode, NULL, FA_FLAVOUR_PLAIN},
     {"torch", "Size", size, NULL, FA_FLAVOUR_SIZE},
     {"torch", "device", device, NULL, 0},
+    {"torch", "dtype", NULL, NULL, 0},
+    {"functools", "partial", fa_pickle_record, NULL, 0},
+    {"builtins", "getattr", fa_pickle_attribute, NULL, 0},
+    {"__builtin__", "getattr", fa_pickle_attribute, NULL, 0},
     STORAGES("torch"),
     STORAGES("torch.cuda"),
     STORAGE("torch.storage", "UntypedStorage", FA_STORED_COUNT),

@@ -192,8 +192,11 @@ static fa_cell *read_stream(legacy *l, const uint8_t *bytes)
     static const char *const names[PARTS] = {"its first pickle", "its second pickle", "its third pickle",
                                              "the object's pickle", "the storages' pickle"};
     const fa_open_file *f = l->file;
-    const fa_pickle_rules rules = {
-        .globals = fa_pth_globals, .count = fa_pth_global_count, .modules = true, .persistent = persistent};
+    const fa_pickle_rules rules = {.globals = fa_pth_globals,
+                                   .count = fa_pth_global_count,
+                                   .modules = true,
+                                   .may_be_named = fa_pth_may_be_named,
+                                   .persistent = persistent};
     fa_pickle_reader reader = {.bytes = bytes,
                                .length = (size_t)f->bytes,
                                .rules = &rules,

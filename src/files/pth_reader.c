@@ -185,8 +185,11 @@ static fa_cell *read_pickle(archive *a)
     uint8_t *bytes = read_small(a, entry, (UINT64_C(1) << 20) + 32 * f->bytes);
     if (bytes == NULL)
         return NULL;
-    const fa_pickle_rules rules = {
-        .globals = fa_pth_globals, .count = fa_pth_global_count, .modules = true, .persistent = persistent};
+    const fa_pickle_rules rules = {.globals = fa_pth_globals,
+                                   .count = fa_pth_global_count,
+                                   .modules = true,
+                                   .may_be_named = fa_pth_may_be_named,
+                                   .persistent = persistent};
     fa_pickle_reader reader = {.bytes = bytes,
                                .length = (size_t)entry->bytes,
                                .rules = &rules,

@@ -41,6 +41,8 @@ fa_cell *fa_pth_storage_cell(fa_pickle_reader *reader, const fa_pth_storage *sto
 /* The names that files of tensors may ask for. */
 extern const fa_pickle_global fa_pth_globals[];
 extern const int fa_pth_global_count;
+/* Classes and functions that may be values by themselves. */
+bool fa_pth_may_be_named(const char *module, const char *name);
 
 /* Bytes of each element in the other order. */
 void fa_swap_bytes(void *data, size_t bytes, fa_stored stored);

@@ -9,10 +9,15 @@
 #include <stdio.h>
 #include <string.h>
 
+static size_t bytes_of(const fa_tensor_view *view)
+{
+    return (size_t)view->elements * fa_stored_types[view->stored].size;
+}
+
 static bool write_storage(fa_zip_writer *zip, const fa_tensor_view *view, int64_t number)
 {
     char name[32];
-    size_t bytes = (size_t)view->elements * fa_stored_types[view->stored].size;
+    size_t bytes = bytes_of(view);
     snprintf(name, sizeof name, "data/%lld", (long long)number);
     if (view->contiguous) {
         fa_zip_record(zip, name, view->data, bytes);
@@ -25,6 +30,14 @@ static bool write_storage(fa_zip_writer *zip, const fa_tensor_view *view, int64_
     fa_zip_record(zip, name, copy, bytes);
     fa_mfree(copy);
     return true;
+}
+
+static uint64_t bytes_of_all(const fa_pickle *pickle)
+{
+    uint64_t all = pickle->length;
+    for (int64_t i = 0; i < pickle->storage_count; i++)
+        all += bytes_of(&pickle->storages[i]);
+    return all;
 }
 
 static bool write_records(fa_zip_writer *zip, const fa_pickle *pickle)
@@ -50,6 +63,7 @@ bool fa_pth_write(fa_value *value, const char *path, const char *what, fa_where 
     bool good = fa_pickle_write(&pickle, value, what, where) && fa_atomic_open(&file, path, what, where);
     if (good) {
         fa_zip_writer zip;
+        fa_atomic_expect(&file, bytes_of_all(&pickle));
         fa_zip_begin(&zip, &file);
         good = write_records(&zip, &pickle);
         fa_zip_free(&zip);

@@ -206,6 +206,10 @@ static bool write_file(const text *head, const item *items, int64_t count, const
     fa_atomic_file file;
     if (!fa_atomic_open(&file, path, what, where))
         return false;
+    uint64_t all = head->length;
+    for (int64_t i = 0; i < count; i++)
+        all += bytes_of(&items[i]);
+    fa_atomic_expect(&file, all);
     bool good = fa_atomic_write(&file, head->data, head->length);
     for (int64_t i = 0; good && i < count; i++)
         good = write_item(&file, &items[i]);

@@ -3,11 +3,11 @@
 
 #include "base/error.h"
 #include "base/half.h"
+#include "base/number_text.h"
 #include "tensor/thread.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- What a value is ----------------------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ const char *fa_value_text(const fa_value *value)
             snprintf(text, ROOM, "the int %lld", (long long)cell->as.number);
         break;
     case FA_VALUE_FLOAT:
-        snprintf(text, ROOM, "the float %.9g", cell->as.real);
+        fa_text_print(text, ROOM, "the float %.9g", cell->as.real);
         break;
     case FA_VALUE_STRING: {
         int at = snprintf(text, ROOM, "the string ");
@@ -110,7 +110,9 @@ const char *fa_value_text(const fa_value *value)
         break;
     }
     case FA_VALUE_OBJECT:
-        snprintf(text, ROOM, "an object of class %.100s.%.100s", cell->as.object->module, cell->as.object->class_name);
+        snprintf(text, ROOM, "%s %.100s.%.100s",
+                 cell->as.object->attributes != NULL ? "an object of class" : "the name", cell->as.object->module,
+                 cell->as.object->class_name);
         break;
     default:
         snprintf(text, ROOM, "a %s of %lld", name, (long long)cell->as.entries->count);
@@ -378,7 +380,7 @@ static double as_float(fa_value *value, const char *what, const fa_key *key, fa_
     case FA_VALUE_BOOL:
         return (double)cell->as.number;
     case FA_VALUE_INT:
-        return cell->flavour == FA_FLAVOUR_BIG ? strtod(cell->as.text.bytes, NULL) : (double)cell->as.number;
+        return cell->flavour == FA_FLAVOUR_BIG ? fa_text_number_of(cell->as.text.bytes, NULL) : (double)cell->as.number;
     case FA_VALUE_TENSOR:
         if (!element(value, what, where, &is_whole, &number, &real))
             return 0;

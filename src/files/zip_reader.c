@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/pool.h"
+#include "files/foreign.h"
 
 #include <errno.h>
 #include <libdeflate.h>
@@ -271,12 +272,8 @@ static bool read_directory(fa_zip *zip, const end_record *end)
             first = name;
             folder = slash != NULL ? (size_t)(slash - name) + 1 : 0;
         }
-        char text[65];
         if (folder == 0 || length < folder || memcmp(name, first, folder) != 0)
-            fine = REFUSE(f,
-                          "%s: its entry %s does not lie in the one folder that torch.save writes. Hint: is it a "
-                          "file of another program?",
-                          f->path, shown(name, length, text));
+            fine = fa_refuse_foreign_zip(f, name, length);
         else
             fine = check_local(f, entry, name, length, end->begin, room);
         /* The name ends with a zero byte, written over what comes behind it: the record has been read. */

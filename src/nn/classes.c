@@ -261,15 +261,13 @@ static fa_module *make_batch_norm2d(const fa_option_value *o, fa_where where)
 
 static fa_module *make_instance_norm2d(const fa_option_value *o, fa_where where)
 {
-    if (truth(&o[5]))
-        return unsupported("InstanceNorm2d", "track_running_stats=True", where);
-    if (truth(&o[3]) && !truth(&o[4]))
-        return unsupported("InstanceNorm2d", "affine=True with bias=False", where);
     return fa_nn_instance_norm2d_at(&(fa_nn_instance_norm2d_args){.where_ = where,
                                                                   .num_features = whole(&o[0]),
                                                                   .eps = real(&o[1]),
                                                                   .momentum = is_none(&o[2]) ? NAN : real(&o[2]),
-                                                                  .affine = truth(&o[3])});
+                                                                  .affine = truth(&o[3]),
+                                                                  .bias = truth(&o[4]),
+                                                                  .track_running_stats = truth(&o[5])});
 }
 
 static double group_norm_elements(const fa_option_value *o)
@@ -470,10 +468,10 @@ static fa_module *make_nll_loss(const fa_option_value *o, fa_where where)
         return fa_nn_##name##_at(                                                                                      \
             &(fa_nn_distance_loss_args){.where_ = where, .reduction = reduction(&o[0]), __VA_ARGS__});                 \
     }
-MAKE_DISTANCE(mse_loss, .beta = 1)
-MAKE_DISTANCE(l1_loss, .beta = 1)
-MAKE_DISTANCE(smooth_l1_loss, .beta = real(&o[1]))
-MAKE_DISTANCE(huber_loss, .delta = real(&o[1]))
+MAKE_DISTANCE(mse_loss, .beta = 1, .delta = 1)
+MAKE_DISTANCE(l1_loss, .beta = 1, .delta = 1)
+MAKE_DISTANCE(smooth_l1_loss, .beta = real(&o[1]), .delta = 1)
+MAKE_DISTANCE(huber_loss, .beta = 1, .delta = real(&o[1]))
 
 static fa_nn_binary_loss_args binary_loss(const fa_option_value *o, fa_where where)
 {

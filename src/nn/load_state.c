@@ -125,7 +125,13 @@ static fa_value *find_state(fa_value *value, const char *what, fa_where where)
     for (int depth = 0; depth < 4; depth++) {
         if (fa_kind_of(value) == FA_VALUE_OBJECT) {
             fa_report_add("used the weights of the pickled model of class %.100s", fa_object_class(value));
-            return fa_pickled_state(value, what, where);
+            fa_value *weights = fa_pickled_state(value, what, where);
+            if (weights != NULL && fa_len(weights) == 0) {
+                fa_fail(FA_VALUE_ERROR, where, what, "got %s, in which there are no weights, needs a model.",
+                        fa_value_text(value));
+                return NULL;
+            }
+            return weights;
         }
         if (fa_kind_of(value) != FA_VALUE_DICT)
             break;
@@ -149,6 +155,23 @@ static fa_value *find_state(fa_value *value, const char *what, fa_where where)
         return NULL;
     }
     return fa_value_check(value, FA_VALUE_DICT, what, where) ? value : NULL;
+}
+
+fa_value *fa_find_state_dict_at(fa_value *value, fa_where where)
+{
+    static const char what[] = "fa_find_state_dict";
+    fa_report_clear();
+    fa_begin(where);
+    if (!fa_ok())
+        return NULL;
+    if (value == NULL) {
+        fa_fail(FA_VALUE_ERROR, where, what, "got no value (NULL), needs what fa_load gives.");
+        return NULL;
+    }
+    fa_value *state = find_state(value, what, where);
+    if (state == NULL)
+        fa_report_clear();
+    return state;
 }
 
 /* ---- Matching names -----------------------------------------------------------------------------------------------

@@ -72,9 +72,19 @@ CRITERION(l1)
 CRITERION(smooth_l1)
 CRITERION(huber)
 
+static bool has_no(const fa_nn_distance_loss_args *args, const char *what, const char *name, double value,
+                   const char *other)
+{
+    return value == 1 ||
+           fa_fail(FA_VALUE_ERROR, args->where_, what, "got %s %g, needs none. Hint: %s has it", name, value, other);
+}
+
 static fa_module *distance_new(const fa_nn_distance_loss_args *args, const char *what, const char *class_name,
                                fa_criterion_function criterion)
 {
+    if ((criterion != smooth_l1_criterion && !has_no(args, what, "beta", args->beta, "fa_nn_smooth_l1_loss")) ||
+        (criterion != huber_criterion && !has_no(args, what, "delta", args->delta, "fa_nn_huber_loss")))
+        return NULL;
     pair_loss *loss = make(args->reduction, FA_REDUCE_SUM, what, class_name, criterion, args->where_);
     if (!loss)
         return NULL;

@@ -107,6 +107,8 @@ void fa_module_drop(fa_module *module);
 bool fa_module_check(const fa_module *module, const char *what, fa_where where);
 /* Path from the root, "features.0"; the class's name for a root. Cut to `size`. Returns `out`. */
 const char *fa_module_path(const fa_module_impl *impl, char *out, size_t size);
+/* The last layer of the last child, and so on: in a Sequential, what gives the network's output. */
+fa_module *fa_module_last(fa_module *module);
 /* The tensor under a name of this module itself; NULL (no error) if there is none. */
 fa_tensor *fa_module_tensor(const fa_module *module, const char *name);
 

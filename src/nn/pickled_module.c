@@ -177,7 +177,7 @@ static fa_description *describe(fa_description_budget *budget, fa_value *object,
                 "got modules more than %d deep inside one another, needs fewer.", FA_DESCRIPTION_DEPTH);
         return NULL;
     }
-    if (class_name == NULL || module == NULL) {
+    if (class_name == NULL || module == NULL || fa_attributes_at(object, budget->where) == NULL) {
         fa_fail(FA_FILE_ERROR, budget->where, budget->what, "got %s, needs a pickled module.", fa_value_text(object));
         return NULL;
     }

@@ -26,13 +26,22 @@ static void add_child(fa_text *out, const char *name, const char *text)
     add_indented(out, text);
 }
 
+/* Whether a child is called by its place, as those of a list are unless a program named them. */
+static bool is_numbered(const fa_module_impl *impl, int i)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%d", i);
+    return strcmp(impl->children[i].name, number) == 0;
+}
+
 static void describe_children(const fa_module_impl *impl, fa_text *out)
 {
     for (int i = 0; i < impl->n_children; i++) {
         fa_text child = {0};
         describe(impl->children[i].module, &child);
         int last = i;
-        while (impl->list && last + 1 < impl->n_children && !child.failed) {
+        while (impl->list && last + 1 < impl->n_children && !child.failed && is_numbered(impl, i) &&
+               is_numbered(impl, last + 1)) {
             fa_text next = {0};
             describe(impl->children[last + 1].module, &next);
             bool same = !next.failed && strcmp(child.data, next.data) == 0;

@@ -10,11 +10,11 @@
  * and of older releases: "ReLU (inplace)", "Linear (400 -> 120)", "Dropout (p = 0.5)", "LayerNorm(torch.Size([64]))".
  * Options that cannot be read are kept as text: they matter only where a layer of this library has them. */
 #include "base/error.h"
+#include "base/number_text.h"
 #include "nn/description.h"
 
 #include <ctype.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- Nodes --------------------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ static bool take_number(cursor *c, double *number, uint8_t *kind)
     memcpy(digits, c->at, n);
     digits[n] = '\0';
     char *end;
-    *number = strtod(digits, &end);
+    *number = fa_text_number_of(digits, &end);
     if (n == 0 || end != digits + n || strpbrk(digits, "xXpP") != NULL)
         return false;
     const bool whole = strspn(digits, "+-0123456789") == n;

@@ -2,6 +2,7 @@
 #include "nn/state.h"
 
 #include "base/error.h"
+#include "base/number_text.h"
 #include "nn/module.h"
 
 #include <string.h>
@@ -30,7 +31,7 @@ void fa_report_add(const char *format, ...)
     }
     va_list list;
     va_start(list, format);
-    const int n = vsnprintf(report + length, sizeof report - length, format, list);
+    const int n = fa_text_print_list(report + length, sizeof report - length, format, list);
     va_end(list);
     if (n >= 0 && (size_t)n >= sizeof report - length)
         memcpy(report + sizeof report - 4, "...", 4);

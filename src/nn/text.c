@@ -1,6 +1,8 @@
 /* Growing text for printed forms and names. */
 #include "nn/module.h"
 
+#include "base/number_text.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,12 +29,12 @@ void fa_text_add(fa_text *text, const char *format, ...)
 {
     va_list list;
     va_start(list, format);
-    int n = vsnprintf(NULL, 0, format, list);
+    int n = fa_text_print_list(NULL, 0, format, list);
     va_end(list);
     if (n < 0 || text->failed || !reserve(text, (size_t)n))
         return;
     va_start(list, format);
-    vsnprintf(text->data + text->length, (size_t)n + 1, format, list);
+    fa_text_print_list(text->data + text->length, (size_t)n + 1, format, list);
     va_end(list);
     text->length += (size_t)n;
 }
@@ -42,7 +44,7 @@ void fa_text_option(fa_text *text, const char *format, ...)
     char option[256];
     va_list list;
     va_start(list, format);
-    vsnprintf(option, sizeof option, format, list);
+    fa_text_print_list(option, sizeof option, format, list);
     va_end(list);
     fa_text_add(text, "%s%s", text->length > 0 ? ", " : "", option);
 }
@@ -57,8 +59,8 @@ void fa_text_number(fa_text *text, double value)
     char digits[40];
     int precision = 0;
     do
-        snprintf(digits, sizeof digits, "%.*e", precision, value);
-    while (strtod(digits, NULL) != value && ++precision < 17);
+        fa_text_print(digits, sizeof digits, "%.*e", precision, value);
+    while (fa_text_number_of(digits, NULL) != value && ++precision < 17);
     int exponent = atoi(strchr(digits, 'e') + 1);
     if (exponent < -4 || exponent >= 16)
         fa_text_add(text, "%s", digits);

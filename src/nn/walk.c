@@ -126,3 +126,10 @@ fa_module *fa_apply_at(fa_module *module, void (*function)(fa_module *module, vo
     apply(module, function, context);
     return module;
 }
+
+fa_module *fa_module_last(fa_module *module)
+{
+    while (module != NULL && fa_child_count(module) > 0)
+        module = fa_child(module, fa_child_count(module) - 1);
+    return module;
+}

@@ -234,21 +234,38 @@ static fa_tensor *record(fa_op op, const fa_distance_loss_args *args, double num
     return fa_handle(loss);
 }
 
+/* The arguments are shared; what a loss does not have is refused, never passed over. */
+static bool has_no(const char *what, const char *name, double value, const char *hint)
+{
+    if (value == 1)
+        return true;
+    return fa_refuse(FA_VALUE_ERROR, what, "got %s %g, needs none. Hint: %s.", name, value, hint);
+}
+
+#define BETA_HINT "fa_smooth_l1_loss has it"
+#define DELTA_HINT "fa_huber_loss has it"
+
 fa_tensor *fa_mse_loss_at(const fa_distance_loss_args *args)
 {
     fa_begin(args->where_);
+    if (!has_no("mse_loss", "beta", args->beta, BETA_HINT) || !has_no("mse_loss", "delta", args->delta, DELTA_HINT))
+        return NULL;
     return record(FA_OP_mse_loss, args, 0);
 }
 
 fa_tensor *fa_l1_loss_at(const fa_distance_loss_args *args)
 {
     fa_begin(args->where_);
+    if (!has_no("l1_loss", "beta", args->beta, BETA_HINT) || !has_no("l1_loss", "delta", args->delta, DELTA_HINT))
+        return NULL;
     return record(FA_OP_l1_loss, args, 0);
 }
 
 fa_tensor *fa_smooth_l1_loss_at(const fa_distance_loss_args *args)
 {
     fa_begin(args->where_);
+    if (!has_no("smooth_l1_loss", "delta", args->delta, "fa_huber_loss has it, .beta is the one here"))
+        return NULL;
     if (!(args->beta >= 0)) {
         fa_refuse(FA_VALUE_ERROR, "smooth_l1_loss", "got beta %g, needs 0 or more. Hint: leave it out for 1.",
                   args->beta);
@@ -265,6 +282,8 @@ fa_tensor *fa_smooth_l1_loss_at(const fa_distance_loss_args *args)
 fa_tensor *fa_huber_loss_at(const fa_distance_loss_args *args)
 {
     fa_begin(args->where_);
+    if (!has_no("huber_loss", "beta", args->beta, "fa_smooth_l1_loss has it, .delta is the one here"))
+        return NULL;
     if (!(args->delta > 0)) {
         fa_refuse(FA_VALUE_ERROR, "huber_loss", "got delta %g, needs more than 0. Hint: leave it out for 1.",
                   args->delta);

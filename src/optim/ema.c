@@ -17,6 +17,12 @@ typedef struct ema_key {
     int64_t entry;
 } ema_key;
 
+/* Of the module, as `_metadata` has it. */
+typedef struct ema_module {
+    char *path; /* "module.conv" */
+    int64_t version;
+} ema_module;
+
 struct fa_ema {
     double decay;
     bool use_buffers;
@@ -24,6 +30,8 @@ struct fa_ema {
     ema_entry *entry; /* parameters, then buffers */
     int64_t keys;
     ema_key *key; /* in the order of the module's state dict */
+    int64_t modules;
+    ema_module *module;
 };
 
 static atomic_llong live;
@@ -46,6 +54,9 @@ void fa_ema_free(fa_ema *ema)
     }
     for (int64_t i = 0; i < ema->keys; i++)
         fa_mfree(ema->key[i].name);
+    for (int64_t i = 0; i < ema->modules; i++)
+        fa_mfree(ema->module[i].path);
+    fa_mfree(ema->module);
     fa_mfree(ema->key);
     fa_mfree(ema->entry);
     fa_mfree(ema);
@@ -106,6 +117,26 @@ static bool take_keys(fa_ema *ema, fa_tensor_list list, fa_where where)
     return true;
 }
 
+/* The paths and versions of the modules, so that the average does not need the module any more. */
+static bool take_modules(fa_ema *ema, fa_module *module, fa_where where)
+{
+    fa_scope_guard scope = fa_scope_begin_at(where);
+    fa_value *metadata = fa_container_at(FA_VALUE_DICT, FA_FLAVOUR_ORDERED_DICT, where);
+    bool fine = metadata && fa_state_metadata(metadata, module, "module", where);
+    ema->module = fine ? fa_calloc((size_t)fa_len(metadata), sizeof *ema->module) : NULL;
+    fine = fine && (ema->module || fa_fail_memory(where, (size_t)fa_len(metadata) * sizeof *ema->module));
+    for (int64_t i = 0; fine && i < fa_len(metadata); i++) {
+        const char *path = fa_as_string_at(fa_key_at(metadata, i), where);
+        fa_value *version = fa_state_entry(fa_value_at(metadata, i), "version", where);
+        char *copy = path && version ? fa_strdup(path) : NULL;
+        fine = copy || (fa_ok() && fa_fail_memory(where, 1));
+        if (fine)
+            ema->module[ema->modules++] = (ema_module){copy, fa_as_int_at(version, where)};
+    }
+    fa_scope_end_(&scope);
+    return fine;
+}
+
 fa_ema *fa_ema_new_at(const fa_ema_args *args)
 {
     static const char what[] = "fa_ema_new";
@@ -134,7 +165,8 @@ fa_ema *fa_ema_new_at(const fa_ema_args *args)
     ema->decay = args->decay;
     ema->use_buffers = args->use_buffers;
     if (fa_ok() && take(ema, parameters, false, args->where_) && take(ema, buffers, true, args->where_) &&
-        take_keys(ema, fa_state_list_at(args->module, args->where_), args->where_) && fa_ok())
+        take_keys(ema, fa_state_list_at(args->module, args->where_), args->where_) &&
+        take_modules(ema, args->module, args->where_) && fa_ok())
         return ema;
     fa_ema_free(ema);
     return NULL;
@@ -262,6 +294,20 @@ static fa_leaf *count_leaf(int64_t updates)
     return leaf;
 }
 
+/* AveragedModel is a module itself, of version 1. */
+static bool add_metadata(fa_value *dict, const fa_ema *ema, fa_where where)
+{
+    fa_value *metadata = fa_container_at(FA_VALUE_DICT, FA_FLAVOUR_ORDERED_DICT, where);
+    fa_value *attributes = fa_container_at(FA_VALUE_DICT, FA_FLAVOUR_PLAIN, where);
+    for (int64_t i = -1; i < ema->modules; i++) {
+        fa_value *entry = fa_container_at(FA_VALUE_DICT, FA_FLAVOUR_PLAIN, where);
+        if (!fa_state_put(entry, "version", fa_value_int_at(i < 0 ? 1 : ema->module[i].version, where), where) ||
+            !fa_state_put(metadata, i < 0 ? "" : ema->module[i].path, entry, where))
+            return false;
+    }
+    return fa_state_put(attributes, "_metadata", metadata, where) && fa_set_attributes_at(dict, attributes, where);
+}
+
 fa_value *fa_ema_state_dict_at(fa_ema *ema, fa_where where)
 {
     if (!usable(ema, "fa_state_dict", where) || !fa_flush())
@@ -272,7 +318,7 @@ fa_value *fa_ema_state_dict_at(fa_ema *ema, fa_where where)
     fa_leaf_release(updates);
     for (int64_t i = 0; fine && i < ema->keys; i++)
         fine = fa_state_put(dict, ema->key[i].name, fa_value_of_leaf(ema->entry[ema->key[i].entry].mean, where), where);
-    return fine ? dict : NULL;
+    return fine && add_metadata(dict, ema, where) ? dict : NULL;
 }
 
 bool fa_ema_load_state_dict_at(fa_ema *ema, const fa_load_state_dict_args *args)

@@ -5,9 +5,9 @@
 #include "plan/plan.h"
 
 #include "base/pool.h"
+#include "plan/profile.h"
 
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -18,7 +18,6 @@ enum { BATCH_GRAIN = 16384 /* elements of an optimizer's task */ };
  */
 
 static fa_plan_mode mode;
-static bool verbose;
 
 void fa_plan_set_mode(const char *name)
 {
@@ -32,10 +31,9 @@ fa_plan_mode fa_plan_get_mode(void)
 
 __attribute__((constructor)) static void read_environment(void)
 {
-    const char *plan = getenv("FACULA_PLAN"), *word = getenv("FACULA_VERBOSE");
+    const char *plan = getenv("FACULA_PLAN");
     if (plan != NULL)
         fa_plan_set_mode(plan);
-    verbose = word != NULL && word[0] != '\0' && word[0] != '0';
 }
 
 /* ---- Running -------------------------------------------------------------------------------------------------------
@@ -138,35 +136,33 @@ static int run_batch(const fa_plan *plan, int first, const fa_run *run, char *ar
     return b.count;
 }
 
-static void report(const fa_run *run, const fa_step *step, const fa_kernel_args *args, double seconds, int count)
+/* Steps [first, first + count), which ran together. */
+static void report(const fa_plan *plan, const fa_run *run, char *arena, int first, int count, double seconds)
 {
-    const fa_op_def *def = fa_op_table[step->op];
-    const fa_meta *shape = args->out_meta[0] != NULL ? args->out_meta[0] : args->in_meta[0];
-    fa_kernel_args own = *args; /* a fused step's work is that of its first op on its own result */
-    if (step->node >= 0 && def->writes == 0)
-        own.out_meta[0] = &run->nodes[step->node]->meta;
-    double flops = def->flops != NULL ? def->flops(&own) : (double)fa_meta_numel(shape);
-    char times[16] = "";
-    if (count > 1)
-        snprintf(times, sizeof times, " x %d", count);
-    fprintf(stderr, "facula: %-22s %-20s -> %-20s %-28s%s %9.1f us %8.2f GFLOP/s\n", def->name,
-            args->in_meta[0] != NULL ? fa_shape_text(args->in_meta[0]) : "[]", fa_shape_text(shape), step->kernel,
-            times, seconds * 1e6, flops / seconds * 1e-9);
+    fa_work work = {0};
+    for (int s = first; s < first + count; s++) {
+        const fa_step *step = &plan->steps[s];
+        const fa_kernel_args args = step_args(plan, step, run, arena);
+        fa_plan_add_work(&work, step, step->node >= 0 ? run->nodes[step->node] : NULL, &args);
+    }
+    fa_plan_report(&work, &plan->steps[first], seconds);
 }
 
 static void run_steps(const fa_plan *plan, const fa_run *run, char *arena)
 {
+    const bool timed = fa_plan_is_timed();
     for (int s = 0; s < plan->n_steps;) {
         const fa_step *step = &plan->steps[s];
-        double start = verbose ? now() : 0;
+        double start = timed ? now() : 0;
         int count = 1;
-        fa_kernel_args args = step_args(plan, step, run, arena);
-        if (step->batched)
+        if (step->batched) {
             count = run_batch(plan, s, run, arena);
-        else
+        } else {
+            fa_kernel_args args = step_args(plan, step, run, arena);
             step->run(&args);
-        if (verbose)
-            report(run, step, &args, now() - start, count);
+        }
+        if (timed)
+            report(plan, run, arena, s, count, now() - start);
         s += count;
     }
 }
@@ -262,6 +258,8 @@ static char *arena_of(fa_plan_thread *own, size_t bytes)
 {
     if (own->arena == NULL || own->arena->capacity < bytes) {
         fa_buffer_release(own->arena);
+        if (own->arena != NULL) /* into the system, not the pool: there may be no memory for both */
+            fa_buffer_pool_trim();
         own->arena = fa_buffer_new(bytes > 0 ? bytes : 1);
         if (own->arena == NULL)
             fa_fail_memory(fa_current_where(), bytes);
@@ -321,6 +319,10 @@ bool fa_plan_execute(fa_thread *thread, fa_plan *plan, fa_run *run)
     fa_plan_thread *own = thread->executor;
     for (int e = 0; e < run->n_externals; e++)
         run->externals[e].data = external_data(&run->externals[e]);
+    if (!fa_plan_fits(plan, run, own->arena != NULL ? own->arena->capacity : 0)) {
+        thread->failed_from = run->nodes[0]->serial;
+        return false;
+    }
     char *arena = arena_of(own, plan->arena_bytes);
     if (arena != NULL && !run_checks(thread, plan, run))
         return false;

@@ -10,6 +10,7 @@
 #include "tensor/format.h"
 
 #include "base/half.h"
+#include "base/number_text.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -92,21 +93,6 @@ static int64_t integer_at(const formatter *f, int64_t i)
     }
 }
 
-/* The locale's decimal point, of whatever bytes, becomes a full stop. */
-static int with_full_stop(char *text)
-{
-    int n = 0;
-    for (const char *c = text; *c; c++) {
-        bool number = (*c >= '0' && *c <= '9') || *c == '-' || *c == '+' || *c == 'e';
-        if (number)
-            text[n++] = *c;
-        else if (n == 0 || text[n - 1] != '.')
-            text[n++] = '.';
-    }
-    text[n] = 0;
-    return n;
-}
-
 static int float_text(const formatter *f, double x, char text[ELEMENT_BYTES])
 {
     if (isnan(x))
@@ -114,8 +100,7 @@ static int float_text(const formatter *f, double x, char text[ELEMENT_BYTES])
     if (isinf(x))
         return snprintf(text, ELEMENT_BYTES, x < 0 ? "-inf" : "inf");
     const char *format = f->scientific ? "%.4e" : f->whole ? "%.0f." : "%.4f";
-    snprintf(text, ELEMENT_BYTES, format, x);
-    return with_full_stop(text);
+    return fa_text_print(text, ELEMENT_BYTES, format, x);
 }
 
 /* The text of element i, not padded; returns its length. */

@@ -115,12 +115,12 @@ static void compare_start(fa_parity *p, fa_where where)
 {
     int64_t equal = 0, different = 0;
     bool first_differs = false;
-    FA_PARITY_EACH_STATE(p, v)
-    {
-        const fa_recorded *want = v->kind == FA_JSON_TEXT ? fa_recording_find(p->recording, "start/%s", v->text) : NULL;
+    for (int64_t i = 0; i < p->recording->state.count; i++) {
+        const char *name = p->recording->state.name[i];
+        const fa_recorded *want = fa_recording_find(p->recording, "start/%s", name);
         if (!want)
             continue;
-        fa_tensor *tensor = state_tensor(p, v->text, where);
+        fa_tensor *tensor = state_tensor(p, name, where);
         const void *got = tensor ? fa_data_at(tensor, where) : NULL;
         if (!fa_ok())
             return;
@@ -131,7 +131,7 @@ static void compare_start(fa_parity *p, fa_where where)
         first_differs |= !same && equal + different == 0;
         *(same ? &equal : &different) += 1;
         if (!same)
-            note(p, FA_PARITY_START, v->text, &m);
+            note(p, FA_PARITY_START, name, &m);
     }
     if (different)
         fa_parity_cause_start(p, equal, different, first_differs);
@@ -144,14 +144,42 @@ static void compare_start(fa_parity *p, fa_where where)
 /* ---- The pass: what the observer sees -----------------------------------------------------------------------------
  */
 
+/* Modules that are in evaluation on one side alone; when the first pass begins. */
+static void note_evaluating(fa_parity *p)
+{
+    const fa_module_list modules = fa_named_modules_at(p->model, fa_current_where());
+    for (int64_t i = 0; i < modules.count; i++) {
+        const bool evaluating = fa_recorded_has(&p->recording->evaluating, modules.name[i]);
+        if (evaluating == fa_is_training(modules.module[i]))
+            fa_text_add(&p->notes, "note: %s is in %s in PyTorch, not here\n", modules.name[i],
+                        evaluating ? "evaluation (eval())" : "training (train())");
+    }
+}
+
+/* Options are those of the step when its pass begins: a schedule may step before the comparison is called. The first
+ * difference is said in any case, whatever parts. */
+static void note_options(fa_parity *p)
+{
+    fa_text_free(&p->options);
+    if (!p->optim)
+        return;
+    fa_parity_options(p, &p->options);
+    if (!p->options.length || p->options_step)
+        return;
+    p->options_step = p->step + 1;
+    fa_text_add(&p->notes, "note: the optimizer's options differ in step %lld: %s\n", (long long)p->options_step,
+                p->options.data);
+}
+
 static void begin_pass(fa_parity *p, fa_tensor *images)
 {
     static const uint8_t none;
     const int k = (int)p->step + 1;
+    if (p->step == 0 && !p->in_pass)
+        note_evaluating(p);
     p->in_pass = true;
     memset(p->calls, 0, (size_t)p->modules * sizeof *p->calls);
-    for (int64_t g = 0; p->optim && g < p->optim->group_count && g < 16; g++)
-        p->lr[g] = p->optim->group[g]->now.lr;
+    note_options(p);
     const fa_recorded *state = fa_recording_find(p->recording, "%d/generator", k);
     uint8_t ours[FA_GENERATOR_STATE_SIZE];
     fa_generator_get_state(NULL, ours);
@@ -184,12 +212,11 @@ static int64_t module_number(const fa_parity *p, const fa_module_impl *module)
 /* A layer one of whose own parameters Adam has moved by rounding: what it gives may differ without a mistake. */
 static bool is_noisy(const fa_parity *p, const char *module)
 {
-    int64_t i = 0;
     const size_t length = strlen(module);
-    FA_PARITY_EACH_STATE(p, v)
-    {
-        if (p->noise[i++] && v->kind == FA_JSON_TEXT && strncmp(v->text, module, length) == 0 &&
-            (length == 0 || v->text[length] == '.') && !strchr(v->text + length + (length > 0), '.'))
+    for (int64_t i = 0; i < p->recording->state.count; i++) {
+        const char *name = p->recording->state.name[i];
+        if (p->noise[i] && strncmp(name, module, length) == 0 && (length == 0 || name[length] == '.') &&
+            !strchr(name + length + (length > 0), '.'))
             return true;
     }
     return false;
@@ -248,14 +275,18 @@ static void on_leave(void *context, fa_module_impl *module, fa_tensor *output)
 static void compare_labels(fa_parity *p, fa_tensor *labels, fa_where where)
 {
     const fa_recorded *want = fa_recording_find(p->recording, "%d/labels", (int)p->step + 1);
-    if (!want || !labels || found_before(p, FA_PARITY_LABELS))
+    const bool images_differ = p->found.step == p->step + 1 && p->found.kind == FA_PARITY_IMAGES;
+    if (!want || !labels || (found_before(p, FA_PARITY_LABELS) && !images_differ))
         return;
     fa_parity_measure m = {0};
     const void *got = fa_data_at(labels, where);
-    if (got &&
-        !fa_parity_measure_tensor(&m, want, fa_dtype_of(labels), got, fa_shape_of(labels),
-                                  EXACT * fa_parity_largest(want, NULL), NULL) &&
-        note(p, FA_PARITY_LABELS, "the labels", &m))
+    if (!got)
+        return;
+    const bool same = fa_parity_measure_tensor(&m, want, fa_dtype_of(labels), got, fa_shape_of(labels),
+                                               EXACT * fa_parity_largest(want, NULL), NULL);
+    if (images_differ)
+        fa_parity_cause_images_labels(p, same);
+    else if (!same && note(p, FA_PARITY_LABELS, "the labels", &m))
         fa_text_add(&p->found.cause, "The images are the same, so the labels were read or numbered differently: the "
                                      "order of class names, labels that start from 1, one-hot labels.");
 }
@@ -263,7 +294,7 @@ static void compare_labels(fa_parity *p, fa_tensor *labels, fa_where where)
 static void compare_loss(fa_parity *p, double loss)
 {
     const int64_t k = p->step + 1;
-    const double want = fa_json_number(&p->recording->run, p->recording->step[k - 1], "loss", NAN);
+    const double want = p->recording->step[k - 1].loss;
     p->loss[k - 1] = loss;
     const double share = k > EARLY_STEPS ? LOOSE * p->tolerance : tolerance_now(p);
     const double allowed = share * fmax(1, fabs(want)), off = fabs(loss - want);
@@ -281,10 +312,9 @@ static void compare_loss(fa_parity *p, double loss)
 static double largest_gradient(const fa_parity *p)
 {
     double most = 0;
-    FA_PARITY_EACH_STATE(p, v)
-    {
+    for (int64_t i = 0; i < p->recording->state.count; i++) {
         const fa_recorded *g =
-            fa_recording_find(p->recording, "%d/grad/%s", (int)p->step + 1, v->kind == FA_JSON_TEXT ? v->text : "");
+            fa_recording_find(p->recording, "%d/grad/%s", (int)p->step + 1, p->recording->state.name[i]);
         most = g ? fmax(most, fa_parity_largest(g, NULL)) : most;
     }
     return most;
@@ -293,8 +323,7 @@ static double largest_gradient(const fa_parity *p)
 /* The other kinds divide each gradient by its own size, and so does its error. */
 static bool is_sgd(const fa_parity *p)
 {
-    const fa_json *run = &p->recording->run;
-    return strcmp(fa_json_text(run, fa_json_get(run, &run->value[0], "optimizer"), "name", ""), "SGD") == 0;
+    return strcmp(p->recording->optimizer, "SGD") == 0;
 }
 
 /* Marks elements whose gradient is rounding alone. False without memory. */
@@ -316,16 +345,13 @@ static bool mark_noise(fa_parity *p, int64_t i, const fa_recorded *want, fa_dtyp
 static bool compare_gradients(fa_parity *p, fa_where where)
 {
     const double most = largest_gradient(p);
-    int64_t i = -1;
     fa_parity_measure last = {0}, m;
     const fa_recorded *last_want = NULL;
     const void *last_got = NULL;
     fa_dtype last_dtype = FA_FLOAT32;
     const char *last_name = NULL;
-    FA_PARITY_EACH_STATE(p, v)
-    {
-        i++;
-        const char *name = v->kind == FA_JSON_TEXT ? v->text : "";
+    for (int64_t i = 0; i < p->recording->state.count; i++) {
+        const char *name = p->recording->state.name[i];
         const fa_recorded *want = fa_recording_find(p->recording, "%d/grad/%s", (int)p->step + 1, name);
         fa_tensor *tensor = want ? state_tensor(p, name, where) : NULL;
         if (!tensor)
@@ -364,9 +390,8 @@ static const fa_recorded *before_step(const fa_parity *p, int k, const char *nam
 static double largest_update(const fa_parity *p, int k)
 {
     double most = 0;
-    FA_PARITY_EACH_STATE(p, v)
-    {
-        const char *name = v->kind == FA_JSON_TEXT ? v->text : "";
+    for (int64_t i = 0; i < p->recording->state.count; i++) {
+        const char *name = p->recording->state.name[i];
         const fa_recorded *want = fa_recording_find(p->recording, "%d/after/%s", k, name);
         const fa_recorded *before = before_step(p, k, name);
         if (want && before && want->numel == before->numel && fa_recording_find(p->recording, "%d/grad/%s", k, name))
@@ -379,16 +404,13 @@ static bool compare_weights(fa_parity *p, bool noisy_before, fa_where where)
 {
     const int k = (int)p->step + 1;
     const double most = largest_update(p, k);
-    int64_t i = -1;
-    FA_PARITY_EACH_STATE(p, v)
-    {
-        i++;
-        const char *name = v->kind == FA_JSON_TEXT ? v->text : "";
+    for (int64_t i = 0; i < p->recording->state.count; i++) {
+        const char *name = p->recording->state.name[i];
         const fa_recorded *want = fa_recording_find(p->recording, "%d/after/%s", k, name);
         const fa_recorded *before = before_step(p, k, name);
         fa_tensor *tensor = want && before && want->numel == before->numel ? state_tensor(p, name, where) : NULL;
         const bool buffer = !fa_recording_find(p->recording, "%d/grad/%s", k, name);
-        if (!tensor || (noisy_before && buffer))
+        if (!tensor || (noisy_before && buffer && !fa_recorded_has(&p->recording->frozen, name)))
             continue;
         const void *got = fa_data_at(tensor, where);
         if (!got)
@@ -407,11 +429,9 @@ static bool compare_weights(fa_parity *p, bool noisy_before, fa_where where)
 
 static void compare_options(fa_parity *p)
 {
-    fa_text text = {0};
-    if (p->optim && !found_before(p, FA_PARITY_OPTIONS) && fa_parity_options(p, &text) > 0 &&
+    if (p->options.length && !found_before(p, FA_PARITY_OPTIONS) &&
         note(p, FA_PARITY_OPTIONS, "the optimizer's options", &(fa_parity_measure){0}))
-        fa_text_add(&p->found.cause, "%s.", text.data);
-    fa_text_free(&text);
+        fa_text_add(&p->found.cause, "%s.", p->options.data);
 }
 
 bool fa_parity_step_at(fa_parity *p, fa_tensor *loss, fa_tensor *labels, fa_where where)
@@ -440,9 +460,8 @@ bool fa_parity_step_at(fa_parity *p, fa_tensor *loss, fa_tensor *labels, fa_wher
     if (!found_before(p, FA_PARITY_WEIGHT) && !compare_weights(p, noisy_before, where))
         return false;
     compare_options(p);
-    int64_t i = 0;
-    FA_PARITY_EACH_STATE(p, v)
-    p->noisy |= p->noise[i++] != NULL;
+    for (int64_t i = 0; i < p->recording->state.count; i++)
+        p->noisy |= p->noise[i] != NULL;
     p->in_pass = false;
     p->step++;
     return p->step < p->recording->step_count;
@@ -466,6 +485,18 @@ static void note_layers(fa_parity *p)
                         fa_named_modules_at(p->model, fa_current_where()).name[i], theirs.data, ours.data);
         fa_text_free(&theirs);
         fa_text_free(&ours);
+    }
+}
+
+/* Parameters that are frozen on one side alone. */
+static void note_frozen(fa_parity *p)
+{
+    const fa_tensor_list params = fa_parameters_at(p->model, fa_current_where());
+    for (int64_t i = 0; i < params.count; i++) {
+        const bool frozen = fa_recorded_has(&p->recording->frozen, params.name[i]);
+        if (frozen != !fa_requires_grad(params.tensor[i]))
+            fa_text_add(&p->notes, "note: %s is %s in PyTorch (requires_grad=%s), not here\n", params.name[i],
+                        frozen ? "frozen" : "trained", frozen ? "False" : "True");
     }
 }
 
@@ -494,16 +525,12 @@ fa_parity *fa_parity_new_at(const fa_parity_args *args)
     }
     p->recording = recording;
     p->tolerance = args->tolerance;
-    const fa_json *run = &recording->run;
     const fa_recorded *images = fa_recording_find(recording, "1/images");
-    p->has_norm = images && images->dtype == FA_FLOAT32 &&
-                  strstr(fa_json_text(run, &run->value[0], "model", ""), "BatchNorm") != NULL;
+    p->has_norm = images && images->dtype == FA_FLOAT32 && strstr(recording->model, "BatchNorm") != NULL;
     p->model = fa_retain(args->model);
     p->optim = args->optim ? fa_optim_retain(args->optim) : NULL;
     p->modules = fa_named_modules_at(p->model, args->where_).count;
-    int64_t states = 0;
-    FA_PARITY_EACH_STATE(p, v)
-    states++;
+    const int64_t states = recording->state.count;
     p->calls = fa_calloc((size_t)p->modules + 1, sizeof *p->calls);
     p->noise = fa_calloc((size_t)states + 1, sizeof *p->noise);
     p->loss = fa_calloc((size_t)recording->step_count, sizeof *p->loss);
@@ -514,6 +541,8 @@ fa_parity *fa_parity_new_at(const fa_parity_args *args)
         fa_fail_memory(args->where_, (size_t)recording->step_count * sizeof *p->loss);
     } else {
         note_layers(p);
+        note_frozen(p);
+        note_options(p);
         compare_start(p, args->where_);
     }
     if (fa_ok())
@@ -530,13 +559,12 @@ void fa_parity_free(fa_parity *p)
         fa_forward_observe(p->previous);
         running = NULL;
     }
-    int64_t i = 0;
-    if (p->noise)
-        FA_PARITY_EACH_STATE(p, v)
-    fa_mfree(p->noise[i++]);
+    for (int64_t i = 0; p->noise && i < p->recording->state.count; i++)
+        fa_mfree(p->noise[i]);
     fa_mfree(p->noise);
     fa_mfree(p->calls);
     fa_mfree(p->loss);
+    fa_text_free(&p->options);
     fa_text_free(&p->notes);
     fa_text_free(&p->found.cause);
     fa_module_free(p->model);

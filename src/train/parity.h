@@ -50,7 +50,9 @@ struct fa_parity {
     int64_t step;          /* steps done */
     bool in_pass, refused; /* a pass has begun since the last step; it refused a recorded tensor by its shape */
     bool generator_differs;
-    double lr[16]; /* of the optimizer's groups, when the pass began */
+    bool labels_tell;     /* the images differ, and only the labels can say whether they are other items */
+    fa_text options;      /* what the optimizer had otherwise than PyTorch's when the pass began; empty: nothing */
+    int64_t options_step; /* the first step of which that was said in the notes; 0: none */
     int64_t modules;
     int32_t *calls;  /* [modules]: in this pass */
     uint8_t **noise; /* [state tensors of the recording]: elements that Adam moved by rounding; NULL: none */
@@ -60,12 +62,6 @@ struct fa_parity {
     fa_text notes;
     fa_parity_finding found;
 };
-
-/* Names of the recording's state dict, in order. */
-#define FA_PARITY_EACH_STATE(p, v)                                                                                     \
-    for (const fa_json_value *v = fa_json_first(                                                                       \
-             &(p)->recording->run, fa_json_get(&(p)->recording->run, &(p)->recording->run.value[0], "state"));         \
-         v; v = fa_json_next(&(p)->recording->run, v))
 
 /* Holds `got` [shape] against a recorded tensor. Beyond `allowed`, or NaN on one side, is a difference; elements with a
  * mark in `leave_out` (may be NULL) are passed over. Where `before` is not NULL it is the recording's earlier value of
@@ -78,12 +74,17 @@ double fa_parity_largest(const fa_recorded *tensor, const fa_recorded *other);
 /* The recording's line of a module, and the same of ours, without what differs from release to release. False if the
  * recording has none. */
 bool fa_parity_lines(const fa_parity *p, int64_t module, fa_text *theirs, fa_text *ours);
-/* Appends each option of the optimizer that differs, "weight_decay 0.0005 there, 0 here"; how many. */
-int fa_parity_options(const fa_parity *p, fa_text *out);
+/* The recorded options of a group in step k (from 1): those that a schedule changes are the step's own. */
+fa_recorded_options fa_parity_recorded_options(const fa_recording *recording, int64_t group, int64_t k);
+/* Appends each option of the optimizer that differs from the recorded ones of the step under way, "weight_decay 0.0005
+ * in PyTorch, 0 here". */
+void fa_parity_options(const fa_parity *p, fa_text *out);
 
 /* Likely causes of a finding, in words. */
 void fa_parity_cause_start(fa_parity *p, int64_t equal, int64_t different, bool first_differs);
 void fa_parity_cause_images(fa_parity *p, const fa_recorded *want, fa_dtype dtype, const void *got, fa_shape shape);
+/* The same once it is known whether the labels are PyTorch's. */
+void fa_parity_cause_images_labels(fa_parity *p, bool same_labels);
 void fa_parity_cause_output(fa_parity *p, int64_t module, const fa_recorded *want, fa_dtype dtype, const void *got);
 void fa_parity_cause_loss(fa_parity *p, bool details, int64_t batch);
 void fa_parity_cause_gradient(fa_parity *p, const fa_recorded *want, fa_dtype dtype, const void *got);

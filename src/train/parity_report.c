@@ -6,24 +6,21 @@
 
 static void write_header(const fa_parity *p, FILE *file)
 {
-    const fa_json *run = &p->recording->run;
-    const fa_json_value *all = &run->value[0];
     int64_t details = 0;
     while (fa_recording_details(p->recording, details + 1))
         details++;
     fprintf(file, "recording: %s: PyTorch %s, %lld step%s, details of the first %lld\n", p->recording->path,
-            fa_json_text(run, all, "torch", "?"), (long long)p->recording->step_count,
-            p->recording->step_count == 1 ? "" : "s", (long long)details);
+            p->recording->torch, (long long)p->recording->step_count, p->recording->step_count == 1 ? "" : "s",
+            (long long)details);
     if (p->notes.length)
         fprintf(file, "%s", p->notes.data);
 }
 
 static void write_losses(const fa_parity *p, FILE *file)
 {
-    const fa_json *run = &p->recording->run;
     fprintf(file, "\n%6s  %12s  %12s  %s\n", "step", "PyTorch", "here", "difference");
     for (int64_t k = 0; k < p->step; k++) {
-        const double want = fa_json_number(run, p->recording->step[k], "loss", NAN);
+        const double want = p->recording->step[k].loss;
         fprintf(file, "%6lld  %12.6f  %12.6f  %.1e%s\n", (long long)k + 1, want, p->loss[k], fabs(p->loss[k] - want),
                 p->found.step == k + 1 ? "   <-" : "");
     }
@@ -130,9 +127,7 @@ bool fa_parity_report(const fa_parity *p, FILE *file)
                 file,
                 "Left out: weights whose gradient is rounding alone, which %s moves by whole steps. What comes after "
                 "them was compared loosely.\n",
-                fa_json_text(&p->recording->run,
-                             fa_json_get(&p->recording->run, &p->recording->run.value[0], "optimizer"), "name",
-                             "the optimizer"));
+                p->recording->optimizer);
     } else {
         fprintf(file, "\nNo step was compared.\n");
     }

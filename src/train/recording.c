@@ -1,24 +1,19 @@
-/* Reader of recordings. */
+/* Opening a recording: both files, and its tensors by name. */
 #include "train/recording.h"
 
 #include "base/error.h"
 #include "base/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char what[] = "fa_parity";
-enum { MOST_NAME = 512, MOST_STEPS = 100000 };
-
-static const struct {
-    const char *word;
-    fa_dtype dtype;
-    int64_t size;
-} dtypes[] = {{"F32", FA_FLOAT32, 4}, {"F64", FA_FLOAT64, 8}, {"I64", FA_INT64, 8},
-              {"I32", FA_INT32, 4},   {"U8", FA_UINT8, 1},    {"BOOL", FA_BOOL, 1}};
-enum { DTYPES = sizeof dtypes / sizeof *dtypes };
+enum { MOST_NAME = 512, MOST_BYTES = 1 << 25 };
 
 double fa_recorded_element(fa_dtype dtype, const void *data, int64_t i)
 {
@@ -36,72 +31,74 @@ double fa_recorded_element(fa_dtype dtype, const void *data, int64_t i)
     }
 }
 
-/* The whole file; NULL after an error. malloc's memory is aligned for every type. */
-static char *read_whole(const char *path, size_t *size, const char *hint, fa_where where)
+/* ---- RUN.json ---------------------------------------------------------------------------------------------------- */
+
+/* An open file of a possible size; -1 after an error. */
+static int open_text(const char *path, size_t *size, fa_where where)
 {
-    FILE *file = fopen(path, "rb");
-    if (!file) {
-        fa_fail(FA_FILE_ERROR, where, what, "could not open %s: %s. Hint: %s", path, strerror(errno), hint);
-        return NULL;
+    struct stat status;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe without a writer would wait for ever */
+    if (fd < 0 || fstat(fd, &status) != 0)
+        fa_fail(FA_FILE_ERROR, where, what,
+                "could not open %s: %s. Hint: python/facula_recorder.py writes it from a PyTorch script", path,
+                strerror(errno));
+    else if (!S_ISREG(status.st_mode))
+        fa_fail(FA_FILE_ERROR, where, what, "got %s, which is %s, needs a recording's RUN.json%s", path,
+                S_ISDIR(status.st_mode) ? "a folder" : "no ordinary file",
+                S_ISDIR(status.st_mode) ? ". Hint: name the file in it" : "");
+    else if (status.st_size > MOST_BYTES)
+        fa_fail(FA_FILE_ERROR, where, what,
+                "got %s of %lld bytes, needs a recording's RUN.json of at most %d. Hint: record fewer steps", path,
+                (long long)status.st_size, MOST_BYTES);
+    else {
+        *size = (size_t)status.st_size;
+        return fd;
     }
-    char *bytes = NULL;
-    long length = -1;
-    if (fseek(file, 0, SEEK_END) == 0 && (length = ftell(file)) >= 0 && fseek(file, 0, SEEK_SET) == 0) {
-        bytes = fa_malloc((size_t)length + 1);
-        if (!bytes)
-            fa_fail_memory(where, (size_t)length + 1);
-    }
-    if (bytes && fread(bytes, 1, (size_t)length, file) != (size_t)length) {
-        fa_mfree(bytes);
-        bytes = NULL;
-    }
-    if (!bytes && fa_ok())
-        fa_fail(FA_FILE_ERROR, where, what, "could not read %s: %s", path, strerror(errno));
-    fclose(file);
-    if (bytes)
-        *size = (size_t)length;
-    return bytes;
+    if (fd >= 0)
+        close(fd);
+    return -1;
 }
 
-static bool read_json(fa_json *json, const char *text, size_t bytes, const char *path, fa_where where)
+static bool read_run(fa_recording *r, const char *path, fa_where where)
 {
-    int64_t at;
-    if (fa_json_read(json, text, bytes, &at))
-        return true;
-    if (at < 0)
-        return fa_fail_memory(where, bytes);
-    return fa_fail(FA_FILE_ERROR, where, what, "got %s, which is no JSON at its byte %lld. Hint: was it written whole?",
-                   path, (long long)at);
+    size_t size, done = 0;
+    const int fd = open_text(path, &size, where);
+    if (fd < 0)
+        return false;
+    char *text = fa_malloc(size + 1);
+    ssize_t part = text ? 1 : 0;
+    while (text && done < size && part > 0) {
+        part = read(fd, text + done, size - done);
+        done += part > 0 ? (size_t)part : 0;
+    }
+    const int error = part < 0 ? errno : 0;
+    close(fd);
+    bool ok = false;
+    if (!text)
+        fa_fail_memory(where, size + 1);
+    else if (error)
+        fa_fail(FA_FILE_ERROR, where, what, "could not read %s: %s", path, strerror(error));
+    else
+        ok = fa_recording_read_run(r, text, done, path, where);
+    fa_mfree(text);
+    return ok;
 }
 
-/* One tensor of the header; `room`: bytes of all tensors, which begin at `data`. */
-static bool read_entry(const fa_json *json, const fa_json_value *entry, const char *data, int64_t room,
-                       fa_recorded *out)
+/* ---- RUN.safetensors --------------------------------------------------------------------------------------------- */
+
+static bool dtype_of(const char *word, fa_dtype *dtype)
 {
-    const char *word = fa_json_text(json, entry, "dtype", "");
-    int64_t size = 0, begin, end, bytes;
-    for (int i = 0; i < DTYPES; i++)
+    static const struct {
+        const char *word;
+        fa_dtype dtype;
+    } dtypes[] = {{"float32", FA_FLOAT32}, {"float64", FA_FLOAT64}, {"int64", FA_INT64},
+                  {"int32", FA_INT32},     {"uint8", FA_UINT8},     {"bool", FA_BOOL}};
+    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
         if (strcmp(word, dtypes[i].word) == 0) {
-            out->dtype = dtypes[i].dtype;
-            size = dtypes[i].size;
+            *dtype = dtypes[i].dtype;
+            return true;
         }
-    const fa_json_value *shape = fa_json_get(json, entry, "shape"), *at = fa_json_get(json, entry, "data_offsets");
-    if (size == 0 || !shape || shape->kind != FA_JSON_ARRAY || shape->count > 8 || !at || at->kind != FA_JSON_ARRAY ||
-        at->count != 2 || strlen(entry->key) >= MOST_NAME)
-        return false;
-    out->name = entry->key;
-    out->numel = 1;
-    for (const fa_json_value *n = fa_json_first(json, shape); n; n = fa_json_next(json, n)) {
-        int64_t *side = &out->shape.size[out->shape.ndim++];
-        if (!fa_json_whole(n, side) || *side < 0 || __builtin_mul_overflow(out->numel, *side, &out->numel))
-            return false;
-    }
-    const fa_json_value *first = fa_json_first(json, at);
-    if (!fa_json_whole(first, &begin) || !fa_json_whole(fa_json_next(json, first), &end) || begin < 0 || begin > end ||
-        end > room || __builtin_mul_overflow(out->numel, size, &bytes) || bytes != end - begin)
-        return false;
-    out->data = data + begin;
-    return bytes == 0 || (uintptr_t)out->data % (uintptr_t)size == 0;
+    return false;
 }
 
 static int by_name(const void *a, const void *b)
@@ -109,68 +106,47 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const fa_recorded *)a)->name, ((const fa_recorded *)b)->name);
 }
 
-/* The tensors' file. Its bytes are moved to the start of the block, so that they are aligned. */
-static bool read_values(fa_recording *r, const char *path, fa_where where)
+/* Entry i of the file, its name and its tensor. False after an error. */
+static bool read_entry(fa_recording *r, int64_t i, const char *path, fa_where where)
 {
-    size_t size;
-    r->bytes = read_whole(path, &size, "the recorder writes two files; keep them together", where);
-    if (!r->bytes)
-        return false;
-    uint64_t length = 0;
-    if (size >= 8)
-        for (int i = 7; i >= 0; i--)
-            length = length << 8 | (uint8_t)r->bytes[i];
-    if (size < 8 || length > size - 8)
-        return fa_fail(FA_FILE_ERROR, where, what,
-                       "got %s of %zu bytes, which ends inside its header. Hint: was it copied whole?", path, size);
-    if (!read_json(&r->header, r->bytes + 8, (size_t)length, path, where))
-        return false;
-    const int64_t room = (int64_t)(size - 8 - (size_t)length);
-    memmove(r->bytes, r->bytes + 8 + length, (size_t)room);
-    const fa_json_value *all = &r->header.value[0];
-    r->values = fa_calloc((size_t)all->count + 1, sizeof *r->values);
-    if (!r->values)
-        return fa_fail_memory(where, (size_t)all->count * sizeof *r->values);
-    if (all->kind != FA_JSON_OBJECT)
-        return fa_fail(FA_FILE_ERROR, where, what, "got %s, whose header is no list of tensors.", path);
-    for (const fa_json_value *entry = fa_json_first(&r->header, all); entry; entry = fa_json_next(&r->header, entry)) {
-        if (strcmp(entry->key, "__metadata__") == 0)
-            continue;
-        if (!read_entry(&r->header, entry, r->bytes, room, &r->values[r->value_count]))
-            return fa_fail(FA_FILE_ERROR, where, what,
-                           "got %s, whose tensor \"%.100s\" does not fit the file. Hint: was it copied whole?", path,
-                           entry->key);
-        r->value_count++;
-    }
-    qsort(r->values, (size_t)r->value_count, sizeof *r->values, by_name);
+    fa_recorded *out = &r->values[i];
+    fa_tensor_info info;
+    fa_value *value = fa_value_at(r->file, i);
+    out->name = fa_as_string_at(fa_key_at(r->file, i), where);
+    if (out->name == NULL || fa_kind_of(value) != FA_VALUE_TENSOR || !fa_tensor_info_at(value, &info, where) ||
+        !info.contiguous || !dtype_of(info.dtype, &out->dtype))
+        return fa_ok() ? fa_fail(FA_FILE_ERROR, where, what, "got %s, whose \"%.100s\" is no tensor of a recording",
+                                 path, out->name)
+                       : false;
+    out->shape = info.shape;
+    out->numel = info.elements;
+    out->data = info.data;
     return true;
 }
 
-static bool read_run(fa_recording *r, const char *path, fa_where where)
+static bool read_values(fa_recording *r, const char *path, fa_where where)
 {
-    size_t size;
-    char *text = read_whole(path, &size, "python/facula_recorder.py writes it from a PyTorch script", where);
-    bool ok = text && read_json(&r->run, text, size, path, where);
-    fa_mfree(text);
-    if (!ok)
+    if (access(path, F_OK) != 0)
+        return fa_fail(FA_FILE_ERROR, where, what,
+                       "could not open %s: %s. Hint: the recorder writes two files; keep them together", path,
+                       strerror(errno));
+    fa_scope { /* which gives up its own hold */
+        fa_value *loaded = fa_load_at(&(fa_load_args){.path = path, .where_ = where});
+        r->file = loaded ? fa_value_retain(loaded) : NULL;
+    }
+    if (!fa_ok())
         return false;
-    const fa_json_value *all = &r->run.value[0], *steps = fa_json_get(&r->run, all, "steps");
-    const char *format = fa_json_text(&r->run, all, "format", "");
-    if (strcmp(format, "facula parity 1") != 0)
-        return fa_fail(FA_FILE_ERROR, where, what,
-                       "got %s of format \"%.40s\", needs \"facula parity 1\". Hint: python/facula_recorder.py of this "
-                       "release writes it",
-                       path, format);
-    if (!steps || steps->kind != FA_JSON_ARRAY || steps->count < 1 || steps->count > MOST_STEPS)
-        return fa_fail(FA_FILE_ERROR, where, what,
-                       "got %s without a step, needs at least one. Hint: recorder.step(loss, labels) after each "
-                       "optimizer.step()",
-                       path);
-    r->step = fa_calloc((size_t)steps->count, sizeof *r->step);
-    if (!r->step)
-        return fa_fail_memory(where, (size_t)steps->count * sizeof *r->step);
-    for (const fa_json_value *step = fa_json_first(&r->run, steps); step; step = fa_json_next(&r->run, step))
-        r->step[r->step_count++] = step;
+    if (fa_kind_of(r->file) != FA_VALUE_DICT)
+        return fa_fail(FA_FILE_ERROR, where, what, "got %s, which holds a %s, needs tensors by name", path,
+                       fa_kind_name(r->file));
+    const int64_t count = fa_len(r->file);
+    r->values = fa_calloc((size_t)count + 1, sizeof *r->values);
+    if (!r->values)
+        return fa_fail_memory(where, (size_t)count * sizeof *r->values);
+    for (r->value_count = 0; r->value_count < count; r->value_count++)
+        if (!read_entry(r, r->value_count, path, where))
+            return false;
+    qsort(r->values, (size_t)count, sizeof *r->values, by_name);
     return true;
 }
 
@@ -188,10 +164,13 @@ static char *values_path(const char *path)
     return out;
 }
 
+/* ---- Both -------------------------------------------------------------------------------------------------------- */
+
 fa_recording *fa_recording_open(const char *path, fa_where where)
 {
-    if (!path) {
-        fa_fail(FA_VALUE_ERROR, where, what, "got NULL, needs the path of a recording. Hint: \"RUN.json\"");
+    if (!path || !*path) {
+        fa_fail(FA_VALUE_ERROR, where, what, "got %s, needs the path of a recording. Hint: \"RUN.json\"",
+                path ? "an empty name" : "NULL");
         return NULL;
     }
     fa_recording *r = fa_calloc(1, sizeof *r);
@@ -213,11 +192,9 @@ void fa_recording_close(fa_recording *r)
 {
     if (!r)
         return;
-    fa_json_free(&r->run);
-    fa_json_free(&r->header);
+    fa_recording_free_run(r);
+    fa_value_free(r->file);
     fa_mfree(r->values);
-    fa_mfree(r->bytes);
-    fa_mfree(r->step);
     fa_mfree(r->path);
     fa_mfree(r);
 }
@@ -236,6 +213,13 @@ const fa_recorded *fa_recording_find(const fa_recording *r, const char *format, 
 
 bool fa_recording_details(const fa_recording *r, int64_t k)
 {
-    return k >= 1 && k <= r->step_count &&
-           fa_json_first(&r->run, fa_json_get(&r->run, r->step[k - 1], "order")) != NULL;
+    return k >= 1 && k <= r->step_count && r->step[k - 1].details;
+}
+
+bool fa_recorded_has(const fa_recorded_names *names, const char *name)
+{
+    for (int64_t i = 0; i < names->count; i++)
+        if (strcmp(names->name[i], name) == 0)
+            return true;
+    return false;
 }

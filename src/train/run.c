@@ -81,9 +81,7 @@ static char *printed_form(const fa_module *model, fa_where where)
 /* Cross-entropy applies a softmax of its own: one in the model before it is applied twice. */
 static void note_softmax(fa_run *run)
 {
-    fa_module *last = run->model;
-    while (last != NULL && fa_child_count(last) > 0)
-        last = fa_child(last, fa_child_count(last) - 1);
+    fa_module *last = fa_module_last(run->model);
     if (last != NULL && last != run->model && strcmp(fa_class_name(last), "Softmax") == 0)
         fa_text_add(&run->notes,
                     "the model ends in Softmax; if the loss is cross-entropy, which applies softmax itself, "

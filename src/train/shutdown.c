@@ -17,6 +17,7 @@ int64_t fa_shutdown(FILE *report)
                  {"schedules", fa_scheduler_live_count()},
                  {"averages of weights", fa_ema_live_count()},
                  {"runs", fa_run_live_count()},
+                 {"predictors", fa_predictor_live_count()},
                  {"data sets, loaders, samplers and transforms", fa_object_count()},
                  {"values", fa_value_live_count()}};
     int64_t alive = 0;

@@ -6,9 +6,9 @@
 #include "vision/transform.h"
 
 #include "base/error.h"
+#include "base/number_text.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 static double radians(double degrees)
 {
@@ -19,8 +19,8 @@ static double radians(double degrees)
 static double fifteen_places(double x)
 {
     char digits[64];
-    snprintf(digits, sizeof digits, "%.15f", x);
-    return strtod(digits, NULL);
+    fa_text_print(digits, sizeof digits, "%.15f", x);
+    return fa_text_number_of(digits, NULL);
 }
 
 static bool warp_infer(const fa_transform_body *self, fa_image_form *form, fa_where where)

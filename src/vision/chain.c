@@ -336,11 +336,28 @@ static bool stage(late_image *image, const void *in, bool copy)
     return fine;
 }
 
+/* As for a batch that is fetched ahead, the steps before the first draw come before it: an image that they refuse draws
+ * nothing. */
 static bool draw_and_put(const fa_chain *chain, const void *in, void *out, fa_where where)
 {
     int64_t draws[FA_MAX_DRAWS];
-    draw_now(chain, draws);
-    return fa_ok() && put_from(chain, 0, in, draws, out, where);
+    size_t bytes = 0;
+    if (chain->draws == 0 || chain->first_draw == 0) {
+        draw_now(chain, draws);
+        return fa_ok() && put_from(chain, 0, in, draws, out, where);
+    }
+    (void)fa_form_bytes(&chain->form[chain->first_draw], &bytes); /* it fitted when the chain was laid out */
+    fa_buffer *memory = fa_add_size(bytes, STAGED_AT, &bytes) ? fa_buffer_new(bytes) : NULL;
+    if (memory == NULL)
+        return fa_fail_memory(where, bytes);
+    late_image image = {.chain = chain, .where = where, .memory = memory};
+    bool fine = stage(&image, in, false);
+    if (fine) {
+        draw_now(chain, draws);
+        fine = fa_ok() && put_from(chain, chain->first_draw, image.in, draws, out, where);
+    }
+    fa_buffer_release(memory);
+    return fine;
 }
 
 /* Leaves the image to the batch, with a reference to `own` that is taken over, after an error too. */

@@ -10,6 +10,7 @@
 #include "vision/transform.h"
 
 #include "base/error.h"
+#include "base/number_text.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -94,7 +95,7 @@ static bool read_value_word(parser *p, char word[MAX_WORD])
 static bool read_number(parser *p, double *x)
 {
     char *end;
-    *x = strtod(p->at, &end);
+    *x = fa_text_number_of(p->at, &end);
     if (end == p->at)
         return unclear(p, "a number");
     p->at = end;

@@ -115,8 +115,23 @@ bool fa_picture_room(fa_picture_job *job, uint64_t width, uint64_t height, int c
 
 static atomic_llong counts[FA_TRAIT_COUNT];
 
+static _Thread_local struct {
+    bool there;
+    unsigned traits;
+} latest;
+
+bool fa_picture_latest(unsigned *traits)
+{
+    bool there = latest.there;
+    *traits = latest.traits;
+    latest.there = false;
+    return there;
+}
+
 static void count_traits(unsigned traits)
 {
+    latest.there = true;
+    latest.traits = traits;
     for (int i = 0; traits != 0; i++, traits >>= 1)
         if (traits & 1)
             atomic_fetch_add_explicit(&counts[i], 1, memory_order_relaxed);
@@ -391,12 +406,13 @@ static bool read_file(int file, const char *path, fa_block *block, size_t *size,
     return true;
 }
 
-bool fa_picture_look(const char *path, const fa_picture_rules *rules, const char *what, fa_where where, fa_picture *out)
+static bool read_uncounted(const char *path, const fa_picture_rules *rules, const char *what, fa_where where,
+                           fa_picture *out)
 {
     fa_picture_reader *reader = get_reader(where);
     if (reader == NULL)
         return false;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe of that name is refused, not waited for */
     if (file < 0)
         return fa_fail(FA_FILE_ERROR, where, what, "could not open %s: %s.", path, strerror(errno));
     size_t size = 0;
@@ -414,8 +430,73 @@ bool fa_picture_look(const char *path, const fa_picture_rules *rules, const char
 
 bool fa_picture_read(const char *path, const fa_picture_rules *rules, const char *what, fa_where where, fa_picture *out)
 {
-    if (!fa_picture_look(path, rules, what, where, out))
+    if (!read_uncounted(path, rules, what, where, out))
         return false;
     count_traits(out->traits);
+    return true;
+}
+
+/* ---- Pixels in memory -------------------------------------------------------------------------------------------- */
+
+static bool check_pixels(const fa_pixels *p, const char *name, const char *what, fa_where where, size_t *row,
+                         size_t *made)
+{
+    if (p->data == NULL)
+        return fa_fail(FA_VALUE_ERROR, where, what, "got no pixels (NULL) of %s, needs an image.", name);
+    if (p->height < 1 || p->width < 1 || p->channels < 1 || p->channels > 4)
+        return fa_fail(
+            FA_VALUE_ERROR, where, what,
+            "got %s of height %lld, width %lld and %lld channels, needs at least 1 x 1 pixels of 1 (grey), 2 "
+            "(grey and alpha), 3 (RGB) or 4 (RGB and alpha) channels.",
+            name, (long long)p->height, (long long)p->width, (long long)p->channels);
+    size_t all;
+    if (!fa_mul_size((size_t)p->width, (size_t)p->channels, row) || !fa_mul_size(*row, (size_t)p->height, &all) ||
+        !fa_mul_size(all, 3, made) || all > PTRDIFF_MAX)
+        return fa_fail_memory(where, SIZE_MAX);
+    size_t stride = p->stride < 0 ? 0 - (size_t)p->stride : (size_t)p->stride;
+    if (stride != 0 && stride < *row)
+        return fa_fail(FA_VALUE_ERROR, where, what,
+                       "got %s with a stride of %lld bytes, needs at least %zu: %lld pixels of %lld bytes stand in a "
+                       "row. Hint: leave it out where rows follow one another.",
+                       name, (long long)p->stride, *row, (long long)p->width, (long long)p->channels);
+    return true;
+}
+
+/* A row with its colours in order. */
+static void swap_row(uint8_t *to, const uint8_t *from, int64_t width, int64_t channels)
+{
+    for (int64_t x = 0; x < width; x++, to += channels, from += channels) {
+        to[0] = from[2];
+        to[1] = from[1];
+        to[2] = from[0];
+        if (channels == 4)
+            to[3] = from[3];
+    }
+}
+
+bool fa_picture_of_pixels(const fa_pixels *pixels, const fa_picture_rules *rules, const char *name, const char *what,
+                          fa_where where, fa_picture *out)
+{
+    size_t row = 0, made = 0;
+    if (!check_pixels(pixels, name, what, where, &row, &made))
+        return false;
+    bool swap = pixels->bgr && pixels->channels >= 3;
+    ptrdiff_t stride = pixels->stride != 0 ? (ptrdiff_t)pixels->stride : (ptrdiff_t)row;
+    *out = (fa_picture){"pixels", rules->channels, pixels->height, pixels->width, pixels->data, 1, 0};
+    if (pixels->channels == rules->channels && !swap && stride == (ptrdiff_t)row)
+        return true;
+    fa_picture_reader *reader = get_reader(where);
+    uint8_t *to = reader != NULL ? fa_block_room(&reader->made, made) : NULL;
+    uint8_t *turned = to != NULL ? fa_block_room(&reader->rows, row) : NULL;
+    if (turned == NULL)
+        return reader != NULL && fa_fail_memory(where, made);
+    out->pixels = to;
+    for (int64_t y = 0; y < pixels->height; y++) {
+        const uint8_t *from = pixels->data + y * stride;
+        if (swap)
+            swap_row(turned, from, pixels->width, pixels->channels);
+        convert(to, swap ? turned : from, (size_t)pixels->width, (int)pixels->channels, rules);
+        to += (size_t)pixels->width * (size_t)rules->channels;
+    }
     return true;
 }

@@ -54,9 +54,24 @@ bool fa_picture_read(const char *path, const fa_picture_rules *rules, const char
 bool fa_picture_decode(const void *bytes, size_t size, const char *name, const fa_picture_rules *rules,
                        const char *what, fa_where where, fa_picture *out);
 
-/* The same as fa_picture_read, without counting: for a look over a data set. */
-bool fa_picture_look(const char *path, const fa_picture_rules *rules, const char *what, fa_where where,
-                     fa_picture *out);
+/* Traits of the picture that the calling thread read last, and then none until it reads another. False: none. */
+bool fa_picture_latest(unsigned *traits);
+
+/* Pixels of a program's own: rows from the top, `stride` bytes apart (0: width * channels; negative: bottom up), of 1
+ * (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha) bytes a pixel; `bgr`: colours the other way round. */
+typedef struct fa_pixels {
+    const uint8_t *data;
+    int64_t height, width, channels, stride;
+    bool bgr;
+} fa_pixels;
+/* What reading a file with these pixels would give: the program's own memory where nothing is to be changed, else the
+ * calling thread's reader's. False after an error. */
+bool fa_picture_of_pixels(const fa_pixels *pixels, const fa_picture_rules *rules, const char *name, const char *what,
+                          fa_where where, fa_picture *out);
+
+/* fa_sample_picture of a file, its options parsed. */
+bool fa_sample_picture_of(fa_sample *sample, const char *path, const fa_picture_rules *rules, fa_transform *transform,
+                          const char *what, fa_where where);
 
 /* The memory of the calling thread's reader goes back; for the end of the library's work. */
 void fa_picture_reader_free(void);

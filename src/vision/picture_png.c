@@ -78,6 +78,25 @@ static int choose_form(png_structp png, png_infop info, fa_picture_job *job)
     return (colour & PNG_COLOR_MASK_COLOR ? 3 : 1) + alpha;
 }
 
+/* Chunks before the pixels end within the file: libpng takes the memory that one asks for before it reads it, whatever
+ * png_set_chunk_malloc_max says. */
+static void check_chunks(png_structp png, source *s)
+{
+    const fa_picture_job *job = s->job;
+    enum { SIGNATURE = 8, AROUND = 12 /* length, name, checksum */ };
+    for (size_t at = SIGNATURE; job->size - at >= AROUND;) {
+        const uint8_t *chunk = job->bytes + at;
+        const size_t length = (size_t)chunk[0] << 24 | (size_t)chunk[1] << 16 | (size_t)chunk[2] << 8 | chunk[3];
+        if (memcmp(chunk + 4, "IDAT", 4) == 0)
+            return;
+        if (length > job->size - at - AROUND) {
+            s->truncated = true;
+            png_error(png, "cut short");
+        }
+        at += length + AROUND;
+    }
+}
+
 static void decode(png_structp png, png_infop info, source *s)
 {
     fa_picture_job *job = s->job;
@@ -85,6 +104,7 @@ static void decode(png_structp png, png_infop info, source *s)
     png_set_chunk_malloc_max(png, job->size < MAX_CHUNK_BYTES ? job->size : MAX_CHUNK_BYTES); /* none is larger */
     png_set_chunk_cache_max(png, MAX_CHUNKS);
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, 0);
+    check_chunks(png, s);
     png_read_info(png, info);
     int channels = choose_form(png, info, job);
     int passes = png_set_interlace_handling(png);

@@ -72,6 +72,20 @@ static bool name_it(const char *name)
     return false;
 }
 
+static bool put(fa_sample *sample, const fa_picture *picture, const char *name, fa_transform *transform, fa_where where)
+{
+    return fa_sample_image_at(sample, picture->pixels, picture->height, picture->width, picture->channels, transform,
+                              where) ||
+           name_it(name);
+}
+
+bool fa_sample_picture_of(fa_sample *sample, const char *path, const fa_picture_rules *rules, fa_transform *transform,
+                          const char *what, fa_where where)
+{
+    fa_picture picture;
+    return fa_picture_read(path, rules, what, where, &picture) && put(sample, &picture, path, transform, where);
+}
+
 bool fa_sample_picture_at(const fa_sample_picture_args *args)
 {
     static const char *const call = "fa_sample_picture";
@@ -83,13 +97,9 @@ bool fa_sample_picture_at(const fa_sample_picture_args *args)
                        args->sample == NULL ? "sample" : "path and no bytes");
     if (!fa_picture_rules_parse(&options, call, args->where_, &rules))
         return false;
+    if (args->bytes == NULL)
+        return fa_sample_picture_of(args->sample, args->path, &rules, args->transform, call, args->where_);
     const char *name = args->path != NULL ? args->path : "the picture";
-    bool fine = args->bytes != NULL
-                    ? fa_picture_decode(args->bytes, args->size, name, &rules, call, args->where_, &picture)
-                    : fa_picture_read(name, &rules, call, args->where_, &picture);
-    if (!fine)
-        return false;
-    return fa_sample_image_at(args->sample, picture.pixels, picture.height, picture.width, picture.channels,
-                              args->transform, args->where_) ||
-           name_it(name);
+    return fa_picture_decode(args->bytes, args->size, name, &rules, call, args->where_, &picture) &&
+           put(args->sample, &picture, name, args->transform, args->where_);
 }

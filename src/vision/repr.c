@@ -1,6 +1,8 @@
 /* Texts of transforms: Python's form of numbers. */
 #include "vision/repr.h"
 
+#include "base/number_text.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +21,7 @@ void fa_repr_add(fa_repr *text, const char *format, ...)
     char part[512];
     va_list list;
     va_start(list, format);
-    vsnprintf(part, sizeof part, format, list);
+    fa_text_print_list(part, sizeof part, format, list);
     va_end(list);
     for (const char *p = part; *p != 0; p++)
         add_one(text, *p);
@@ -30,8 +32,8 @@ void fa_repr_float(fa_repr *text, double x)
     char digits[40];
     int precision = 1;
     do /* the fewest digits that give the number back */
-        snprintf(digits, sizeof digits, "%.*e", precision++ - 1, x);
-    while (precision <= 17 && strtod(digits, NULL) != x);
+        fa_text_print(digits, sizeof digits, "%.*e", precision++ - 1, x);
+    while (precision <= 17 && fa_text_number_of(digits, NULL) != x);
     const char *e = strchr(digits, 'e');
     int exponent = e != NULL ? atoi(e + 1) : 0;
     if (!isfinite(x) || exponent < -4 || exponent >= 16) {

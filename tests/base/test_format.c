@@ -1,9 +1,9 @@
 /* Tensors' texts against PyTorch's (tests/golden/print_golden.inc), buffers too small, locales. */
 #include "support/facula_test.h"
 
+#include "support/comma_locale.h"
 #include "tensor/format.h"
 
-#include <locale.h>
 #include <math.h>
 #include <string.h>
 
@@ -103,11 +103,10 @@ static void test_sign_of_nan_is_not_shown(void **unused)
 static void test_locale_does_not_matter(void **unused)
 {
     (void)unused;
-    if (!setlocale(LC_NUMERIC, "de_DE.UTF-8") && !setlocale(LC_NUMERIC, "fr_FR.UTF-8"))
-        skip();
+    comma_locale_begin();
     char text[128];
     fa_format_tensor(text, sizeof text, &row_of_four, four, NULL);
-    setlocale(LC_NUMERIC, "C");
+    comma_locale_end();
     assert_string_equal(text, "tensor([  0.5000,  -1.2500,   3.0000, 100.0000])");
 }
 

@@ -1,4 +1,4 @@
-"""bench/compare.py's arithmetic: which pairs count, medians, the fastest peer, when a row is void. Needs no peer."""
+"""bench/compare.py's arithmetic, and that of files.py: which pairs count, medians, the fastest peer, when a row is void. Needs no peer."""
 
 import contextlib
 import importlib.util
@@ -14,6 +14,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 spec = importlib.util.spec_from_file_location("compare", os.path.join(ROOT, "bench", "compare.py"))
 compare = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(compare)
+sys.modules["compare"] = compare  # which files.py imports
+spec = importlib.util.spec_from_file_location("files", os.path.join(ROOT, "bench", "files.py"))
+files = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(files)
 
 LOSSES = [2.3, 2.2, 2.1, 2.0, 1.9, 1.8, 1.7]
 
@@ -32,7 +36,15 @@ def pair(ours, theirs, other_cpu=0.5, losses=LOSSES):
 
 
 def summarise(pairs, network="mnist", mode="train"):
-    return compare.summarise(network, mode, pairs, 2.0)
+    return compare.summarise(
+        pairs, 2.0, lambda a, b: compare.loss_disagreement(network, mode, a["losses"], b["losses"])
+    )
+
+
+def epoch(images_per_second, **other):
+    report = {"images": 60000, "labels": 267236, "first_labels": [6, 8, 8, 7], "first_mean": -0.009}
+    report |= {"images_per_second": images_per_second, "seconds": 60000 / images_per_second, "peak_memory_mib": 80}
+    return report | other
 
 
 SETTING = {"network": "mnist", "mode": "train", "batch": 64, "threads": 2, "dtype": "float32", "cpu": "a CPU"}
@@ -51,6 +63,54 @@ class Peers(unittest.TestCase):
         for name in ("jax", "", "torch-jit", "torch-channels", "torch-tunedd", "tensorflow-compile"):
             with self.assertRaises(ValueError, msg=name):
                 compare.parse_peer(name)
+
+
+class Epochs(unittest.TestCase):
+    def test_agree(self):
+        self.assertIsNone(compare.epoch_disagreement("mnist", epoch(1), epoch(2)))
+        self.assertIsNone(compare.epoch_disagreement("jpeg", epoch(1), epoch(2, first_mean=-0.03)))
+
+    def test_other_work(self):
+        for other in ({"images": 59999}, {"labels": 1}, {"first_labels": [8, 6, 8, 7]}, {"first_mean": -0.03}):
+            self.assertIsNotNone(compare.epoch_disagreement("mnist", epoch(1), epoch(2, **other)), msg=str(other))
+        self.assertIsNotNone(compare.epoch_disagreement("jpeg", epoch(1), epoch(2, first_mean=float("nan"))))
+
+    def test_row(self):
+        pairs = [{"ours": epoch(90000.0), "theirs": epoch(theirs), "other_cpu": 0.5} for theirs in (3000.0, 2000.0, 1000.0)]
+        entry = compare.summarise(
+            pairs, 2.0, lambda a, b: compare.epoch_disagreement("mnist", a, b), ("seconds", "peak_memory_mib")
+        )
+        self.assertEqual((entry["ratio"], entry["images_per_second"], entry["seconds"]), (45.0, 2000.0, 30.0))
+        setting = {"loader": "mnist", "batch": 64, "workers": 2}
+        row = compare.make_row(setting, {"torch": entry}, [pair["ours"] for pair in pairs])
+        self.assertEqual((row["ours"], row["ratio_to_fastest"], row["void"]), (90000.0, 45.0, None))
+        text = compare.table([row], ("loader", "batch", "workers"))
+        self.assertIn("2000 (45.00)", text)
+
+    def test_needs_pictures(self):
+        with self.assertRaises(SystemExit), contextlib.redirect_stderr(io.StringIO()):
+            compare.read_options(["--loader", "jpeg"])
+        self.assertEqual(compare.read_options(["--loader", "mnist,jpeg", "--pictures", "x"]).workers, 2)
+
+
+class Groups(unittest.TestCase):
+    def test_all(self):
+        train, infer = compare.peers_for(["all"], "train"), compare.peers_for(["all"], "infer")
+        self.assertEqual((len(train), len(infer)), (20, 10))
+        self.assertIn("torch-channels-last-compile-fused-adam-tuned", train)
+        self.assertNotIn("fused-adam", "".join(infer))
+        for name in train + infer:
+            compare.parse_peer(name)
+
+    def test_names_among_groups(self):
+        self.assertEqual(compare.peers_for(["torch", "best"], "train")[0], "torch")
+        self.assertEqual(compare.peers_for(["torch-fused-adam", "torch"], "infer"), ["torch"])
+
+    def test_kept(self):
+        scouts = {name: {"images_per_second": figure} for name, figure in (("a", 90), ("b", 100), ("c", 80), ("d", 95))}
+        self.assertEqual(compare.kept_after_scouting(scouts, 3), ["b", "d", "a"])
+        self.assertEqual(compare.kept_after_scouting(scouts, 1), ["b"])
+        self.assertEqual(compare.kept_after_scouting(scouts, 9), ["b", "d", "a"])
 
 
 class Losses(unittest.TestCase):
@@ -148,12 +208,12 @@ class Rows(unittest.TestCase):
         self.assertIn("tensorflow", row["void"])
         self.assertIsNone(row["fastest_peer"])
         self.assertIsNone(row["ratio_to_fastest"])
-        self.assertIn("void", compare.table([row], ["torch", "tensorflow"]))
+        self.assertIn("void", compare.table([row]))
 
     def test_without_figures(self):
         row = compare.make_row(SETTING, {"torch": summarise([])}, [])
         self.assertIsNone(row["ours"])
-        self.assertIn("void", compare.table([row], ["torch"]))
+        self.assertIn("void", compare.table([row]))
 
 
 class WholeRun(unittest.TestCase):
@@ -199,11 +259,46 @@ class WholeRun(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn("void: mnist, train: torch: loss 1", output)
 
+    def test_scouts(self):
+        words = ["--peers", "torch,torch-tuned,torch-compile", "--pairs", "2", "--scout", "1", "--keep", "1"]
+        status, output, calls = self.run_with(report(300), report(100), *words, "--max-other-cpu", "100")
+        self.assertEqual((status, calls), (0, ["theirs"] * 3 + ["ours", "theirs"] * 2))
+        self.assertIn("scouts: mnist, train", output)
+        self.assertIn("3.00", output)
+
+    def test_scouts_on_a_busy_machine(self):
+        words = ["--peers", "torch", "--scout", "1", "--pairs", "1", "--retries", "1", "--max-other-cpu", "-1"]
+        status, output, calls = self.run_with(report(300), report(100), *words)
+        self.assertEqual(status, 1)
+        self.assertEqual(calls, ["theirs"] * 2)
+        self.assertIn("no scout while the machine was quiet", output)
+
     def test_tries_are_bounded(self):
         _, _, calls = self.run_with(
             report(300), report(100), "--peers", "torch", "--pairs", "1", "--retries", "2", "--max-other-cpu", "-1"
         )
         self.assertEqual(calls, ["ours", "theirs"] * 3)
+
+
+class Files(unittest.TestCase):
+    @staticmethod
+    def pairs(*seconds, other_cpu=0.5):
+        return [{"ours": ours, "theirs": theirs, "other_cpu": other_cpu} for ours, theirs in seconds]
+
+    def test_median_of_the_ratios_of_pairs(self):
+        row = files.summarise("load", self.pairs((1.0, 3.0), (4.0, 4.0), (1.0, 2.0)), 2.0)
+        self.assertEqual((row["ratio"], row["pairs"], row["void_pairs"], row["fine"]), (2.0, 3, 0, True))
+        self.assertEqual((row["ours_ms"], row["theirs_ms"]), (1000.0, 3000.0))
+
+    def test_pairs_beside_others_work_are_void(self):
+        row = files.summarise("map", self.pairs((1.0, 9.0), other_cpu=5.0) + self.pairs((2.0, 1.0)), 2.0)
+        self.assertEqual((row["ratio"], row["pairs"], row["void_pairs"], row["fine"]), (0.5, 1, 1, False))
+        row = files.summarise("map", self.pairs((1.0, 9.0), other_cpu=5.0), 2.0)
+        self.assertEqual((row["ratio"], row["fine"]), (None, False))
+
+    def test_saving_needs_four_fifths(self):
+        self.assertTrue(files.summarise("save", self.pairs((1.0, 0.8)), 2.0)["fine"])
+        self.assertFalse(files.summarise("save", self.pairs((1.0, 0.79)), 2.0)["fine"])
 
 
 if __name__ == "__main__":

@@ -91,6 +91,13 @@ static void test_training(void **state)
     assert_int_equal(run(*state, "$F bench --network mnist --seconds 0.01 --batches 2 --batch 8 --json"), 0);
     assert_contains(output, "\"images_per_second\":");
     assert_contains(output, "\"losses\":[");
+    assert_int_equal(run(*state, "$F bench --network mnist --seconds 0.01 --batches 2 --batch 8 --profile"), 0);
+    assert_contains(output, "limits, measured now: ");
+    assert_contains(output, "[8, 32, 14, 14]");
+    assert_contains(output, "outside of kernels");
+    assert_int_equal(run(*state, "$F bench --network mnist --seconds 0.01 --batches 2 --batch 8 --profile --json"), 0);
+    assert_contains(output, "\"limit_flops\":");
+    assert_contains(output, "\"share_of_limit\":");
     run(*state, "$F train $D/nowhere --out $D/e >&-");
     assert_int_equal(run(*state, "test -e $D/e/history.csv"), 1);
 }

@@ -167,6 +167,26 @@ static void test_convert(void **state)
     assert_line("eight   float32   [2, 3]  24 B  0 to 0.625");
 }
 
+/* A whole model of torchvision's, as torch.save(model) pickled it: it is shown, and its weights are taken. */
+static void test_whole_model(void **state)
+{
+    (void)state;
+    assert_int_equal(run("$F inspect $G/../pth/whole_resnet.pth"), 0);
+    assert_contains(output, "torchvision.models.resnet.ResNet");
+    assert_contains(output, "torch.nn.modules.batchnorm.BatchNorm2d");
+    assert_contains(output, "56 tensors");
+    assert_int_equal(run("$F inspect --json $G/../pth/whole_resnet.pth"), 0);
+    assert_int_equal(
+        run("$F convert $G/../pth/whole_resnet.pth $D/resnet.safetensors && $F inspect $D/resnet.safetensors"), 0);
+    assert_contains(output, "used the weights of the pickled model of class ResNet\n");
+    assert_contains(output, "resnet.safetensors: 56 entries, ");
+    assert_contains(output, "layer1.0.conv1.weight");
+    assert_int_equal(run("$F convert $G/../pth/whole_resnet.pth $D/resnet.pth --dtype float16 && "
+                         "$F convert $D/resnet.pth $D/fc.npy --only fc.weight && $F inspect $D/fc.npy"),
+                     0);
+    assert_contains(output, "float16  [2, 4]");
+}
+
 static void test_failures(void **state)
 {
     (void)state;
@@ -215,8 +235,9 @@ static int remove_folder(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_inspect_weights),
-                                       cmocka_unit_test(test_inspect_checkpoint), cmocka_unit_test(test_inspect_json),
-                                       cmocka_unit_test(test_convert), cmocka_unit_test(test_failures)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_inspect_weights), cmocka_unit_test(test_inspect_checkpoint),
+        cmocka_unit_test(test_inspect_json),    cmocka_unit_test(test_convert),
+        cmocka_unit_test(test_whole_model),     cmocka_unit_test(test_failures)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

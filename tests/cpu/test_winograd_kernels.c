@@ -84,13 +84,15 @@ static void cut(kernel_call *c, int input)
 }
 
 /* The reference sums in double; its rounding to float32 is far below these errors. The direct kernels of the weights'
- * gradient sum short chains, several times more exact than PyTorch's channels-last path, hence the other factor. */
+ * gradient sum short chains, several times more exact than PyTorch's channels-last path, hence the other factor.
+ * F(2x2), which takes the results of layers below 64 channels, rounds like the direct sum. */
 static void test_error(void **state)
 {
     (void)state;
-    static const layer layers[] = {{2, 64, 16, 12}, {2, 64, 64, 14}, {1, 128, 128, 8}, {8, 72, 40, 7}};
+    static const layer layers[] = {{2, 64, 16, 12}, {2, 64, 64, 14}, {1, 128, 128, 8}, {8, 72, 40, 7},
+                                   {4, 16, 32, 16}, {4, 32, 64, 14}, {8, 37, 50, 11}};
     FOR_EACH_ISA(isa)
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++)
         for (int o = 0; o < 3; o++) {
             kernel_call c = call_of(&layers[i], ops[o]);
             cut(&c, ops[o] == FA_OP_conv2d_weight_grad ? 1 : 0);
@@ -100,7 +102,8 @@ static void test_error(void **state)
             const kernel_result want = kernel_run(&c, NULL, false), a = kernel_run(&c, winograd, false);
             const kernel_result b = kernel_run(&c, direct, false);
             const error fast = error_of(&a, &want), plain = error_of(&b, &want);
-            const double factor = ops[o] == FA_OP_conv2d_weight_grad ? 10 : 6;
+            const bool small = ops[o] == FA_OP_conv2d && layers[i].in < 64;
+            const double factor = small ? 1.5 : ops[o] == FA_OP_conv2d_weight_grad ? 10 : 6;
             if (fast.largest > factor * plain.largest || fast.rms > factor * plain.rms)
                 fail_msg("%s: largest error %g, rms %g; the direct sum's %g, %g", winograd->name, fast.largest,
                          fast.rms, plain.largest, plain.rms);
@@ -116,14 +119,14 @@ static void test_not_finite(void **state)
 {
     (void)state;
     static const float bad[] = {NAN, INFINITY, -INFINITY};
-    static const layer l = {5, 66, 20, 9};
+    static const layer layers[] = {{5, 66, 20, 9}, {5, 18, 20, 9}};
     FOR_EACH_ISA(isa)
     for (int o = 0; o < 3; o++)
         for (int input = 0; input < 2; input++)
-            for (int b = 0; b < 3; b++) {
-                kernel_call c = call_of(&l, ops[o]);
+            for (int b = 0; b < 6; b++) {
+                kernel_call c = call_of(&layers[b / 3], ops[o]);
                 const int64_t n = fa_meta_numel(&c.in_meta[input]);
-                ((float *)c.in[input])[test_random_int(&kernel_seed, 0, n - 1)] = bad[b];
+                ((float *)c.in[input])[test_random_int(&kernel_seed, 0, n - 1)] = bad[b % 3];
                 const kernel_result a = kernel_run(&c, find(isa, &c, "high"), false);
                 const kernel_result want = kernel_run(&c, find(isa, &c, "highest"), false);
                 int64_t kept = 0;
@@ -144,10 +147,11 @@ static void test_not_finite(void **state)
 static void test_images(void **state)
 {
     (void)state;
-    static const layer all = {5, 66, 20, 9};
+    static const layer layers[] = {{5, 66, 20, 9}, {5, 18, 20, 9}};
     FOR_EACH_ISA(isa)
-    for (int o = 0; o < 2; o++) {
-        kernel_call c = call_of(&all, ops[o]), one = c;
+    for (int o = 0; o < 4; o++) {
+        const layer all = layers[o / 2];
+        kernel_call c = call_of(&all, ops[o % 2]), one = c;
         const fa_cpu_kernel *kernel = find(isa, &c, "high");
         const int64_t image = fa_meta_numel(&c.in_meta[0]) / all.images,
                       result = fa_meta_numel(&c.out_meta) / all.images;

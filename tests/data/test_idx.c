@@ -106,7 +106,7 @@ static void check_half(const tempdir *dir, uint32_t n)
     assert_int_equal(fa_length(data), n);
     bytes images = idx_images(n), labels = idx_labels(n);
     fa_scope {
-        fa_tensor *all = fa_mnist_images(data), *targets = fa_mnist_labels(data);
+        fa_tensor *all = fa_dataset_data(data), *targets = fa_dataset_targets(data);
         assert_int_equal(fa_ndim(all), 3);
         assert_int_equal(fa_size(all, 2), 28);
         assert_int_equal(fa_size(targets, 0), n);
@@ -293,9 +293,9 @@ static void test_own_mnist(void **state)
     assert_int_equal(fa_length(test), 10000);
     fa_scope {
         /* hashes of the files' content after their headers, by zcat */
-        assert_int_equal(fnv(fa_data(fa_mnist_images(train)), 47040000), 0xb6e6196608671562);
-        assert_int_equal(fnv(fa_data(fa_mnist_images(test)), 7840000), 0x8614c3e55764d65f);
-        const int64_t *label = fa_data(fa_mnist_labels(train));
+        assert_int_equal(fnv(fa_data(fa_dataset_data(train)), 47040000), 0xb6e6196608671562);
+        assert_int_equal(fnv(fa_data(fa_dataset_data(test)), 7840000), 0x8614c3e55764d65f);
+        const int64_t *label = fa_data(fa_dataset_targets(train));
         assert_int_equal(label[0], 5);
         assert_int_equal(label[59999], 8);
     }

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 typedef struct golden_loader {
@@ -151,6 +152,11 @@ static void check_golden(const golden_loader *c, int workers)
     const int64_t *drawn = c->drawn;
     for (int epoch = 0; epoch < EPOCHS; epoch++) {
         int64_t k = 0;
+        if (c->drop_last && c->length == 0 && c->n > 0) { /* an error here, see test_sizes_that_do_not_divide */
+            fa_loader_free(loader);
+            fa_generator_release(g);
+            return;
+        }
         fa_for_each_batch (b, loader) {
             assert_int_equal(b.index, k);
             assert_int_equal(b.n, 2);
@@ -182,6 +188,59 @@ static void test_golden_orders(void **state)
     for (size_t w = 0; w < COUNT(worker_counts); w++)
         for (size_t i = 0; i < COUNT(golden_loaders); i++)
             check_golden(&golden_loaders[i], worker_counts[w]);
+}
+
+/* O17: n items in batches of b; a loop that drop_last leaves nothing to train on is an error, at once. */
+static void test_sizes_that_do_not_divide(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t n, batch, drop_last, batches, last;
+    } cases[] = {{60000, 64, 0, 938, 32}, {60000, 64, 1, 937, 64}, {40, 128, 0, 1, 40}, {40, 128, 1, -1, 0},
+                 {1, 1, 0, 1, 1},         {1, 1, 1, 1, 1},         {0, 4, 0, 0, 0},     {0, 4, 1, 0, 0}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        numbers set;
+        numbers_init(&set, cases[i].n);
+        fa_loader *loader =
+            fa_data_loader(numbers_dataset(&set), .batch_size = cases[i].batch, .drop_last = cases[i].drop_last != 0);
+        int64_t batches = 0, last = 0;
+        fa_for_each_batch (b, loader) {
+            batches++;
+            last = b.size;
+        }
+        if (cases[i].batches < 0) {
+            assert_contains(fa_error(), "got 40 items for batches of 128 with drop_last");
+            fa_clear_error();
+        } else {
+            assert_true(fa_ok());
+            assert_int_equal(batches, cases[i].batches);
+            assert_int_equal(last, cases[i].last);
+        }
+        fa_loader_free(loader);
+    }
+}
+
+/* O19: threads need no file handles: eight workers, every batch kept, 64 handles. */
+static void test_few_file_handles(void **state)
+{
+    (void)state;
+    struct rlimit before, few;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = 64;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    numbers set;
+    numbers_init(&set, 2000);
+    fa_loader *loader = fa_data_loader(numbers_dataset(&set), .batch_size = 4, .num_workers = 8);
+    int64_t kept = 0;
+    fa_scope
+        for (int epoch = 0; epoch < 2; epoch++)
+            fa_for_each_batch (b, loader)
+                kept += fa_keep(b.images) != NULL;
+    assert_true(fa_ok());
+    assert_int_equal(kept, 1000);
+    fa_loader_free(loader);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 static void test_golden_splits(void **state)
@@ -622,13 +681,21 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_golden_orders, clean),   cmocka_unit_test_teardown(test_golden_splits, clean),
-        cmocka_unit_test_teardown(test_workers_agree, clean),   cmocka_unit_test_teardown(test_leaving_early, clean),
-        cmocka_unit_test_teardown(test_errors_of_items, clean), cmocka_unit_test_teardown(test_wrong_arguments, clean),
-        cmocka_unit_test_teardown(test_holders, clean),         cmocka_unit_test_teardown(test_collate_types, clean),
-        cmocka_unit_test_teardown(test_tensor_dataset, clean),  cmocka_unit_test_teardown(test_items_that_draw, clean),
-        cmocka_unit_test_teardown(test_steady_state, clean),    cmocka_unit_test_teardown(test_no_memory, clean),
+        cmocka_unit_test_teardown(test_golden_orders, clean),
+        cmocka_unit_test_teardown(test_golden_splits, clean),
+        cmocka_unit_test_teardown(test_workers_agree, clean),
+        cmocka_unit_test_teardown(test_leaving_early, clean),
+        cmocka_unit_test_teardown(test_errors_of_items, clean),
+        cmocka_unit_test_teardown(test_wrong_arguments, clean),
+        cmocka_unit_test_teardown(test_holders, clean),
+        cmocka_unit_test_teardown(test_collate_types, clean),
+        cmocka_unit_test_teardown(test_tensor_dataset, clean),
+        cmocka_unit_test_teardown(test_items_that_draw, clean),
+        cmocka_unit_test_teardown(test_steady_state, clean),
+        cmocka_unit_test_teardown(test_no_memory, clean),
         cmocka_unit_test_teardown(test_longjmp, clean),
+        cmocka_unit_test_teardown(test_sizes_that_do_not_divide, clean),
+        cmocka_unit_test_teardown(test_few_file_handles, clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -96,7 +96,9 @@ static void test_lengths(void **state)
                                                .num_workers = 2 * drop);
             assert_int_equal(fa_length(loader), drop ? length[s] / 4 : (length[s] + 3) / 4);
             assert_int_equal(count(loader), drop ? length[s] / 4 * 4 : length[s]);
-            assert_true(fa_ok());
+            /* items, but no batch: an error */
+            assert_int_equal(fa_error_code(), drop && length[s] > 0 && length[s] < 4 ? FA_VALUE_ERROR : 0);
+            fa_clear_error();
             fa_free(loader);
         }
     for (int s = 0; s < 5; s++)
@@ -147,7 +149,9 @@ static void test_mistakes(void **state)
     REFUSED(fa_weighted_random_sampler(NULL, 3, 3), "needs at least 1 of each");
     REFUSED(fa_weighted_random_sampler(negative, 2, 3), "got weight -1 for item 1");
     REFUSED(fa_weighted_random_sampler(endless, 2, 3), "got weight inf for item 1");
-    REFUSED(fa_weighted_random_sampler(none, 2, 3), "got 0 weights above 0, needs at least 1");
+    REFUSED(fa_weighted_random_sampler(none, 2, 3),
+            "got 0 weights above 0, needs at least 1. Hint: an item of weight 0 is never drawn.");
+    REFUSED(fa_weighted_random_sampler(none, 2, 1, .replacement = false), "and without replacement no item twice.");
     REFUSED(fa_weighted_random_sampler(weights, 3, 3, .replacement = false), "got 2 weights above 0, needs at least 3");
     REFUSED(fa_list_sampler(NULL, 3), "needs a list");
     REFUSED(fa_sampler_new(&o, .length = own_length, .destroy = own_destroy), "got no order callback");
@@ -178,6 +182,41 @@ static void expect_failure(fa_loader *loader, const char *part)
     fa_free(loader);
 }
 
+static int64_t label_at(const fa_batch *b, int64_t i)
+{
+    return ((const int64_t *)fa_data(b->item[0]))[i];
+}
+
+/* Indices from the end, in lists, samplers and subsets, as Python's. */
+static void test_negative_indices(void **state)
+{
+    (void)state;
+    const int64_t list[5] = {-1, 0, -10, 9, -2}, want[5] = {9, 0, 0, 9, 8}, inner[3] = {-1, -10, 4};
+    const int64_t two[2] = {-1, -3}, outside[1] = {-11};
+    for (int workers = 0; workers < 3; workers += 2) {
+        fa_loader *loader =
+            fa_data_loader(numbers(), .batch_size = 2, .sampler = fa_list_sampler(list, 5), .num_workers = workers);
+        int64_t at = 0;
+        fa_for_each_batch (b, loader)
+            for (int64_t i = 0; i < b.size; i++)
+                assert_int_equal(label_at(&b, i), want[at++]);
+        assert_int_equal(at, 5);
+        fa_free(loader);
+        loader = fa_data_loader(fa_subset(numbers(), inner, 3), .sampler = fa_list_sampler(two, 2),
+                                .num_workers = workers, .batch_size = 2);
+        fa_for_each_batch (b, loader) {
+            assert_int_equal(label_at(&b, 0), 4);
+            assert_int_equal(label_at(&b, 1), 9);
+        }
+        fa_free(loader);
+        expect_failure(fa_data_loader(numbers(), .sampler = fa_list_sampler(outside, 1), .num_workers = workers),
+                       "got index -11, needs 0 to 9, or -10 to -1 from the end.");
+    }
+    fa_dataset *data = numbers();
+    REFUSED(fa_subset(data, outside, 1), "got index -11 at place 0, needs 0 to 9, or -10 to -1");
+    fa_free(data);
+}
+
 static void test_callbacks_that_fail(void **state)
 {
     (void)state;
@@ -189,10 +228,11 @@ static void test_callbacks_that_fail(void **state)
             own *o;
             bool batch;
             const char *part;
-        } cases[] = {{&fails, false, "the list is lost"},         {&fails, true, "the list is lost"},
-                     {&silent, false, "false from the order"},    {&empty, true, "got 0 indices for batch 0"},
-                     {&large, true, "got 3 indices for batch 0"}, {&negative, false, "got length -1"},
-                     {&negative, true, "got length -1"},          {&outside, false, "got index 10, needs 0 to 9"}};
+        } cases[] = {
+            {&fails, false, "the list is lost"},         {&fails, true, "the list is lost"},
+            {&silent, false, "false from the order"},    {&empty, true, "got 0 indices for batch 0"},
+            {&large, true, "got 3 indices for batch 0"}, {&negative, false, "got length -1"},
+            {&negative, true, "got length -1"},          {&outside, false, "got index 10, needs 0 to 9, or -10 to -1"}};
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
             fa_loader *loader =
                 cases[i].batch
@@ -236,8 +276,11 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_lengths, clean),   cmocka_unit_test_teardown(test_passes, clean),
-        cmocka_unit_test_teardown(test_mistakes, clean),  cmocka_unit_test_teardown(test_callbacks_that_fail, clean),
+        cmocka_unit_test_teardown(test_lengths, clean),
+        cmocka_unit_test_teardown(test_passes, clean),
+        cmocka_unit_test_teardown(test_mistakes, clean),
+        cmocka_unit_test_teardown(test_negative_indices, clean),
+        cmocka_unit_test_teardown(test_callbacks_that_fail, clean),
         cmocka_unit_test_teardown(test_no_memory, clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -215,7 +215,7 @@ static void test_mnist_batches(void **state)
         assert_true(fa_ok());
         assert_int_equal(samples, 10000);
         fa_scope {
-            const uint8_t *pixels = fa_data(fa_mnist_images(data));
+            const uint8_t *pixels = fa_data(fa_dataset_data(data));
             const float *image = fa_data(fa_dataset_get(data, 123).images);
             for (int i = 0; i < 784; i++)
                 assert_true(image[i] == ((float)pixels[123 * 784 + i] / 255.0f - 0.1307f) / 0.3081f);

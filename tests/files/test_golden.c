@@ -1,14 +1,9 @@
 /* The writers against the files that torch.save, safetensors and NumPy write for the same values
  * (tests/golden/make_files.py): the same bytes, but for the 40 digits of .data/serialization_id, which follow from
  * names and checksums in a way of the writer's own. */
-#include "support/facula_test.h"
-
-#include "facula.h"
-#include "support/tempdir.h"
+#include "support/file_test.h"
 
 #include <string.h>
-
-static tempdir folder;
 
 static const char *golden(const char *name)
 {
@@ -231,20 +226,6 @@ static void test_refused(void **state)
         assert_false(fa_save(fa_dict("a", 1), tempdir_file(&folder, "x.pth")));
         failed("something before");
     }
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    folder = tempdir_new();
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    tempdir_free(&folder);
-    return 0;
 }
 
 static int clear(void **state)

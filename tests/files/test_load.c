@@ -215,31 +215,95 @@ static fa_value *weight_of(fa_value *object, const char *name)
 static void test_objects(void **state)
 {
     (void)state;
-    const char *const names[] = {"whole_model.pth", "user_class.pth"};
-    for (int n = 0; n < 4; n++)
-        fa_scope {
-            fa_value *model = fa_load(golden_path(names[n / 2]), .mmap = n % 2);
-            assert_string_equal(fa_error(), "");
-            assert_int_equal(fa_kind_of(model), FA_VALUE_OBJECT);
-            const cJSON *weights =
-                cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(golden, names[n / 2]), "state_dict");
-            assert_true(cJSON_GetArraySize(weights) > 1);
-            const cJSON *want;
-            cJSON_ArrayForEach(want, weights)
-            {
-                fa_tensor_view view;
-                fa_value *got = weight_of(model, want->string);
-                assert_non_null(got);
-                assert_true(fa_value_view(got, &view, FA_HERE));
-                cJSON *copy = cJSON_Duplicate(want, true); /* a state dict has no parameters, the model has */
-                cJSON_ReplaceItemInObjectCaseSensitive(copy, "requires_grad", cJSON_CreateBool(view.requires_grad));
-                if (view.parameter && !cJSON_HasObjectItem(copy, "parameter"))
-                    cJSON_AddTrueToObject(copy, "parameter");
-                if (!same_tensor(copy, got))
-                    fail_msg("%s: %s is not what was saved", names[n / 2], want->string);
-                cJSON_Delete(copy);
+    int files = 0;
+    const cJSON *entry;
+    cJSON_ArrayForEach(entry, golden)
+    {
+        const cJSON *weights = cJSON_GetObjectItemCaseSensitive(entry, "state_dict"), *want;
+        for (int mmap = 0; mmap < 2 && weights != NULL; mmap++)
+            fa_scope {
+                fa_value *model = fa_load(golden_path(entry->string), .mmap = mmap);
+                assert_string_equal(fa_error(), "");
+                assert_int_equal(fa_kind_of(model), FA_VALUE_OBJECT);
+                assert_true(cJSON_GetArraySize(weights) > 1);
+                cJSON_ArrayForEach(want, weights)
+                {
+                    fa_tensor_view view;
+                    fa_value *got = weight_of(model, want->string);
+                    assert_non_null(got);
+                    assert_true(fa_value_view(got, &view, FA_HERE));
+                    cJSON *copy = cJSON_Duplicate(want, true); /* a state dict has no parameters, the model has */
+                    cJSON_ReplaceItemInObjectCaseSensitive(copy, "requires_grad", cJSON_CreateBool(view.requires_grad));
+                    if (view.parameter && !cJSON_HasObjectItem(copy, "parameter"))
+                        cJSON_AddTrueToObject(copy, "parameter");
+                    if (!same_tensor(copy, got))
+                        fail_msg("%s: %s is not what was saved", entry->string, want->string);
+                    cJSON_Delete(copy);
+                }
+                assert_string_equal(fa_error(), "");
+                files++;
             }
-            assert_string_equal(fa_error(), "");
+    }
+    assert_true(files >= 2 * 6);
+}
+
+/* `value` is the name of a class or function, nothing more. */
+static void assert_name(fa_value *value, const char *module, const char *name)
+{
+    assert_int_equal(fa_kind_of(value), FA_VALUE_OBJECT);
+    assert_string_equal(fa_object_module(value), module);
+    assert_string_equal(fa_object_class(value), name);
+    assert_null(fa_attributes(value));
+    fa_scope {
+        assert_false(fa_save(fa_dict("x", value), tempdir_file(&folder, "name.pth")));
+        assert_contains(fa_error(), name);
+        fa_clear_error();
+    }
+}
+
+/* Classes, functions, partials and members of enumerations among the attributes of a module are names and records. */
+static void test_names(void **state)
+{
+    (void)state;
+    static const char *const functions[][2] = {{"torch.nn.functional", "relu"},
+                                               {"torch._C._nn", "gelu"},
+                                               {"torch._C", "_VariableFunctionsClass.relu"},
+                                               {"torch._C", "_VariableFunctionsClass.tanh"},
+                                               {"torch._C", "TensorBase.relu"},
+                                               {"torch.nn.init", "kaiming_normal_"}};
+    fa_scope {
+        fa_value *model = fa_load(golden_path("whole_named.pth"));
+        assert_string_equal(fa_error(), "");
+        fa_value *attributes = fa_attributes(model);
+        assert_name(fa_get(attributes, "norm_layer"), "torch.nn.modules.batchnorm", "BatchNorm2d");
+        assert_name(fa_get(attributes, "own_class"), "__main__", "Named");
+        assert_name(fa_get(attributes, "ordered"), "collections", "OrderedDict");
+        fa_value *list = fa_get(attributes, "functions");
+        for (int i = 0; i < 6; i++)
+            assert_name(fa_value_at(list, i), functions[i][0], functions[i][1]);
+        fa_value *mode = fa_get(attributes, "mode");
+        assert_string_equal(fa_object_class(mode), "InterpolationMode");
+        assert_string_equal(fa_as_string(fa_value_at(fa_get(fa_attributes(mode), "args"), 0)), "bilinear");
+        fa_value *partial = fa_attributes(fa_get(attributes, "norm"));
+        assert_name(fa_value_at(fa_get(partial, "args"), 0), "torch.nn.modules.batchnorm", "BatchNorm2d");
+        assert_true(fa_get_float(fa_value_at(fa_get(partial, "state"), 2), "eps") == 1e-3);
+        fa_value *plain = fa_get(attributes, "plain");
+        assert_string_equal(fa_get_string(fa_attributes(fa_get(plain, "dtype")), "name"), "float16");
+        assert_string_equal(fa_get_string(fa_attributes(fa_get(plain, "device")), "type"), "cpu");
+        assert_int_equal(fa_len(fa_get(plain, "size")), 2);
+        assert_string_equal(fa_error(), "");
+    }
+    /* The same among things that are no modules, and what is on no list, is refused by its name. */
+    static const char *const refused_names[][2] = {
+        {"hostile_named_system.pth", "os.system"},      {"hostile_named_load.pth", "torch.load"},
+        {"hostile_named_hub.pth", "torch.hub.load"},    {"hostile_named_class.pth", "__main__.helper"},
+        {"hostile_named_partial.pth", "os.system"},     {"hostile_named_getattr.pth", "os.system"},
+        {"hostile_named_object.pth", "__main__.Helper"}};
+    for (size_t i = 0; i < sizeof refused_names / sizeof *refused_names; i++)
+        fa_scope {
+            assert_null(fa_load(golden_path(refused_names[i][0])));
+            assert_contains(fa_error(), refused_names[i][1]);
+            fa_clear_error();
         }
 }
 
@@ -476,16 +540,80 @@ static void test_other_things(void **state)
     assert_int_equal(unlink(path), 0);
     write_file(path, "", 0);
     assert_refused(path, "is empty");
-    write_file(path, "epoch,loss\n1,0.5\n", 17);
-    assert_refused(path, "none of what can be read");
-    char tar[1024] = "weights";
-    memcpy(tar + 257, "ustar", 5);
-    write_file(path, tar, sizeof tar);
-    assert_refused(path, "tar archive");
     fa_scope {
         assert_null(fa_load(""));
         assert_contains(fa_error(), "no path");
         fa_clear_error();
+    }
+}
+
+/* What people load by mistake: the message says what it seems to be. */
+static void test_foreign_files(void **state)
+{
+    (void)state;
+#define FOREIGN(bytes, words)                                                                                          \
+    {                                                                                                                  \
+        bytes, sizeof(bytes) - 1, words                                                                                \
+    }
+    static const struct {
+        const char *bytes;
+        size_t size;
+        const char *words;
+    } files[] = {
+        FOREIGN("epoch,loss\n1,0.5\n", "a text file, needs"),
+        FOREIGN(" {\"epoch\": 1}\n", "a text file (JSON)"),
+        FOREIGN("[1, 2, 3, 4, 5]", "a text file (JSON)"),
+        FOREIGN("\n<!DOCTYPE html><html><head><title>404</title>", "a web page (HTML)"),
+        FOREIGN("<HTML><body>no", "a web page (HTML)"),
+        FOREIGN("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "a git-lfs pointer"),
+        FOREIGN("\x89HDF\r\n\x1a\n\0\0\0\0", "an HDF5 file"),
+        FOREIGN("\x08\x07\x12\x07pytorch\x1a\x05"
+                "2.1.0:\x80\x01\x0a\x02",
+                "an ONNX model"),
+        FOREIGN("\x1f\x8b\x08\x08....", "compressed by gzip"),
+        FOREIGN("\x28\xb5\x2f\xfd....", "compressed by zstd"),
+        FOREIGN("\x80\x04\x95\x0a\0\0\0\0\0\0\0}.", "a pickle that torch.save did not write"),
+        FOREIGN("\x89PNG\r\n\x1a\n....", "a picture (PNG)"),
+        FOREIGN("\x7f"
+                "ELF\x02\x01\x01",
+                "a program"),
+        FOREIGN("\0\0\0\0\0\0\0\0\0\0\0\0", "filled with zeros"),
+        FOREIGN("PK", "cut short after its first bytes"),
+        FOREIGN("\x93NUM", "cut short after its first bytes"),
+        FOREIGN("\x80\x02\x8a\x0a\x6c", "cut short after its first bytes"),
+        FOREIGN("\x01\x02\xff\xfe\xfd", "begins with the bytes 01 02 ff fe"),
+    };
+    char path[600];
+    snprintf(path, sizeof path, "%s", tempdir_file(&folder, "foreign"));
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        write_file(path, files[i].bytes, files[i].size);
+        assert_refused(path, files[i].words);
+    }
+    char tar[1024] = "weights";
+    memcpy(tar + 257, "ustar", 5);
+    write_file(path, tar, sizeof tar);
+    assert_refused(path, "tar archive");
+    /* Zip archives of other programs: nothing in them but one empty entry. */
+    static const char *const entries[][2] = {{"arr_0.npy", "(NumPy's .npz)"},
+                                             {"metadata.json", "(.keras)"},
+                                             {"model.pth", "unzip it first"},
+                                             {"readme.txt", "of another program"}};
+    for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
+        const size_t n = strlen(entries[i][0]);
+        char zip[256] = "PK\3\4\x0a\0", *at = zip + 30;
+        zip[26] = (char)n;
+        memcpy(at, entries[i][0], n);
+        at += n;
+        char *directory = at;
+        memcpy(at, "PK\1\2\x0a\0\x0a", 7);
+        at[28] = (char)n;
+        memcpy(at + 46, entries[i][0], n);
+        at += 46 + n;
+        memcpy(at, "PK\5\6\0\0\0\0\1\0\1", 11);
+        at[12] = (char)(46 + n);
+        at[16] = (char)(directory - zip);
+        write_file(path, zip, (size_t)(at + 22 - zip));
+        assert_refused(path, entries[i][1]);
     }
 }
 
@@ -522,8 +650,9 @@ int main(void)
         cmocka_unit_test_teardown(test_hostile_costs, clear), cmocka_unit_test_teardown(test_hostile, clear),
         cmocka_unit_test_teardown(test_nothing_runs, clear),  cmocka_unit_test_teardown(test_values, clear),
         cmocka_unit_test_teardown(test_shared, clear),        cmocka_unit_test_teardown(test_objects, clear),
-        cmocka_unit_test_teardown(test_cut, clear),           cmocka_unit_test_teardown(test_changed, clear),
-        cmocka_unit_test_teardown(test_shrinks, clear),       cmocka_unit_test_teardown(test_other_things, clear),
+        cmocka_unit_test_teardown(test_names, clear),         cmocka_unit_test_teardown(test_cut, clear),
+        cmocka_unit_test_teardown(test_changed, clear),       cmocka_unit_test_teardown(test_shrinks, clear),
+        cmocka_unit_test_teardown(test_other_things, clear),  cmocka_unit_test_teardown(test_foreign_files, clear),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

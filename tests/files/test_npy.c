@@ -1,15 +1,7 @@
 /* Reading .npy files: versions, orders of bytes and of dimensions, types, and what is refused. */
-#include "support/facula_test.h"
+#include "support/file_test.h"
 
-#include "facula.h"
-#include "files/formats.h"
-#include "support/tempdir.h"
-
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
-
-static tempdir folder;
 
 static const char *make_file(int version, const char *header, const void *data, size_t data_bytes)
 {
@@ -28,16 +20,6 @@ static const char *make_file(int version, const char *header, const void *data, 
     return path;
 }
 
-static fa_value *load(const char *path, bool mmap)
-{
-    fa_open_file file = {.fd = open(path, O_RDONLY), .path = path, .what = "load", .where = FA_HERE, .mmap = mmap};
-    assert_true(file.fd >= 0);
-    file.bytes = (uint64_t)lseek(file.fd, 0, SEEK_END);
-    fa_value *value = fa_npy_load(&file);
-    close(file.fd);
-    return value;
-}
-
 #define HEADER(descr, fortran, shape) "{'descr': '" descr "', 'fortran_order': " fortran ", 'shape': " shape ", }"
 
 static void test_versions(void **state)
@@ -51,7 +33,7 @@ static void test_versions(void **state)
         for (int i = 0; i < 3; i++)
             for (int mmap = 0; mmap < 2; mmap++)
                 fa_scope {
-                    fa_value *value = load(make_file(version, headers[i], data, sizeof data), mmap);
+                    fa_value *value = load_with(fa_npy_load, make_file(version, headers[i], data, sizeof data), mmap);
                     assert_string_equal(fa_error(), "");
                     fa_tensor *x = fa_as_tensor(value);
                     assert_int_equal(fa_ndim(x), 2);
@@ -65,25 +47,28 @@ static void test_orders(void **state)
     (void)state;
     const float data[6] = {0, 1, 2, 3, 4, 5}, want[6] = {0, 2, 4, 1, 3, 5};
     fa_scope {
-        fa_tensor *x = fa_as_tensor(load(make_file(1, HEADER("<f4", "True", "(2, 3)"), data, sizeof data), false));
+        fa_tensor *x = fa_as_tensor(
+            load_with(fa_npy_load, make_file(1, HEADER("<f4", "True", "(2, 3)"), data, sizeof data), false));
         assert_string_equal(fa_error(), "");
         assert_same_bytes(fa_data(x), want, sizeof want);
         const uint8_t big[] = {0x3f, 0x80, 0, 0, 0xc0, 0, 0, 0};
-        x = fa_as_tensor(load(make_file(1, HEADER(">f4", "False", "(2,)"), big, sizeof big), true));
+        x = fa_as_tensor(load_with(fa_npy_load, make_file(1, HEADER(">f4", "False", "(2,)"), big, sizeof big), true));
         assert_float_equal(((const float *)fa_data(x))[0], 1, 0);
         assert_float_equal(((const float *)fa_data(x))[1], -2, 0);
         const uint8_t shorts[] = {1, 0, 0xff, 0xfe};
-        x = fa_as_tensor(load(make_file(1, HEADER(">i2", "False", "(2,)"), shorts, sizeof shorts), false));
+        x = fa_as_tensor(
+            load_with(fa_npy_load, make_file(1, HEADER(">i2", "False", "(2,)"), shorts, sizeof shorts), false));
         assert_int_equal(((const int32_t *)fa_data(x))[0], 256);
         assert_int_equal(((const int32_t *)fa_data(x))[1], -2);
         const uint8_t bools[] = {0, 1, 7};
-        x = fa_as_tensor(load(make_file(1, HEADER("|b1", "False", "(3,)"), bools, sizeof bools), true));
+        x = fa_as_tensor(
+            load_with(fa_npy_load, make_file(1, HEADER("|b1", "False", "(3,)"), bools, sizeof bools), true));
         assert_int_equal(fa_dtype_of(x), FA_BOOL);
         assert_int_equal(((const uint8_t *)fa_data(x))[2], 1);
         const uint8_t complex[] = {0x3f, 0x80, 0, 0, 0xc0, 0, 0, 0}, little[] = {0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0};
         fa_tensor_info info;
-        assert_true(
-            fa_tensor_info_at(load(make_file(1, HEADER(">c8", "False", "()"), complex, 8), false), &info, FA_HERE));
+        assert_true(fa_tensor_info_at(
+            load_with(fa_npy_load, make_file(1, HEADER(">c8", "False", "()"), complex, 8), false), &info, FA_HERE));
         assert_string_equal(info.dtype, "complex64");
         assert_same_bytes(info.data, little, 8);
         assert_string_equal(fa_error(), "");
@@ -106,7 +91,8 @@ static void test_types(void **state)
             uint8_t data[32] = {1, 1, 1, 1};
             snprintf(header, sizeof header, HEADER("%s", "False", "(2,)"), types[i].descr);
             fa_tensor_info info;
-            assert_true(fa_tensor_info_at(load(make_file(1, header, data, 2 * types[i].size), false), &info, FA_HERE));
+            assert_true(fa_tensor_info_at(load_with(fa_npy_load, make_file(1, header, data, 2 * types[i].size), false),
+                                          &info, FA_HERE));
             assert_string_equal(info.dtype, types[i].name);
             assert_int_equal(info.elements, 2);
             assert_same_bytes(info.data, data, 2 * types[i].size);
@@ -155,7 +141,8 @@ static void test_refused(void **state)
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         for (int mmap = 0; mmap < 2; mmap++)
             fa_scope {
-                assert_null(load(make_file(files[i].version, files[i].header, data, files[i].data), mmap));
+                assert_null(
+                    load_with(fa_npy_load, make_file(files[i].version, files[i].header, data, files[i].data), mmap));
                 assert_int_equal(fa_error_code(), FA_FILE_ERROR);
                 assert_contains(fa_error(), files[i].part);
                 assert_contains(fa_error(), "a.npy");
@@ -174,7 +161,7 @@ static void test_damaged(void **state)
         fa_scope {
             write_file(path, good, cut);
             if (cut >= 6)
-                assert_null(load(path, cut % 2));
+                assert_null(load_with(fa_npy_load, path, cut % 2));
             fa_clear_error();
         }
     for (size_t i = 6; i < size; i++)
@@ -184,27 +171,13 @@ static void test_damaged(void **state)
                 good[i] = (char)(k == 0 ? kept ^ 1 : k == 1 ? '9' : kept + 16);
                 write_file(path, good, size);
                 good[i] = kept;
-                if (load(path, k == 1) == NULL)
+                if (load_with(fa_npy_load, path, k == 1) == NULL)
                     assert_int_equal(fa_error_code(), FA_FILE_ERROR);
                 fa_clear_error();
             }
     free(good);
     assert_true(fa_is_npy((const uint8_t *)"\x93NUMPY\1", 7));
     assert_false(fa_is_npy((const uint8_t *)"\x93NUMP", 5));
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    folder = tempdir_new();
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    tempdir_free(&folder);
-    return 0;
 }
 
 int main(void)

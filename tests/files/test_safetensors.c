@@ -1,15 +1,7 @@
 /* Reading safetensors files: what is valid, what is refused and with which words. */
-#include "support/facula_test.h"
+#include "support/file_test.h"
 
-#include "facula.h"
-#include "files/formats.h"
-#include "support/tempdir.h"
-
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
-
-static tempdir folder;
 
 /* A file of this header and `data_bytes` bytes 1, 2, 3, ...; the length in front may be another one. */
 static const char *make_file(const char *header, size_t data_bytes, int64_t length)
@@ -27,21 +19,11 @@ static const char *make_file(const char *header, size_t data_bytes, int64_t leng
     return path;
 }
 
-static fa_value *load(const char *path, bool mmap)
-{
-    fa_open_file file = {.fd = open(path, O_RDONLY), .path = path, .what = "load", .where = FA_HERE, .mmap = mmap};
-    assert_true(file.fd >= 0);
-    file.bytes = (uint64_t)lseek(file.fd, 0, SEEK_END);
-    fa_value *value = fa_safetensors_load(&file);
-    close(file.fd);
-    return value;
-}
-
 static void assert_good(const char *header, size_t data_bytes, int64_t tensors)
 {
     for (int mmap = 0; mmap < 2; mmap++)
         fa_scope {
-            fa_value *value = load(make_file(header, data_bytes, -1), mmap);
+            fa_value *value = load_with(fa_safetensors_load, make_file(header, data_bytes, -1), mmap);
             assert_string_equal(fa_error(), "");
             assert_int_equal(fa_len(value), tensors);
             int at = 1; /* in these headers the order is that of the data */
@@ -80,11 +62,12 @@ static void test_values(void **state)
     (void)state;
     for (int mmap = 0; mmap < 2; mmap++)
         fa_scope {
-            fa_value *value = load(make_file("{\"b\":{\"dtype\":\"I16\",\"shape\":[2],\"data_offsets\":[8,12]},"
-                                             "\"a\":{\"dtype\":\"I64\",\"shape\":[1,1],\"data_offsets\":[0,8]},"
-                                             "\"__metadata__\":{\"made by\":\"hand\"}}",
-                                             12, -1),
-                                   mmap);
+            fa_value *value = load_with(fa_safetensors_load,
+                                        make_file("{\"b\":{\"dtype\":\"I16\",\"shape\":[2],\"data_offsets\":[8,12]},"
+                                                  "\"a\":{\"dtype\":\"I64\",\"shape\":[1,1],\"data_offsets\":[0,8]},"
+                                                  "\"__metadata__\":{\"made by\":\"hand\"}}",
+                                                  12, -1),
+                                        mmap);
             assert_string_equal(fa_error(), "");
             assert_string_equal(fa_as_string(fa_key_at(value, 0)), "b");
             assert_int_equal(fa_get_int(value, "a"), 0x0807060504030201);
@@ -162,7 +145,7 @@ static void test_refused(void **state)
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         for (int mmap = 0; mmap < 2; mmap++)
             fa_scope {
-                assert_null(load(make_file(files[i].header, files[i].data, -1), mmap));
+                assert_null(load_with(fa_safetensors_load, make_file(files[i].header, files[i].data, -1), mmap));
                 assert_int_equal(fa_error_code(), FA_FILE_ERROR);
                 assert_contains(fa_error(), files[i].part);
                 assert_contains(fa_error(), "a.safetensors");
@@ -181,14 +164,14 @@ static void test_lengths(void **state)
                  {INT64_MAX, "at most"},
                  {1, "expected"}};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        assert_null(load(make_file("{}", 0, files[i].length), false));
+        assert_null(load_with(fa_safetensors_load, make_file("{}", 0, files[i].length), false));
         assert_contains(fa_error(), files[i].part);
         fa_clear_error();
     }
     for (size_t bytes = 0; bytes < 8; bytes++) {
         const char *path = tempdir_file(&folder, "short");
         write_file(path, "\2\0\0\0\0\0\0\0", bytes);
-        assert_null(load(path, false));
+        assert_null(load_with(fa_safetensors_load, path, false));
         assert_contains(fa_error(), "cut short");
         fa_clear_error();
     }
@@ -205,7 +188,7 @@ static void test_damaged(void **state)
     for (size_t cut = 0; cut < size; cut++)
         fa_scope {
             write_file(path, good, cut);
-            assert_null(load(path, cut % 2));
+            assert_null(load_with(fa_safetensors_load, path, cut % 2));
             assert_int_equal(fa_error_code(), FA_FILE_ERROR);
             fa_clear_error();
         }
@@ -216,7 +199,7 @@ static void test_damaged(void **state)
                 good[i] = (char)(k == 0 ? kept ^ 1 : k == 1 ? '9' : kept + 16);
                 write_file(path, good, size);
                 good[i] = kept;
-                if (load(path, k == 1) == NULL)
+                if (load_with(fa_safetensors_load, path, k == 1) == NULL)
                     assert_int_equal(fa_error_code(), FA_FILE_ERROR);
                 fa_clear_error();
             }
@@ -233,7 +216,7 @@ static void test_deep(void **state)
         memset(header + n, '[', (size_t)depth);
         memset(header + n + depth, depth % 2 ? ' ' : '\n', 100);
         header[n + depth + 100] = '\0';
-        assert_null(load(make_file(header, 8, -1), false));
+        assert_null(load_with(fa_safetensors_load, make_file(header, 8, -1), false));
         assert_contains(fa_error(), depth > 64 ? "nested too deep" : "expected a value");
         fa_clear_error();
     }
@@ -248,20 +231,6 @@ static void test_told_apart(void **state)
     assert_true(fa_is_safetensors(spaced, 12, 100));
     assert_false(fa_is_safetensors(head, 8, 8));
     assert_false(fa_is_safetensors(text, 14, 100));
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    folder = tempdir_new();
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    tempdir_free(&folder);
-    return 0;
 }
 
 int main(void)

@@ -1,17 +1,13 @@
 /* Saving when something fails: every allocation and every system call of a whole fa_save, one by one. There is an
  * error, the earlier file is whole, nothing is left beside it, and the next save works. */
-#include "support/facula_test.h"
+#include "support/file_test.h"
 
 #include "base/memory.h"
-#include "facula.h"
 #include "files/system.h"
-#include "support/tempdir.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
-
-static tempdir folder;
 
 static int entries(void)
 {
@@ -118,20 +114,6 @@ static void test_system(void **state)
                 }
             remove(path);
         }
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    folder = tempdir_new();
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    tempdir_free(&folder);
-    return 0;
 }
 
 int main(void)

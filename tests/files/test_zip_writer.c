@@ -1,13 +1,9 @@
 /* Archives beyond 4 GiB, made small: the size from which 64 bits are written is lowered. */
-#include "support/facula_test.h"
+#include "support/file_test.h"
 
-#include "facula.h"
 #include "files/zip_writer.h"
-#include "support/tempdir.h"
 
 #include <string.h>
-
-static tempdir folder;
 
 static void write_archive(const char *path, uint64_t large)
 {
@@ -79,20 +75,6 @@ static void test_fingerprint(void **state)
         assert_int_equal(strspn(digits[i], "0123456789"), 40);
         assert_true(i < 2 ? strcmp(digits[0], digits[i]) == 0 : strcmp(digits[0], digits[i]) != 0);
     }
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    folder = tempdir_new();
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    tempdir_free(&folder);
-    return 0;
 }
 
 int main(void)

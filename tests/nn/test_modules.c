@@ -287,6 +287,33 @@ static void test_older_roots_first(void **state)
 /* ---- Sharing, modes, freezing
  * -------------------------------------------------------------------------------------------- */
 
+/* Layers made in statements of their own and put together in another order: the tree's order counts, unless a weight
+ * was looked at before. What is made and thrown away draws in its place. The numbers are PyTorch's for seed 0. */
+static void test_separate_statements(void **state)
+{
+    (void)state;
+    fa_manual_seed(0);
+    fa_module *fc = fa_nn_linear(3, 2);
+    fa_module *conv = fa_nn_conv2d(1, 2, 2);
+    fa_module *net = fa_nn_sequential(conv, fa_nn_flatten(), fc);
+    assert_true(*(const float *)fa_data(fa_find(net, "0.weight")) == -0x1.eaa8p-9F); /* conv made first, in PyTorch */
+    assert_true(*(const float *)fa_data(fa_find(net, "2.weight")) == -0x1.65573cp-3F);
+    fa_free(net);
+    fa_manual_seed(0);
+    fc = fa_nn_linear(3, 2);
+    fa_data(fa_find(fc, "weight")); /* looked at: drawn now */
+    conv = fa_nn_conv2d(1, 2, 2);
+    net = fa_nn_sequential(conv, fa_nn_flatten(), fc);
+    assert_true(*(const float *)fa_data(fa_find(net, "0.weight")) == -0x1.6b7eep-5F); /* fc made first, in PyTorch */
+    assert_true(*(const float *)fa_data(fa_find(net, "2.weight")) == -0x1.1b47dp-8F);
+    fa_free(net);
+    fa_manual_seed(0);
+    fa_free(fa_nn_linear(3, 2));
+    conv = fa_nn_conv2d(1, 2, 2);
+    assert_true(*(const float *)fa_data(fa_find(conv, "weight")) == -0x1.6b7eep-5F);
+    fa_free(conv);
+}
+
 static void test_sharing(void **state)
 {
     (void)state;
@@ -703,6 +730,7 @@ int main(void)
         cmocka_unit_test_setup(test_weights_of_what_is_freed_are_drawn, no_error),
         cmocka_unit_test_setup(test_seed_comes_after_waiting_weights, no_error),
         cmocka_unit_test_setup(test_older_roots_first, no_error),
+        cmocka_unit_test_setup(test_separate_statements, no_error),
         cmocka_unit_test_setup(test_sharing, no_error),
         cmocka_unit_test_setup(test_lists_follow_the_tree, no_error),
         cmocka_unit_test_setup(test_modes, no_error),

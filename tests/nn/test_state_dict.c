@@ -1,58 +1,9 @@
 /* State dicts of modules: keys, live tensors, files of PyTorch's (golden/pth) in every wrapping, types, the table of
  * keys that do not fit, and that nothing changes after an error. */
-#include "support/facula_test.h"
+#include "support/file_test.h"
 
-#include "support/tempdir.h"
-
-#include <facula.h>
 #include <math.h>
 #include <string.h>
-
-static tempdir folder;
-
-static const char *golden(const char *name)
-{
-    static char path[256];
-    snprintf(path, sizeof path, "tests/golden/pth/%s.pth", name);
-    return source_path(path);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    folder = tempdir_new();
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    tempdir_free(&folder);
-    return fa_module_live_count() == 0 ? 0 : -1;
-}
-
-static int no_error(void **state)
-{
-    (void)state;
-    const bool fine = fa_module_live_count() == 0 && fa_value_live_count() == 0;
-    fa_clear_error();
-    return fine ? 0 : -1;
-}
-
-static void assert_fine(void)
-{
-    assert_string_equal(fa_error(), "");
-}
-
-/* The message of the latest error, which is then cleared. */
-static const char *error_text(void)
-{
-    static char text[8192];
-    snprintf(text, sizeof text, "%s", fa_error());
-    assert_true(text[0] != '\0');
-    fa_clear_error();
-    return text;
-}
 
 /* The network of the files in golden/pth. */
 static fa_module *network(void)
@@ -215,14 +166,14 @@ static void test_files_in_every_wrapping(void **state)
     fa_module *model = network();
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         fa_scope {
-            fa_load_state_dict(model, fa_load(golden(files[i].name)));
+            fa_load_state_dict(model, fa_load(golden_pth(files[i].name)));
             assert_fine();
             if (files[i].report != NULL)
                 assert_string_equal(fa_load_report(), files[i].report);
             assert_true(((const int64_t *)fa_data(fa_find(model, "bn.num_batches_tracked")))[0] > 0);
         }
     fa_scope
-        assert_true(fa_load_state_dict(model, fa_load(golden("state_dict"))));
+        assert_true(fa_load_state_dict(model, fa_load(golden_pth("state_dict"))));
     assert_golden_weights(model);
     fa_free(model);
 }
@@ -291,10 +242,10 @@ static void test_weights_of_a_pickled_class(void **state)
     (void)state;
     fa_module *model = tiny_new(), *other = network();
     fa_scope {
-        assert_true(fa_load_state_dict(model, fa_load(golden("user_class"))));
+        assert_true(fa_load_state_dict(model, fa_load(golden_pth("user_class"))));
         assert_contains(fa_load_report(), "pickled model of class TinyNet");
         assert_true(fa_item(fa_find(model, "scale")) == 2 && fa_item(fa_find(model, "offset")) == 0.5);
-        assert_true(fa_load_state_dict(other, fa_load(golden("whole_model"))));
+        assert_true(fa_load_state_dict(other, fa_load(golden_pth("whole_model"))));
     }
     fa_free(model);
     fa_free(other);
@@ -315,13 +266,13 @@ static void test_views_and_devices(void **state)
     (void)state;
     fa_module *model = with_parameter(FA_SHAPE(6, 4)), *moved = with_parameter(FA_SHAPE(2, 3));
     fa_scope {
-        fa_value *file = fa_load(golden("shared"));
+        fa_value *file = fa_load(golden_pth("shared"));
         assert_true(fa_load_state_dict(model, fa_dict("x", fa_get(file, "transposed"))));
         const float *x = fa_data(fa_find(model, "x"));
         for (int i = 0; i < 6; i++)
             for (int j = 0; j < 4; j++)
                 assert_true(x[4 * i + j] == (float)(6 * j + i));
-        assert_true(fa_load_state_dict(moved, fa_load(golden("cuda_location"))));
+        assert_true(fa_load_state_dict(moved, fa_load(golden_pth("cuda_location"))));
     }
     fa_free(model);
     fa_free(moved);
@@ -365,7 +316,7 @@ static void test_types_become_the_parameters(void **state)
     static const char *const names[] = {"float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8"};
     fa_module *model = with_parameter(FA_SHAPE(5));
     fa_scope {
-        fa_value *file = fa_load(golden("dtypes"));
+        fa_value *file = fa_load(golden_pth("dtypes"));
         for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
             fa_no_grad
                 fa_fill_(fa_find(model, "x"), 9);
@@ -527,20 +478,20 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_keys_metadata_and_live_tensors, no_error),
-        cmocka_unit_test_teardown(test_there_and_back, no_error),
-        cmocka_unit_test_teardown(test_recorded_before_the_load, no_error),
-        cmocka_unit_test_teardown(test_exchange, no_error),
-        cmocka_unit_test_teardown(test_files_in_every_wrapping, no_error),
-        cmocka_unit_test_teardown(test_wrappers_of_our_own, no_error),
-        cmocka_unit_test_teardown(test_names_that_look_like_wrapping, no_error),
-        cmocka_unit_test_teardown(test_weights_of_a_pickled_class, no_error),
-        cmocka_unit_test_teardown(test_views_and_devices, no_error),
-        cmocka_unit_test_teardown(test_types_become_the_parameters, no_error),
-        cmocka_unit_test_teardown(test_counts_of_batches, no_error),
-        cmocka_unit_test_teardown(test_one_table_and_nothing_changed, no_error),
-        cmocka_unit_test_teardown(test_many_keys_are_counted, no_error),
-        cmocka_unit_test_teardown(test_refusals, no_error),
+        cmocka_unit_test_teardown(test_keys_metadata_and_live_tensors, nothing_left),
+        cmocka_unit_test_teardown(test_there_and_back, nothing_left),
+        cmocka_unit_test_teardown(test_recorded_before_the_load, nothing_left),
+        cmocka_unit_test_teardown(test_exchange, nothing_left),
+        cmocka_unit_test_teardown(test_files_in_every_wrapping, nothing_left),
+        cmocka_unit_test_teardown(test_wrappers_of_our_own, nothing_left),
+        cmocka_unit_test_teardown(test_names_that_look_like_wrapping, nothing_left),
+        cmocka_unit_test_teardown(test_weights_of_a_pickled_class, nothing_left),
+        cmocka_unit_test_teardown(test_views_and_devices, nothing_left),
+        cmocka_unit_test_teardown(test_types_become_the_parameters, nothing_left),
+        cmocka_unit_test_teardown(test_counts_of_batches, nothing_left),
+        cmocka_unit_test_teardown(test_one_table_and_nothing_changed, nothing_left),
+        cmocka_unit_test_teardown(test_many_keys_are_counted, nothing_left),
+        cmocka_unit_test_teardown(test_refusals, nothing_left),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -1,59 +1,10 @@
 /* Whole models: printed forms of today's and older releases made into networks, hostile text, registered classes,
  * fa_save(model, path) and fa_load_module, and what torch.save(model) wrote (golden/pth). */
-#include "support/facula_test.h"
+#include "support/file_test.h"
 
-#include "support/tempdir.h"
-
-#include <facula.h>
+#include <cJSON.h>
 #include <math.h>
 #include <string.h>
-
-static tempdir folder;
-
-static const char *golden(const char *name)
-{
-    static char path[256];
-    snprintf(path, sizeof path, "tests/golden/pth/%s.pth", name);
-    return source_path(path);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    folder = tempdir_new();
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    tempdir_free(&folder);
-    return 0;
-}
-
-/* Nothing of a test is left, also where it ended in an error. */
-static int no_error(void **state)
-{
-    (void)state;
-    const bool fine = fa_module_live_count() == 0 && fa_value_live_count() == 0;
-    fa_clear_error();
-    return fine ? 0 : -1;
-}
-
-static void assert_fine(void)
-{
-    assert_string_equal(fa_error(), "");
-}
-
-/* The message of the latest error, which is then cleared. */
-static const char *error_text(void)
-{
-    static char text[8192];
-    snprintf(text, sizeof text, "%s", fa_error());
-    assert_true(text[0] != '\0');
-    fa_clear_error();
-    return text;
-}
 
 static const char *printed(const fa_module *model)
 {
@@ -216,6 +167,22 @@ static const struct {
     {"ModuleList(\n  (0-2): 2 x ReLU()\n)", "line 2"},
 };
 
+/* Runs are of numbers: children of a list under other names are printed one by one, so that they can be read back. */
+static void test_named_children_of_a_list(void **state)
+{
+    (void)state;
+    static const char text[] = "ModuleList(\n  (a): ReLU()\n  (b): ReLU()\n  (2): Tanh()\n  (3): Tanh()\n)";
+    static const char runs[] = "ModuleList(\n  (a): ReLU()\n  (b): ReLU()\n  (2-3): 2 x Tanh()\n)";
+    fa_module *model = fa_module_from_text(text);
+    assert_fine();
+    assert_string_equal(printed(model), runs);
+    fa_module *again = fa_module_from_text(runs);
+    assert_fine();
+    assert_same_print(model, again);
+    fa_free(model);
+    fa_free(again);
+}
+
 static void test_refused_texts(void **state)
 {
     (void)state;
@@ -295,11 +262,11 @@ static void test_registered_class(void **state)
     fa_module_format(model, text, sizeof text);
     assert_null(fa_load_module(path));
     assert_contains(error_text(), "fa_register_class(\"TinyNet\"");
-    assert_null(fa_load_module(golden("user_class")));
+    assert_null(fa_load_module(golden_pth("user_class")));
     assert_contains(error_text(), "TinyNet");
 
     assert_true(fa_register_class("TinyNet", tiny_new, NULL));
-    fa_module *again = fa_load_module(path), *torch = fa_load_module(golden("user_class"));
+    fa_module *again = fa_load_module(path), *torch = fa_load_module(golden_pth("user_class"));
     fa_module *new = fa_module_from_text(text);
     assert_fine();
     assert_same_print(model, again);
@@ -576,7 +543,7 @@ static void test_pickled_by_pytorch(void **state)
         "  (flat): Flatten(start_dim=1, end_dim=-1)\n  (drop): Dropout(p=0.5, inplace=False)\n"
         "  (fc): Linear(in_features=16, out_features=3, bias=True)\n)";
     static const float want[] = {0x1.b9c58c0000000p-2F, 0x1.bee7a40000000p-2F, -0x1.fd5d740000000p-2F};
-    fa_module *model = fa_load_module(golden("whole_model"));
+    fa_module *model = fa_load_module(golden_pth("whole_model"));
     assert_fine();
     assert_string_equal(printed(model), text);
     assert_false(fa_is_training(model) || fa_is_training(fa_submodule(model, "drop")));
@@ -591,11 +558,77 @@ static void test_pickled_by_pytorch(void **state)
     fa_free(model);
 }
 
+/* Every layer that is rebuilt, as PyTorch pickled and printed it; each weight where it belongs. */
+static void test_layers_pickled_by_pytorch(void **state)
+{
+    (void)state;
+    char *json = read_file(golden_pth("pth.json"), NULL);
+    cJSON *entries = cJSON_Parse(json);
+    free(json);
+    static const char *const names[] = {"whole_layers.pth", "legacy_whole_layers.pth", "whole_model.pth"};
+    for (int i = 0; i < 3; i++) {
+        const cJSON *entry = cJSON_GetObjectItemCaseSensitive(entries, names[i]);
+        fa_module *model = fa_load_module(golden_pth(names[i]));
+        assert_fine();
+        assert_string_equal(printed(model), cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "structure")));
+        fa_scope {
+            fa_value *weights = fa_find_state_dict(fa_load(golden_pth(names[i])));
+            assert_contains(fa_load_report(), "the weights of the pickled model of class Sequential");
+            assert_int_equal(fa_len(weights),
+                             cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(entry, "state_dict")));
+            assert_int_equal(fa_len(weights), fa_state_list(model).count);
+            for (int64_t k = 0; k < fa_len(weights); k++) {
+                fa_tensor *got = fa_find(model, fa_as_string(fa_key_at(weights, k)));
+                fa_tensor *want = fa_as_tensor(fa_value_at(weights, k));
+                assert_same_bytes(fa_data(got), fa_data(want),
+                                  (size_t)fa_numel(want) * (fa_dtype_of(want) == FA_INT64 ? 8 : 4));
+            }
+            assert_fine();
+        }
+        fa_free(model);
+    }
+    cJSON_Delete(entries);
+}
+
+/* A class of torchvision's: named, and its weights can be taken. */
+static void test_torchvision(void **state)
+{
+    (void)state;
+    assert_null(fa_load_module(golden_pth("whole_resnet.pth")));
+    const char *message = error_text();
+    assert_contains(message, "the class ResNet");
+    assert_contains(message, "fa_load_state_dict(model, fa_load(path))");
+    fa_module *stem = fa_nn_module_dict({"conv1", fa_nn_conv2d(3, 4, 7, .stride = 2, .padding = 3, .bias = false)},
+                                        {"bn1", fa_nn_batch_norm2d(4)});
+    fa_scope {
+        fa_value *file = fa_load(golden_pth("whole_resnet.pth"));
+        assert_true(fa_load_state_dict(stem, file, .strict = false));
+        assert_contains(fa_load_report(), "the weights of the pickled model of class ResNet");
+        fa_value *weights = fa_find_state_dict(fa_dict("epoch", 1, "model", file));
+        assert_contains(fa_load_report(), "used entry 'model'");
+        assert_int_equal(fa_len(weights), 6 + 4 * 12 + 2);
+        fa_tensor *want = fa_as_tensor(fa_get(weights, "conv1.weight"));
+        assert_same_bytes(fa_data(fa_find(stem, "conv1.weight")), fa_data(want), (size_t)fa_numel(want) * 4);
+        assert_fine();
+        /* No model: no weights. */
+        assert_null(fa_find_state_dict(fa_get(fa_attributes(file), "_norm_layer")));
+        assert_contains(error_text(), "in which there are no weights");
+        assert_null(fa_find_state_dict(fa_get(weights, "bn1.weight")));
+        assert_contains(error_text(), "needs a dict");
+        assert_null(fa_find_state_dict(NULL));
+        error_text();
+        /* A class is no module, also where it stands among the modules. */
+        assert_null(fa_load_module(golden_pth("hostile_named_module.pth")));
+        assert_contains(error_text(), "the name torch.nn.functional.relu");
+    }
+    fa_free(stem);
+}
+
 static void test_files_that_hold_no_model(void **state)
 {
     (void)state;
     const char *path = tempdir_file(&folder, "other.pth");
-    assert_null(fa_load_module(golden("state_dict")));
+    assert_null(fa_load_module(golden_pth("state_dict")));
     assert_contains(error_text(), "fa_load_state_dict(model, fa_load(path))");
     assert_null(fa_load_module(tempdir_file(&folder, "absent.pth")));
     assert_contains(error_text(), "absent.pth");
@@ -641,18 +674,21 @@ static void test_files_that_hold_no_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_printed_form_there_and_back, no_error),
-        cmocka_unit_test_teardown(test_forms_of_releases, no_error),
-        cmocka_unit_test_teardown(test_refused_texts, no_error),
-        cmocka_unit_test_teardown(test_depth_and_length, no_error),
-        cmocka_unit_test_teardown(test_registered_class, no_error),
-        cmocka_unit_test_teardown(test_what_registered_constructors_do, no_error),
-        cmocka_unit_test_teardown(test_objects, no_error),
-        cmocka_unit_test_teardown(test_saved_and_loaded, no_error),
-        cmocka_unit_test_teardown(test_what_does_not_print, no_error),
-        cmocka_unit_test_teardown(test_tied_weights, no_error),
-        cmocka_unit_test_teardown(test_pickled_by_pytorch, no_error),
-        cmocka_unit_test_teardown(test_files_that_hold_no_model, no_error),
+        cmocka_unit_test_teardown(test_printed_form_there_and_back, nothing_left),
+        cmocka_unit_test_teardown(test_forms_of_releases, nothing_left),
+        cmocka_unit_test_teardown(test_named_children_of_a_list, nothing_left),
+        cmocka_unit_test_teardown(test_refused_texts, nothing_left),
+        cmocka_unit_test_teardown(test_depth_and_length, nothing_left),
+        cmocka_unit_test_teardown(test_registered_class, nothing_left),
+        cmocka_unit_test_teardown(test_what_registered_constructors_do, nothing_left),
+        cmocka_unit_test_teardown(test_objects, nothing_left),
+        cmocka_unit_test_teardown(test_saved_and_loaded, nothing_left),
+        cmocka_unit_test_teardown(test_what_does_not_print, nothing_left),
+        cmocka_unit_test_teardown(test_tied_weights, nothing_left),
+        cmocka_unit_test_teardown(test_pickled_by_pytorch, nothing_left),
+        cmocka_unit_test_teardown(test_layers_pickled_by_pytorch, nothing_left),
+        cmocka_unit_test_teardown(test_torchvision, nothing_left),
+        cmocka_unit_test_teardown(test_files_that_hold_no_model, nothing_left),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -104,6 +104,31 @@ PROGRAM(logits_positive)
                                            .pos_weight = wrong ? fa_rand(3) : fa_rand(3, 1)));
 }
 
+PROGRAM(mse_beta)
+{
+    AT(fa_mse_loss(fa_rand(3), fa_rand(3), .beta = wrong ? 0.5 : 1));
+}
+
+PROGRAM(l1_delta)
+{
+    AT(fa_l1_loss(fa_rand(3), fa_rand(3), .delta = wrong ? 0.5 : 1));
+}
+
+PROGRAM(smooth_l1_delta)
+{
+    AT(fa_smooth_l1_loss(fa_rand(3), fa_rand(3), .beta = 0.5, .delta = wrong ? 0.5 : 1));
+}
+
+PROGRAM(huber_beta)
+{
+    AT(fa_huber_loss(fa_rand(3), fa_rand(3), .delta = 0.5, .beta = wrong ? 0.5 : 1));
+}
+
+PROGRAM(nn_mse_delta)
+{
+    fa_free(AT(fa_nn_mse_loss(.delta = wrong ? 2 : 1)));
+}
+
 PROGRAM(kl_div_shapes)
 {
     AT(fa_kl_div(fa_randn(3, 2), wrong ? fa_rand(3) : fa_rand(2)));
@@ -285,6 +310,11 @@ static const mistake mistakes[] = {
     {"bce_with_logits: weight that is wider", logits_weight, "binary_cross_entropy_with_logits", NULL, "[3, 2]", "[2]"},
     {"bce_with_logits: pos_weight that does not repeat", logits_positive, "binary_cross_entropy_with_logits", NULL,
      "pos_weight [3]", "[3, 2]"},
+    {"mse_loss: beta", mse_beta, "mse_loss", NULL, "beta 0.5", "fa_smooth_l1_loss"},
+    {"l1_loss: delta", l1_delta, "l1_loss", NULL, "delta 0.5", "fa_huber_loss"},
+    {"smooth_l1_loss: delta", smooth_l1_delta, "smooth_l1_loss", NULL, "delta 0.5", "fa_huber_loss"},
+    {"huber_loss: beta", huber_beta, "huber_loss", NULL, "beta 0.5", "fa_smooth_l1_loss"},
+    {"nn.MSELoss: delta", nn_mse_delta, "fa_nn_mse_loss", NULL, "delta 2", "fa_nn_huber_loss"},
     {"kl_div: shapes", kl_div_shapes, "kl_div", NULL, "[3]", "equal or 1"},
     {"kl_div: integers", kl_div_integers, "kl_div", NULL, "int64", "float32"},
     {"autograd.grad: input not used", grad_not_used, "autograd_grad", NULL, "input 0", "allow_unused"},

@@ -485,6 +485,15 @@ static void test_average(void **state)
         for (int i = 0; i < 8; i++)
             assert_string_equal(fa_as_string(fa_key_at(dict, i)), keys[i]);
         assert_int_equal(fa_get_int(dict, "n_averaged"), 2);
+        /* AveragedModel(Sequential(Linear, BatchNorm1d)).state_dict()._metadata of PyTorch 2.15 */
+        static const char *const paths[] = {"", "module", "module.0", "module.1"};
+        fa_value *metadata = fa_get(fa_attributes(dict), "_metadata");
+        assert_int_equal(fa_flavour_of(metadata), FA_FLAVOUR_ORDERED_DICT);
+        assert_int_equal(fa_len(metadata), 4);
+        for (int i = 0; i < 4; i++) {
+            assert_string_equal(fa_as_string(fa_key_at(metadata, i)), paths[i]);
+            assert_int_equal(fa_get_int(fa_value_at(metadata, i), "version"), i == 3 ? 2 : 1);
+        }
         const float sevens[6] = {7, 7, 7, 7, 7, 7};
         fa_no_grad {
             fa_copy_from(fa_get_tensor(dict, "module.0.weight"), sevens);

@@ -1,8 +1,8 @@
 /* A hundred steps of the network `mnist` against PyTorch's float64 curve (golden/train100.json), in float32. Rounding
  * is amplified step by step, so the loss is held to: the first ten within 2e-6 (5e-4 with batch norm), the mean
  * distance of the later ones within four times the worst of PyTorch's own float32 modes, or 1e-3. Weights, order,
- * batches and the generator afterwards are exact. Then the same on the other instruction sets of this machine, and
- * without fusions. */
+ * batches and the generator afterwards are exact. Then the same on the other instruction sets of this machine, without
+ * fusions, and, for the plainest and the fullest run, with the reference kernels alone. */
 #include "support/facula_test.h"
 
 #include "cpu/isa.h"
@@ -68,6 +68,12 @@ int main(int argc, char **argv)
             if (strcmp(isa->name, fa_cpu_isa()) != 0 && isa->available())
                 failed += run_again("FACULA_ISA", isa->name);
         failed += run_again("FACULA_PLAN", "nofuse");
+        static const char *const plainest_and_fullest[] = {"sgd", "adam_bn_all"};
+        for (int i = 0; i < 2 && getenv("FA_RUN") == NULL; i++) {
+            setenv("FA_RUN", plainest_and_fullest[i], 1);
+            failed += run_again("FACULA_PLAN", "off");
+            unsetenv("FA_RUN");
+        }
     }
     golden_close(&golden);
     return failed;

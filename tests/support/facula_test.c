@@ -1,9 +1,18 @@
 /* Common helpers of the tests (see facula_test.h). */
 #include "support/facula_test.h"
 
+#include "support/comma_locale.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
+
+/* FACULA_TEST_COMMA=1: the whole test in a locale with a decimal comma. */
+__attribute__((constructor)) static void set_locale(void)
+{
+    if (getenv("FACULA_TEST_COMMA") != NULL)
+        comma_locale_begin();
+}
 
 const char *source_path(const char *relative)
 {

@@ -1,9 +1,7 @@
 /* Kinds of losses of pairs. Names of arguments and inputs are those of tests/golden/make_losses.py. */
 #include "op_kinds.h"
 
-#define DISTANCE                                                                                                       \
-    IN("x"), IN("y"), .weight = IN("scale"), .reduction = (fa_reduction)INT("reduction", 1),                           \
-                      .beta = op_number(c, "beta", 1), .delta = op_number(c, "delta", 1)
+#define DISTANCE IN("x"), IN("y"), .weight = IN("scale"), .reduction = (fa_reduction)INT("reduction", 1)
 #define ENTROPY                                                                                                        \
     IN("x"), IN("y"), .weight = IN("scale"), .pos_weight = IN("positive"),                                             \
                       .reduction = (fa_reduction)INT("reduction", 1)
@@ -15,8 +13,8 @@ static fa_tensor *sigmoid(fa_tensor *x)
 
 BUILD(mse_loss, fa_mse_loss(DISTANCE))
 BUILD(l1_loss, fa_l1_loss(DISTANCE))
-BUILD(smooth_l1_loss, fa_smooth_l1_loss(DISTANCE))
-BUILD(huber_loss, fa_huber_loss(DISTANCE))
+BUILD(smooth_l1_loss, fa_smooth_l1_loss(DISTANCE, .beta = op_number(c, "beta", 1)))
+BUILD(huber_loss, fa_huber_loss(DISTANCE, .delta = op_number(c, "delta", 1)))
 BUILD(bce, fa_binary_cross_entropy(ENTROPY))
 BUILD(bce_of_scores, fa_binary_cross_entropy(sigmoid(IN("x")), sigmoid(IN("y")), .weight = IN("scale"),
                                              .reduction = (fa_reduction)INT("reduction", 1)))
@@ -45,11 +43,17 @@ static void draw_distance(op_case *c, op_draw *d)
     draw_pair(c, d, op_values_for(d, OP_NORMAL), OP_NORMAL, true, 2);
 }
 
+static const double bounds[] = {1, 0.25, 2};
+
 static void draw_smooth(op_case *c, op_draw *d)
 {
-    static const double bounds[] = {1, 0.25, 2};
     draw_distance(c, d);
     OP_SET(c, "beta", bounds[op_choose(d, 0, 2)]);
+}
+
+static void draw_huber(op_case *c, op_draw *d)
+{
+    draw_distance(c, d);
     OP_SET(c, "delta", bounds[op_choose(d, 0, 2)]);
 }
 
@@ -88,7 +92,7 @@ const op_kind op_kinds_losses[] = {
     {"mse_loss", build_mse_loss, draw_distance, false},
     {"l1_loss", build_l1_loss, draw_distance, false},
     {"smooth_l1_loss", build_smooth_l1_loss, draw_smooth, false},
-    {"huber_loss", build_huber_loss, draw_smooth, false},
+    {"huber_loss", build_huber_loss, draw_huber, false},
     {"bce", build_bce, NULL, false},
     {"bce_of_scores", build_bce_of_scores, draw_bce, false},
     {"bce_with_logits", build_bce_with_logits, draw_bce_with_logits, false},

@@ -54,8 +54,8 @@ fa_dataset *run100_items(void)
     fa_dataset *mnist = fa_mnist(source_path("data/mnist"));
     float *images = malloc(sizeof *images * RUN100_ITEMS * PIXELS);
     int64_t *numbers = malloc(sizeof *numbers * RUN100_ITEMS);
-    const uint8_t *pixels = fa_data(fa_mnist_images(mnist));
-    const int64_t *labels = fa_data(fa_mnist_labels(mnist));
+    const uint8_t *pixels = fa_data(fa_dataset_data(mnist));
+    const int64_t *labels = fa_data(fa_dataset_targets(mnist));
     assert_non_null(pixels);
     assert_non_null(labels);
     for (int64_t i = 0; i < RUN100_ITEMS; i++)
@@ -108,8 +108,8 @@ fa_dataset *run100_augmented(void)
     *p = (pictures){.mnist = fa_dataset_retain(fa_mnist(source_path("data/mnist"))),
                     .transform = fa_transform_retain(
                         fa_compose(fa_random_crop(28, .padding = 2), fa_random_horizontal_flip(), fa_to_tensor()))};
-    p->pixels = fa_data(fa_mnist_images(p->mnist));
-    p->labels = fa_data(fa_mnist_labels(p->mnist));
+    p->pixels = fa_data(fa_dataset_data(p->mnist));
+    p->labels = fa_data(fa_dataset_targets(p->mnist));
     assert_non_null(p->pixels);
     return fa_dataset_new(p, .length = pictures_length, .item = pictures_item, .destroy = pictures_destroy);
 }

@@ -24,6 +24,10 @@ try:
     import safetensors.torch
 except ImportError:
     safetensors = None
+try:
+    import torchvision.models
+except ImportError:
+    torchvision = None
 
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
           torch.uint8, torch.bool, torch.complex64, torch.complex128]
@@ -126,6 +130,25 @@ def same(a, b, where, places):
         assert a == b, f"{where}: {b!r} instead of {a!r}"
 
 
+def whole_models():
+    """Networks as torch.save(model) takes them whole, with the wide layers of some made narrow."""
+    nn = torch.nn
+    yield "Sequential", nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+                                      nn.Dropout(0.25), nn.Linear(4 * 9, 3), nn.LogSoftmax(dim=1)).eval()
+    if torchvision is None:
+        return
+    models = torchvision.models
+    for name in ("squeezenet1_1", "resnet18", "mobilenet_v2", "shufflenet_v2_x0_5", "mnasnet0_5", "mobilenet_v3_small"):
+        yield name, getattr(models, name)(num_classes=3)
+    for name in ("alexnet", "vgg11_bn"):
+        net = getattr(models, name)(num_classes=3)
+        net.classifier = nn.Sequential(nn.Linear(8, 8), nn.ReLU(True), nn.Dropout(), nn.Linear(8, 3))
+        net.features = nn.Sequential(*list(net.features)[:6])
+        yield name, net
+    vit = models.VisionTransformer(image_size=8, patch_size=4, num_layers=1, num_heads=1, hidden_dim=8, mlp_dim=8)
+    yield "VisionTransformer", vit
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("facula")
@@ -178,6 +201,16 @@ def main():
         tied = model.state_dict()
         tied["copy"] = tied["0.weight"]
         check(tied, "tied weights")
+
+        # Whole pickled models of whatever class: their weights, as their state dict has them.
+        for name, net in whole_models():
+            for new in (True, False):
+                torch.save(net, str(folder / "in.pth"), _use_new_zipfile_serialization=new)
+                got, want = load(convert("in.pth", "out.pth")), net.state_dict()
+                same(dict(sorted(want.items())), dict(sorted(got.items())), name, {})
+                run = subprocess.run([options.facula, "inspect", str(folder / "in.pth")], capture_output=True, text=True)
+                assert run.returncode == 0 and type(net).__name__ in run.stdout, run.stderr
+                checked["whole model"] += 1
 
         for case in range(options.cases // 5):
             arrays = {f"n{i}.\u00fc": draw_tensor(draw, [t for t in DTYPES if t != torch.complex128]).contiguous().clone()

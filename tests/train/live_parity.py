@@ -127,7 +127,8 @@ def check_models(facula, folder, start, count):
         if status != 0 or f"Seed {seed} gives the recorded initial weights." not in text:
             sys.exit(f"seed {seed}:\n{model}\n{text}")
         facts = json.loads(path.read_text())
-        facts["optimizer"]["groups"][0]["weight_decay"] += 0.05
+        for groups in (facts["optimizer"]["groups"], *(step["groups"] for step in facts["steps"])):
+            groups[0]["weight_decay"] += 0.05
         path.write_text(json.dumps(facts))
         status, text = parity(facula, path)
         if status != 1 or "after the step." not in text:

@@ -188,11 +188,17 @@ static void conv2d_run(const fa_kernel_args *args)
 
 /* ---- Winograd ---------------------------------------------------------------------------------------------------- */
 
+/* In layers of few channels the error of F(4x4), about twice that of the direct sum, stands out: there a relu or a
+ * maximum behind the layer falls the other way twice as often, and a run parts from PyTorch's that much sooner. F(2x2)
+ * rounds like the direct sum. */
+enum { WINO_CHANNELS = 64, WINO_SMALL_SIDE = 2 };
+
 static fa_wino_job wino_job(const fa_kernel_args *args)
 {
     const fa_conv2d_ints *ints = (const fa_conv2d_ints *)(const void *)args->ints;
     const fa_meta *x = args->in_meta[0], *weight = args->in_meta[1];
-    return (fa_wino_job){.images = x->shape[0],
+    return (fa_wino_job){.side = x->shape[1] < WINO_CHANNELS ? WINO_SMALL_SIDE : FA_WINO_OUT,
+                         .images = x->shape[0],
                          .height = x->shape[2],
                          .width = x->shape[3],
                          .in_channels = x->shape[1],
@@ -208,17 +214,13 @@ static fa_wino_job wino_job(const fa_kernel_args *args)
                          .relu = (args->fuse & FA_FUSE_RELU) != 0};
 }
 
-/* In layers of few channels the transforms' error, about twice that of the direct sum, stands out: there a relu or a
- * maximum behind the layer falls the other way twice as often, and a run parts from PyTorch's that much sooner. */
-enum { WINO_CHANNELS = 64 };
-
 static bool wino_supports(const fa_kernel_args *args)
 {
-    if (!conv2d_supports(args) || args->in_meta[0]->shape[1] < WINO_CHANNELS)
+    if (!conv2d_supports(args))
         return false;
     const fa_wino_job job = wino_job(args);
-    return FA_ISA(fa_wino_is_worth)((const fa_conv2d_ints *)(const void *)args->ints, job.in_channels, job.out_channels,
-                                    job.rows, job.columns);
+    return FA_ISA(fa_wino_is_worth)((const fa_conv2d_ints *)(const void *)args->ints, job.side, job.in_channels,
+                                    job.out_channels, job.rows, job.columns);
 }
 
 /* Both kernels' scratch in one place, the marks of images behind it. */

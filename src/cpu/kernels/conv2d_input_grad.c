@@ -246,7 +246,8 @@ static fa_wino_job wino_job(const fa_kernel_args *args)
 {
     const fa_conv2d_ints *ints = (const fa_conv2d_ints *)(const void *)args->ints;
     const fa_meta *g = args->in_meta[0];
-    return (fa_wino_job){.images = g->shape[0],
+    return (fa_wino_job){.side = FA_WINO_OUT,
+                         .images = g->shape[0],
                          .height = g->shape[2],
                          .width = g->shape[3],
                          .in_channels = g->shape[1],
@@ -265,8 +266,8 @@ static bool wino_supports(const fa_kernel_args *args)
     if (!input_grad_supports(args))
         return false;
     const fa_wino_job job = wino_job(args);
-    return FA_ISA(fa_wino_is_worth)((const fa_conv2d_ints *)(const void *)args->ints, job.in_channels, job.out_channels,
-                                    job.rows, job.columns);
+    return FA_ISA(fa_wino_is_worth)((const fa_conv2d_ints *)(const void *)args->ints, job.side, job.in_channels,
+                                    job.out_channels, job.rows, job.columns);
 }
 
 /* Both kernels' scratch in one place, the marks of images behind it. */

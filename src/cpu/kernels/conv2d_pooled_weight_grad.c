@@ -241,6 +241,113 @@ static void add_entries(const pooled_plan *p, patch_call call)
         }
 }
 
+/* ---- Sums of few input channels ----------------------------------------------------------------------------------
+ */
+
+/* A window's patch of four rows has 4*C floats a row. Where these fit a vector, channels of the result are the lanes:
+ * for each tap of 3x3xC a lane picks the element under its own winner out of two rows. */
+#if defined(FA_CPU_ISA_avx512)
+enum { FEW_CHANNELS = 3 };
+
+FA_INLINE fv pick(fv row, fv next_row, fi lane)
+{
+    return _mm512_permutex2var_ps(row, lane, next_row);
+}
+
+/* total[tap][lane] += the sums of windows [begin, end) of an image for n channels from o on. */
+FA_INLINE void few_sums(const pooled_context *c, int64_t image, int64_t begin, int64_t end, int64_t o, int64_t n,
+                        const int C, fv *total)
+{
+    const pooled_plan *p = &c->plan;
+    const int64_t row = p->padded[1] * C;
+    const float *x = c->padded + image * p->padded[0] * row;
+    /* where places 0..3 look; a channel without a winner looks anywhere, times 0 */
+    const fi offsets = _mm512_setr_epi32(0, C, FV_LANES, FV_LANES + C, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    fv acc[3][3 * FEW_CHANNELS];
+    FA_UNROLL
+    for (int a = 0; a < 3; a++)
+        FA_UNROLL
+    for (int b = 0; b < 3 * C; b++)
+        acc[a][b] = fv_zero();
+    int64_t i = begin / c->g.columns, j = begin % c->g.columns;
+    for (int64_t w = begin; w < end; w++) {
+        fi place;
+        fv g = fa_pooled_winner(&c->g, image, i, j, o, n, &place);
+        g = fv_select(fi_eq(place, fi_set1(FA_NO_WINNER)), fv_zero(), g);
+        const fi lane = _mm512_permutexvar_epi32(place, offsets);
+        const float *corner = x + 2 * (i * row + j * C);
+        fv rows[4];
+        FA_UNROLL
+        for (int a = 0; a < 4; a++)
+            rows[a] = fv_load(corner + a * row);
+        FA_UNROLL
+        for (int b = 0; b < 3 * C; b++) {
+            const fi at = fi_add(lane, fi_set1(b));
+            FA_UNROLL
+            for (int a = 0; a < 3; a++)
+                acc[a][b] = fv_fma(g, pick(rows[a], rows[a + 1], at), acc[a][b]);
+        }
+        if (++j == c->g.columns) {
+            j = 0;
+            i++;
+        }
+    }
+    FA_UNROLL
+    for (int a = 0; a < 3; a++)
+        FA_UNROLL
+    for (int b = 0; b < 3 * C; b++)
+        total[a * 3 * C + b] += acc[a][b];
+}
+
+static void few_task(const pooled_context *c, int64_t image, int64_t begin, int64_t end, int64_t o, int64_t n,
+                     fv *total)
+{
+    if (c->plan.in_channels == 1)
+        few_sums(c, image, begin, end, o, n, 1, total);
+    else if (c->plan.in_channels == 2)
+        few_sums(c, image, begin, end, o, n, 2, total);
+    else
+        few_sums(c, image, begin, end, o, n, 3, total);
+}
+#else
+enum { FEW_CHANNELS = 0 };
+
+static void few_task(const pooled_context *c, int64_t image, int64_t begin, int64_t end, int64_t o, int64_t n,
+                     fv *total)
+{
+    (void)c, (void)image, (void)begin, (void)end, (void)o, (void)n, (void)total;
+}
+#endif
+
+static bool has_few(const pooled_plan *p)
+{
+    return p->in_channels <= FEW_CHANNELS && p->kernel[0] == 3 && p->kernel[1] == 3;
+}
+
+/* A piece's segments, into its sums [o][a][b, c]. */
+static void sum_few(const pooled_context *c, int64_t piece, int64_t o, int64_t n, float *sums)
+{
+    const pooled_plan *p = &c->plan;
+    const int64_t taps = 9 * p->in_channels, row = 3 * p->in_channels;
+    fv total[9 * (FEW_CHANNELS + 1)];
+    for (int64_t t = 0; t < taps; t++)
+        total[t] = fv_zero();
+    const int64_t end = fa_min64(p->segments, (piece + 1) * p->piece_segments);
+    for (int64_t segment = piece * p->piece_segments; segment < end; segment++) {
+        const int64_t image = segment / p->image_segments, begin = segment % p->image_segments * p->segment_windows;
+        few_task(c, image, begin, fa_min64(p->windows, begin + p->segment_windows), o, n, total);
+    }
+    for (int64_t t = 0; t < taps; t++) {
+        float lane[FV_LANES];
+        fv_store(lane, total[t]);
+        for (int64_t channel = 0; channel < n; channel++)
+            sums[channel * 3 * p->row_lanes + t / row * p->row_lanes + t % row] = lane[channel];
+    }
+}
+
+/* ---- Sums of lists of winners ------------------------------------------------------------------------------------
+ */
+
 typedef struct entry_lists {
     float value[FV_LANES][SEGMENT_WINDOWS + FV_LANES];
     int32_t offset[FV_LANES][SEGMENT_WINDOWS + FV_LANES];
@@ -293,6 +400,10 @@ static void sum_task(void *context, int64_t index)
     const int64_t n = fa_min64(FV_LANES, p->out_channels - o), patch = p->kernel[0] * p->row_lanes;
     float *sums = c->sums + piece * p->sums_size + o * patch;
     memset(sums, 0, (size_t)(n * patch) * sizeof *sums);
+    if (has_few(p)) {
+        sum_few(c, piece, o, n, sums);
+        return;
+    }
     entry_lists lists;
     const int64_t end = fa_min64(p->segments, (piece + 1) * p->piece_segments);
     for (int64_t segment = piece * p->piece_segments; segment < end; segment++) {

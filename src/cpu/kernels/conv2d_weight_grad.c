@@ -232,7 +232,8 @@ static fa_wino_job wino_job(const fa_kernel_args *args)
 {
     const fa_conv2d_ints *ints = (const fa_conv2d_ints *)(const void *)args->ints;
     const fa_meta *g = args->in_meta[0], *x = args->in_meta[1];
-    return (fa_wino_job){.images = x->shape[0],
+    return (fa_wino_job){.side = FA_WINO_OUT,
+                         .images = x->shape[0],
                          .height = x->shape[2],
                          .width = x->shape[3],
                          .in_channels = x->shape[1],
@@ -248,8 +249,8 @@ static bool wino_supports(const fa_kernel_args *args)
     if (!weight_grad_supports(args))
         return false;
     const fa_wino_job job = wino_job(args);
-    return FA_ISA(fa_wino_is_worth)((const fa_conv2d_ints *)(const void *)args->ints, job.in_channels, job.out_channels,
-                                    job.rows, job.columns);
+    return FA_ISA(fa_wino_is_worth)((const fa_conv2d_ints *)(const void *)args->ints, job.side, job.in_channels,
+                                    job.out_channels, job.rows, job.columns);
 }
 
 static size_t wino_scratch(const fa_kernel_args *args)

@@ -1,8 +1,8 @@
-/* A dense 3x3 convolution by F(4x4, 3x3) on channels-last images: forward, and for the input's gradient with turned
- * weights.
+/* A dense 3x3 convolution by F(4x4, 3x3) or F(2x2, 3x3) on channels-last images: forward, and for the input's gradient
+ * with turned weights.
  *
- * Tiles of 4x4 outputs go in blocks that fit a core's cache: their patches are transformed, multiplied by the
- * transformed weights (36 products [tiles, c] x [c, o] on the register tile) and transformed back, with bias, relu and
+ * Tiles of outputs go in blocks that fit a core's cache: their patches are transformed, multiplied by the transformed
+ * weights (36 or 16 products [tiles, c] x [c, o] on the register tile) and transformed back, with bias, relu and
  * max-pool on the way out. A sum's order follows from the channels alone.
  *
  * The transforms mix the elements of a patch, so that one that is not finite would spoil its neighbours: images with
@@ -16,24 +16,27 @@
 
 enum { SLOTS = 32, MIN_TASKS = 32, BLOCK_FLOATS = 6400, BLOCK_MOST = 48, BLOCK_STEP = 6, PACK_CHANNELS = 8 };
 
-bool FA_ISA(fa_wino_is_worth)(const fa_conv2d_ints *ints, int64_t in_channels, int64_t out_channels, int64_t rows,
-                              int64_t columns)
+bool FA_ISA(fa_wino_is_worth)(const fa_conv2d_ints *ints, int side, int64_t in_channels, int64_t out_channels,
+                              int64_t rows, int64_t columns)
 {
     if (ints->groups != 1 || ints->kernel[0] != 3 || ints->kernel[1] != 3 || fa_precision_is_highest())
         return false;
     for (int d = 0; d < 2; d++)
         if (ints->stride[d] != 1 || ints->dilation[d] != 1 || ints->padding_before[d] > 2 || ints->padding_after[d] > 2)
             return false;
-    const int64_t tiles = fa_blocks(rows, FA_WINO_OUT) * fa_blocks(columns, FA_WINO_OUT);
+    const int64_t tiles = fa_blocks(rows, side) * fa_blocks(columns, side);
+    const int64_t least = side == FA_WINO_OUT ? 2 * FA_WINO_PRODUCTS : 28; /* direct products for a tile's */
     return in_channels >= 16 && out_channels >= 16 && in_channels <= 4096 && out_channels <= 4096 &&
-           9 * rows * columns >= 2 * FA_WINO_PRODUCTS * tiles;
+           9 * rows * columns >= least * tiles;
 }
 
 typedef struct wino_context {
     fa_wino_job job;
+    int64_t in, products;                   /* side of a patch; products of a tile */
     int64_t tile_rows, tile_columns, tiles; /* of an image, of all */
     int64_t block, blocks;                  /* tiles of a task */
     int64_t c_lanes, o_lanes;               /* channels in whole vectors */
+    int64_t input_step, product_step;       /* floats from one product of a block to the next */
     int64_t product_size;                   /* floats of one product's packed weights */
     size_t weights_at, zeros_at, slots_at, slot_bytes, bytes;
     int64_t slots;
@@ -46,8 +49,10 @@ typedef struct wino_context {
 static wino_context make_context(const fa_wino_job *job)
 {
     wino_context c = {.job = *job};
-    c.tile_rows = fa_blocks(job->rows, FA_WINO_OUT);
-    c.tile_columns = fa_blocks(job->columns, FA_WINO_OUT);
+    c.in = job->side + 2;
+    c.products = c.in * c.in;
+    c.tile_rows = fa_blocks(job->rows, job->side);
+    c.tile_columns = fa_blocks(job->columns, job->side);
     c.tiles = job->images * c.tile_rows * c.tile_columns;
     c.c_lanes = fa_round_up(job->in_channels, FV_LANES);
     c.o_lanes = fa_round_up(job->out_channels, FV_LANES);
@@ -56,10 +61,12 @@ static wino_context make_context(const fa_wino_job *job)
     c.block = fa_max64(BLOCK_STEP, fa_min64(fa_min64(fits, even), BLOCK_MOST));
     c.blocks = fa_blocks(c.tiles, c.block);
     c.slots = fa_max64(1, fa_min64(SLOTS, c.blocks));
+    c.input_step = c.block * c.c_lanes + FV_LANES;
+    c.product_step = c.block * c.o_lanes + FV_LANES;
     c.product_size = job->in_channels * c.o_lanes;
-    c.weights_at = fa_carve(&c.bytes, FA_WINO_PRODUCTS * c.product_size, sizeof(float));
+    c.weights_at = fa_carve(&c.bytes, c.products * c.product_size, sizeof(float));
     c.zeros_at = fa_carve(&c.bytes, c.c_lanes, sizeof(float));
-    fa_carve(&c.slot_bytes, FA_WINO_PRODUCTS * c.block * (c.c_lanes + c.o_lanes), sizeof(float));
+    fa_carve(&c.slot_bytes, c.products * (c.input_step + c.product_step), sizeof(float));
     c.slots_at = fa_carve(&c.bytes, c.slots, c.slot_bytes);
     return c;
 }
@@ -70,6 +77,14 @@ size_t FA_ISA(fa_wino_scratch)(const fa_wino_job *job)
 }
 
 /* ---- Weights ----------------------------------------------------------------------------------------------------- */
+
+FA_INLINE void transform_weight(int side, const fv w[3], fv u[FA_WINO_IN])
+{
+    if (side == FA_WINO_OUT)
+        fa_wino_weight(w, u);
+    else
+        fa_wino2_weight(w, u);
+}
 
 /* One vector of output channels, some input channels. */
 static void weight_task(void *context, int64_t index)
@@ -89,22 +104,21 @@ static void weight_task(void *context, int64_t index)
         else
             fa_transposed_copy(turned, FV_LANES, job->weight + (o * job->in_channels + channel) * 9,
                                job->in_channels * 9, lanes, 9);
-        fv half[18];
+        fv half[FA_WINO_IN * 3], u[FA_WINO_IN];
         for (int b = 0; b < 3; b++) {
-            fv w[3], u[6];
+            fv w[3];
             for (int a = 0; a < 3; a++) {
                 const int tap = a * 3 + b;
                 w[a] = fv_load(turned + (job->turned ? 8 - tap : tap) * FV_LANES);
             }
-            fa_wino_weight(w, u);
-            for (int k = 0; k < 6; k++)
+            transform_weight(job->side, w, u);
+            for (int k = 0; k < c->in; k++)
                 half[k * 3 + b] = u[k];
         }
-        for (int k = 0; k < 6; k++) {
-            fv u[6];
-            fa_wino_weight(half + k * 3, u);
-            for (int l = 0; l < 6; l++)
-                fv_store(to + (k * 6 + l) * c->product_size + channel * columns, u[l]);
+        for (int k = 0; k < c->in; k++) {
+            transform_weight(job->side, half + k * 3, u);
+            for (int l = 0; l < c->in; l++)
+                fv_store(to + (k * c->in + l) * c->product_size + channel * columns, u[l]);
         }
     }
 }
@@ -167,6 +181,13 @@ FA_INLINE void store_tile(const fa_wino_job *job, const fv y[FA_WINO_OUT * FA_WI
         }
 }
 
+/* Marks the image if one of the sums is not finite; `all` is the sum of them. */
+FA_INLINE void mark(const fa_wino_job *job, int64_t image, fv all)
+{
+    if (fm_any(fv_isnan(all - all)))
+        __atomic_store_n(&job->bad[image], 1, __ATOMIC_RELAXED);
+}
+
 static void output_tile(const wino_context *c, const float *products, int64_t step, int64_t image, int64_t i, int64_t j)
 {
     const fa_wino_job *job = &c->job;
@@ -189,8 +210,7 @@ static void output_tile(const wino_context *c, const float *products, int64_t st
             for (int s = 0; s < FA_WINO_OUT; s++)
                 all += y[r * FA_WINO_OUT + s];
         }
-        if (fm_any(fv_isnan(all - all)))
-            __atomic_store_n(&job->bad[image], 1, __ATOMIC_RELAXED);
+        mark(job, image, all);
         const fv bias = job->bias ? fv_load_n(job->bias + o, n) : fv_zero();
         if (job->winner)
             store_windows(job, y, bias, image, i, j, o, n);
@@ -199,11 +219,110 @@ static void output_tile(const wino_context *c, const float *products, int64_t st
     }
 }
 
+/* A tile of 2x2 outputs is one pool window. */
+static void output_tile2(const wino_context *c, const float *products, int64_t step, int64_t image, int64_t i,
+                         int64_t j)
+{
+    const fa_wino_job *job = &c->job;
+    const int64_t O = job->out_channels;
+    const bool pooled = job->winner != NULL;
+    const int64_t pooled_at = ((image * (job->rows / 2) + i) * (job->columns / 2) + j) * O;
+    const int64_t corner = ((image * job->rows + 2 * i) * job->columns + 2 * j) * O;
+    const bool inside[2] = {2 * i + 1 < job->rows, 2 * j + 1 < job->columns};
+    fv all = fv_zero();
+    for (int64_t o = 0; o < O; o += FV_LANES) {
+        const int64_t n = O - o;
+        fv half[8], y[4];
+        FA_UNROLL
+        for (int s = 0; s < 4; s++) {
+            fv m[4], t[2];
+            FA_UNROLL
+            for (int r = 0; r < 4; r++)
+                m[r] = fv_load(products + (r * 4 + s) * step + o);
+            fa_wino2_output(m, t);
+            half[s] = t[0];
+            half[4 + s] = t[1];
+        }
+        fa_wino2_output(half, y);
+        fa_wino2_output(half + 4, y + 2);
+        all += (y[0] + y[1]) + (y[2] + y[3]);
+        const fv bias = job->bias ? fv_load_n(job->bias + o, n) : fv_zero();
+        if (pooled && !(inside[0] && inside[1]))
+            continue; /* no window; its sums still tell whether the image is finite, as without the pool */
+        if (pooled) {
+            fi winner;
+            const fv best = fa_pool_window(y, 1, bias, &winner);
+            if (n >= FV_LANES) {
+                fv_store(job->y + pooled_at + o, best);
+                fi_store_u8(job->winner + pooled_at + o, winner);
+            } else {
+                fv_store_n(job->y + pooled_at + o, best, n);
+                fi_store_u8_n(job->winner + pooled_at + o, winner, n);
+            }
+            continue;
+        }
+        FA_UNROLL
+        for (int k = 0; k < 4; k++) {
+            if ((k / 2 && !inside[0]) || (k % 2 && !inside[1]))
+                continue;
+            fv value = y[k];
+            if (job->bias)
+                value += bias;
+            if (job->relu)
+                value = fv_relu(value);
+            float *to = job->y + corner + (k / 2 * job->columns + k % 2) * O + o;
+            if (n >= FV_LANES)
+                fv_store(to, value);
+            else
+                fv_store_n(to, value, n);
+        }
+    }
+    mark(job, image, all);
+}
+
+/* Bt d B of the 4x4 patch of tile (i, j). */
+static void input_tile2(const wino_context *c, float *to, int64_t image, int64_t i, int64_t j)
+{
+    const fa_wino_job *job = &c->job;
+    const int64_t C = job->in_channels, top = 2 * i - job->before[0], left = 2 * j - job->before[1];
+    const float *pixel[16];
+    for (int r = 0; r < 4; r++) {
+        const int64_t row = top + r;
+        const bool row_inside = row >= 0 && row < job->height;
+        const float *start = job->x + ((image * job->height + row) * job->width + left) * C;
+        for (int s = 0; s < 4; s++)
+            pixel[r * 4 + s] = row_inside && left + s >= 0 && left + s < job->width ? start + s * C : c->zeros;
+    }
+    for (int64_t channel = 0; channel < C; channel += FV_LANES) {
+        const int64_t n = C - channel;
+        fv half[16];
+        FA_UNROLL
+        for (int s = 0; s < 4; s++) {
+            fv d[4], t[4];
+            FA_UNROLL
+            for (int r = 0; r < 4; r++)
+                d[r] = n >= FV_LANES ? fv_load(pixel[r * 4 + s] + channel) : fv_load_n(pixel[r * 4 + s] + channel, n);
+            fa_wino2_input(d, t);
+            FA_UNROLL
+            for (int r = 0; r < 4; r++)
+                half[r * 4 + s] = t[r];
+        }
+        FA_UNROLL
+        for (int r = 0; r < 4; r++) {
+            fv t[4];
+            fa_wino2_input(half + r * 4, t);
+            FA_UNROLL
+            for (int s = 0; s < 4; s++)
+                fv_store(to + (r * 4 + s) * c->input_step + channel, t[s]);
+        }
+    }
+}
+
 static void multiply(const wino_context *c, const float *inputs, float *products, int64_t tiles)
 {
     static const int64_t run = 0;
     fa_tile_call tile = {.runs = &run, .run_count = 1, .run_length = c->job.in_channels, .x_step = 1};
-    for (int64_t k = 0; k < FA_WINO_PRODUCTS; k++)
+    for (int64_t k = 0; k < c->products; k++)
         for (int64_t panel = 0; panel < c->o_lanes; panel += FA_PANEL_COLUMNS) {
             const int64_t columns = fa_min64(FA_PANEL_COLUMNS, c->o_lanes - panel);
             const int vectors = (int)(columns / FV_LANES);
@@ -212,8 +331,8 @@ static void multiply(const wino_context *c, const float *inputs, float *products
             for (int64_t t = 0; t < tiles;) {
                 const int rows = fa_tile_take(vectors, tiles - t);
                 for (int i = 0; i < rows; i++) {
-                    tile.x[i] = inputs + (k * c->block + t + i) * c->c_lanes;
-                    tile.y[i] = products + (k * c->block + t + i) * c->o_lanes + panel;
+                    tile.x[i] = inputs + k * c->input_step + (t + i) * c->c_lanes;
+                    tile.y[i] = products + k * c->product_step + (t + i) * c->o_lanes + panel;
                 }
                 FA_ISA(fa_tile)(&tile, rows, vectors);
                 t += rows;
@@ -221,28 +340,34 @@ static void multiply(const wino_context *c, const float *inputs, float *products
         }
 }
 
+static void input_tile(const wino_context *c, float *to, int64_t image, int64_t i, int64_t j)
+{
+    const fa_wino_job *job = &c->job;
+    const float *pixel[FA_WINO_PRODUCTS];
+    fa_wino_patch(job, image, i, j, c->zeros, pixel);
+    for (int64_t channel = 0; channel < job->in_channels; channel += FV_LANES)
+        fa_wino_input_tile(pixel, channel, job->in_channels - channel, to + channel, c->input_step);
+}
+
 static void block_task(void *context, int64_t index)
 {
     wino_context *c = context;
-    const fa_wino_job *job = &c->job;
+    const bool small = c->job.side != FA_WINO_OUT;
     const int slot = take_slot(c);
     float *inputs = (float *)(void *)(c->slot + (size_t)slot * c->slot_bytes);
-    float *products = inputs + FA_WINO_PRODUCTS * c->block * c->c_lanes;
+    float *products = inputs + c->products * c->input_step;
     const int64_t first = index * c->block, tiles = fa_min64(c->block, c->tiles - first);
     const int64_t plane = c->tile_rows * c->tile_columns;
     for (int64_t t = 0; t < tiles; t++) {
         const int64_t tile = first + t, image = tile / plane, at = tile % plane;
-        const float *pixel[FA_WINO_PRODUCTS];
-        fa_wino_patch(job, image, at / c->tile_columns, at % c->tile_columns, c->zeros, pixel);
-        for (int64_t channel = 0; channel < job->in_channels; channel += FV_LANES)
-            fa_wino_input_tile(pixel, channel, job->in_channels - channel, inputs + t * c->c_lanes + channel,
-                               c->block * c->c_lanes);
+        (small ? input_tile2 : input_tile)(c, inputs + t * c->c_lanes, image, at / c->tile_columns,
+                                           at % c->tile_columns);
     }
     multiply(c, inputs, products, tiles);
     for (int64_t t = 0; t < tiles; t++) {
         const int64_t tile = first + t, image = tile / plane, at = tile % plane;
-        output_tile(c, products + t * c->o_lanes, c->block * c->o_lanes, image, at / c->tile_columns,
-                    at % c->tile_columns);
+        (small ? output_tile2 : output_tile)(c, products + t * c->o_lanes, c->product_step, image, at / c->tile_columns,
+                                             at % c->tile_columns);
     }
     give_slot(c, slot);
 }
@@ -259,8 +384,8 @@ void FA_ISA(fa_wino_run)(const fa_wino_job *job, void *scratch)
     atomic_init(&c.free_slots, c.slots == 32 ? UINT32_MAX : (1u << c.slots) - 1);
     const double in = (double)job->in_channels, out = (double)job->out_channels;
     fa_run_tasks(c.o_lanes / FV_LANES * fa_blocks(job->in_channels, PACK_CHANNELS), weight_task, &c,
-                 in * out * 2 * FA_WINO_PRODUCTS);
-    fa_run_tasks(c.blocks, block_task, &c, 2.0 * (double)c.tiles * FA_WINO_PRODUCTS * in * out);
+                 in * out * 2 * (double)c.products);
+    fa_run_tasks(c.blocks, block_task, &c, 2.0 * (double)c.tiles * (double)c.products * in * out);
 }
 
 /* ---- Images again ------------------------------------------------------------------------------------------------ */

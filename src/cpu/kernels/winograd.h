@@ -1,5 +1,5 @@
 /* Winograd's minimal filtering F(4x4, 3x3) (Winograd 1980; Lavin and Gray 2016): 36 products for 4x4 outputs of a 3x3
- * convolution where the direct sum needs 144.
+ * convolution where the direct sum needs 144; and F(2x2, 3x3), 16 for 36, which rounds as little as the direct sum.
  *
  *     y = At [ (G w Gt) * (Bt d B) ] A
  *
@@ -14,7 +14,14 @@
  *          [   0   27/32  -9/16  -3/2     1   0 ]
  *          [   0   81/64    0   -45/16    0   1 ]
  *
- * and row p of G is (1, p, p^2) over the product of p's distances to the other points; the last one (0, 0, 1). */
+ * and row p of G is (1, p, p^2) over the product of p's distances to the other points; the last one (0, 0, 1).
+ *
+ * F(2x2) has the points 0, 1, -1 and infinity:
+ *
+ *     Bt = [ 1  0 -1  0 ]    At = [ 1  1  1  0 ]    G = [  1    0    0  ]
+ *          [ 0  1  1  0 ]         [ 0  1 -1 -1 ]        [ 1/2  1/2  1/2 ]
+ *          [ 0 -1  1  0 ]                               [ 1/2 -1/2  1/2 ]
+ *          [ 0  1  0 -1 ]                               [  0    0    1  ] */
 #ifndef FA_CPU_KERNELS_WINOGRAD_H
 #define FA_CPU_KERNELS_WINOGRAD_H
 
@@ -87,13 +94,39 @@ FA_INLINE void fa_wino_weight_grad(const fv m[6], fv w[3])
     w[2] = fv_fma(fv_set1(0.5625f), sum_a, fv_fma(fv_set1(2.25f), sum_b, m[5]));
 }
 
-/* Stride 1, dilation 1, one group, 3x3, enough channels and few outputs of the tiles wasted; the switch is not off. */
-bool FA_ISA(fa_wino_is_worth)(const fa_conv2d_ints *ints, int64_t in_channels, int64_t out_channels, int64_t rows,
-                              int64_t columns);
+/* The same of F(2x2): four vectors to four, four to two, three to four. */
+FA_INLINE void fa_wino2_input(const fv d[4], fv t[4])
+{
+    t[0] = d[0] - d[2];
+    t[1] = d[1] + d[2];
+    t[2] = d[2] - d[1];
+    t[3] = d[1] - d[3];
+}
+
+FA_INLINE void fa_wino2_output(const fv m[4], fv y[2])
+{
+    y[0] = (m[0] + m[1]) + m[2];
+    y[1] = (m[1] - m[2]) - m[3];
+}
+
+FA_INLINE void fa_wino2_weight(const fv w[3], fv u[4])
+{
+    const fv even = fv_set1(0.5f) * (w[0] + w[2]), odd = fv_set1(0.5f) * w[1];
+    u[0] = w[0];
+    u[1] = even + odd;
+    u[2] = even - odd;
+    u[3] = w[2];
+}
+
+/* Stride 1, dilation 1, one group, 3x3, enough channels and few outputs of the tiles wasted; the switch is not off.
+ * `side`: outputs of a tile, 4 or 2. */
+bool FA_ISA(fa_wino_is_worth)(const fa_conv2d_ints *ints, int side, int64_t in_channels, int64_t out_channels,
+                              int64_t rows, int64_t columns);
 
 /* y[n,i,j,o] = bias[o] + sum over a, b, c of w[o,c,a,b] * x[n, i + a - before[0], j + b - before[1], c]; relu; with
  * `winner` the largest of each 2x2 window and its place, as fa_conv_job. Channels last. */
 typedef struct fa_wino_job {
+    int side; /* outputs of a tile: 4 or, forward alone, 2 */
     int64_t images, height, width, in_channels;
     const float *x;
     int64_t before[2];

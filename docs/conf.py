@@ -1,0 +1,36 @@
+"""The documentation's site: `scripts/site.sh` builds it with Sphinx, MyST and the theme Furo."""
+import pathlib
+import re
+
+project = "Facula"
+author = "the Facula developers"
+copyright = "the Facula developers, Apache-2.0"
+version_file = (pathlib.Path(__file__).parent.parent / "include/facula/base.h").read_text(encoding="utf-8")
+release = ".".join(version_file.split(f"#define FA_VERSION_{part} ")[1].split()[0] for part in ("MAJOR", "MINOR", "PATCH"))
+version = release
+
+extensions = ["myst_parser"]
+myst_enable_extensions = ["deflist", "dollarmath"]
+myst_heading_anchors = 3
+html_theme = "furo"
+html_title = f"Facula {release}"
+html_show_sourcelink = False
+html_copy_source = False
+highlight_language = "c"
+exclude_patterns = []
+
+
+def leave_out_files(app, name, source):
+    """Links to files outside of docs/, which the site does not have, become their text."""
+    here = pathlib.Path(app.srcdir, name).parent
+
+    def text_of(link):
+        target = link.group(2).split("#")[0]
+        inside = "://" in target or not target or app.srcdir in str((here / target).resolve())
+        return link.group(0) if inside else link.group(1)
+
+    source[0] = re.sub(r"\[([^\]]*)\]\(([^)\s]+)\)", text_of, source[0])
+
+
+def setup(app):
+    app.connect("source-read", leave_out_files)

@@ -1,0 +1,698 @@
+/* fa_load on pickles that are put together here, opcode by opcode: everything that plain data is made of in each
+ * protocol; what may not be named, in every way of naming it; views of large storages; devices; files under whatever
+ * name. */
+#include "support/file_test.h"
+
+#include "base/memory.h"
+#include "files/value.h"
+#include "files/zip_writer.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- Making them ---------------------------------------------------------------------------------------------------
+ */
+
+typedef struct pickled {
+    char bytes[8192];
+    size_t length;
+} pickled;
+
+static void add(pickled *p, const void *bytes, size_t length)
+{
+    assert_true(p->length + length <= sizeof p->bytes);
+    memcpy(p->bytes + p->length, bytes, length);
+    p->length += length;
+}
+
+#define ADD(p, literal) add((p), (literal), sizeof(literal) - 1)
+
+static void add_number(pickled *p, int64_t x)
+{
+    char bytes[10] = "\x8a\x08";
+    memcpy(bytes + 2, &x, 8);
+    add(p, bytes, sizeof bytes);
+}
+
+static void add_text(pickled *p, const char *text)
+{
+    const uint32_t length = (uint32_t)strlen(text);
+    ADD(p, "X");
+    add(p, &length, 4);
+    add(p, text, length);
+}
+
+static void add_name(pickled *p, const char *module, const char *name)
+{
+    ADD(p, "c");
+    add(p, module, strlen(module));
+    ADD(p, "\n");
+    add(p, name, strlen(name));
+    ADD(p, "\n");
+}
+
+/* A contiguous row out of the storage `key` of a class in torch. */
+static void add_row_of(pickled *p, const char *class_name, const char *key, const char *location, int64_t stored,
+                       int64_t offset, int64_t length)
+{
+    const bool untyped = strcmp(class_name, "UntypedStorage") == 0;
+    add_name(p, "torch._utils", untyped ? "_rebuild_tensor_v3" : "_rebuild_tensor_v2");
+    ADD(p, "((");
+    add_text(p, "storage");
+    add_name(p, untyped ? "torch.storage" : "torch", class_name);
+    add_text(p, key);
+    add_text(p, location);
+    add_number(p, stored);
+    ADD(p, "tQ");
+    add_number(p, offset);
+    add_number(p, length);
+    ADD(p, "\x85K\x01\x85\x89");
+    add_name(p, "collections", "OrderedDict");
+    ADD(p, ")R");
+    if (untyped)
+        add_name(p, "torch", "uint16");
+    ADD(p, "tR");
+}
+
+static void add_row(pickled *p, const char *key, const char *location, int64_t stored, int64_t offset, int64_t length)
+{
+    add_row_of(p, "FloatStorage", key, location, stored, offset, length);
+}
+
+/* The file of torch.save with this pickle and these records (NULL: without it); its path. */
+static const char *save_archive(const pickled *p, const char *byteorder, const char *version, const void *storage,
+                                size_t bytes)
+{
+    const char *path = tempdir_file(&folder, "made.pth");
+    fa_atomic_file file;
+    fa_zip_writer zip;
+    assert_true(fa_atomic_open(&file, path, "save", FA_HERE));
+    fa_zip_begin(&zip, &file);
+    fa_zip_record(&zip, "data.pkl", p->bytes, p->length);
+    if (byteorder != NULL)
+        fa_zip_record(&zip, "byteorder", byteorder, strlen(byteorder));
+    if (storage != NULL)
+        fa_zip_record(&zip, "data/0", storage, bytes);
+    if (version != NULL)
+        fa_zip_record(&zip, "version", version, strlen(version));
+    assert_true(fa_zip_end(&zip));
+    fa_zip_free(&zip);
+    assert_true(fa_atomic_commit(&file));
+    return path;
+}
+
+static const char *save_pickle(const pickled *p, const float *storage, size_t elements)
+{
+    return save_archive(p, "little", "3\n", storage, elements * sizeof *storage);
+}
+
+static fa_value *load_pickle(const pickled *p)
+{
+    return fa_load(save_pickle(p, NULL, 0));
+}
+
+/* ---- Plain data ----------------------------------------------------------------------------------------------------
+ */
+
+typedef struct literal {
+    const char *bytes;
+    size_t length;
+} literal;
+
+#define VALUE(bytes)                                                                                                   \
+    {                                                                                                                  \
+        bytes, sizeof(bytes) - 1                                                                                       \
+    }
+
+/* The same values in the words of each protocol, as saved again by fa_save: equal files. */
+static void test_protocols(void **state)
+{
+    (void)state;
+    static const literal same[][6] = {
+        {VALUE("K\x07"), VALUE("M\x07\0"), VALUE("J\x07\0\0\0"), VALUE("\x8a\x01\x07"), VALUE("\x8b\x01\0\0\0\x07"),
+         VALUE("\x8a\x0c\x07\0\0\0\0\0\0\0\0\0\0\0")},
+        {VALUE("J\xfe\xff\xff\xff"), VALUE("\x8a\x01\xfe"), VALUE("\x8a\x09\xfe\xff\xff\xff\xff\xff\xff\xff\xff")},
+        {VALUE("K\0"), VALUE("\x8a\0")},
+        {VALUE("X\x02\0\0\0ab"),
+         VALUE("\x8c\x02"
+               "ab"),
+         VALUE("\x8d\x02\0\0\0\0\0\0\0ab"),
+         VALUE("U\x02"
+               "ab"),
+         VALUE("T\x02\0\0\0ab")},
+        {VALUE("C\x02\xff\x01"), VALUE("B\x02\0\0\0\xff\x01"), VALUE("\x8e\x02\0\0\0\0\0\0\0\xff\x01"),
+         VALUE("U\x02\xff\x01"), VALUE("c_codecs\nencode\nX\x03\0\0\0\xc3\xbf\x01X\x06\0\0\0latin1\x86R")},
+        {VALUE("(K\x01K\x02t"), VALUE("K\x01K\x02\x86"), VALUE("\x95\x05\0\0\0\0\0\0\0(K\x01K\x02t")},
+        {VALUE(")"), VALUE("(t")},
+        {VALUE("](K\x01K\x02"
+               "e"),
+         VALUE("]K\x01"
+               "aK\x02"
+               "a")},
+        {VALUE("}X\1\0\0\0aK\x01s"), VALUE("}(X\1\0\0\0aK\x01u")},
+        {VALUE("\x8f(K\x01K\x02\x90"),
+         VALUE("cbuiltins\nset\n](K\x01K\x02"
+               "e\x85R"),
+         VALUE("c__builtin__\nset\n(K\x01K\x02t\x85R")},
+        {VALUE("ccollections\nOrderedDict\n)RX\1\0\0\0aK\x01s"),
+         VALUE("ccollections\nOrderedDict\n]](X\1\0\0\0aK\x01"
+               "ea\x85R"),
+         VALUE("\x8c\x0b"
+               "collections\x8c\x0bOrderedDict\x93)RX\1\0\0\0aK\x01s"),
+         VALUE("\x8c\x0b"
+               "collections\x94\x8c\x0bOrderedDict\x94\x93\x94)R\x94\x8c\1a\x94K\x01s")},
+        {VALUE("ccollections\nCounter\n}K\x05K\x02s\x85R"), VALUE("ccollections\nCounter\n)RK\x05K\x02s")},
+        {VALUE("cbuiltins\nbytearray\nC\1a\x85R"), VALUE("c__builtin__\nbytearray\nX\1\0\0\0aX\6\0\0\0latin1\x86R")},
+        {VALUE("ctorch\nSize\n(K\x02K\x03t\x85R")},
+    };
+    char *first = NULL;
+    size_t first_size = 0;
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        for (size_t k = 0; k < 6 && same[i][k].bytes != NULL; k++) {
+            fa_scope {
+                pickled p = {.length = 0};
+                ADD(&p, "\x80\x04");
+                add(&p, same[i][k].bytes, same[i][k].length);
+                ADD(&p, ".");
+                fa_value *value = load_pickle(&p);
+                if (value == NULL)
+                    fail_msg("form %zu of value %zu: %s", k, i, fa_error());
+                const char *path = tempdir_file(&folder, "again.pth");
+                assert_true(fa_save(value, path));
+                size_t size;
+                char *bytes = read_file(path, &size);
+                if (k == 0) {
+                    free(first);
+                    first = bytes;
+                    first_size = size;
+                } else {
+                    if (size != first_size || memcmp(bytes, first, size) != 0)
+                        fail_msg("form %zu of value %zu is another value", k, i);
+                    free(bytes);
+                }
+            }
+        }
+    free(first);
+}
+
+static void test_large_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        literal value;
+        const char *digits;
+    } numbers[] = {
+        {VALUE("\x8a\x09\0\0\0\0\0\0\0\0\x01"), "18446744073709551616"},
+        {VALUE("\x8a\x09\0\0\0\0\0\0\0\0\xff"), "-18446744073709551616"},
+        {VALUE("\x8a\x09\xff\xff\xff\xff\xff\xff\xff\xff\0"), "18446744073709551615"},
+        {VALUE("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"), "119547037146038801333356"},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        fa_scope {
+            pickled p = {.length = 0};
+            ADD(&p, "\x80\x02");
+            add(&p, numbers[i].value.bytes, numbers[i].value.length);
+            ADD(&p, ".");
+            fa_value *value = load_pickle(&p);
+            assert_fine();
+            assert_int_equal(fa_flavour_of(value), FA_FLAVOUR_BIG);
+            assert_string_equal(fa_as_string(value), numbers[i].digits);
+        }
+}
+
+/* ---- What is wrong with a pickle -----------------------------------------------------------------------------------
+ */
+
+static void test_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        literal value;
+        const char *words;
+    } pickles[] = {
+        {VALUE("]q\0h\0a."), ""}, /* a list in itself */
+        {VALUE("K"), "cut short"},
+        {VALUE("X\xff\0\0\0ab."), "cut short"},
+        {VALUE("cos"), "cut short inside a name"},
+        {VALUE("c\0\nb\n."), "zero byte"},
+        {VALUE("\x8b\xff\xff\0\0."), "more than 255 bytes"},
+        {VALUE("h\1."), "never stored"},
+        {VALUE("j\0\0\0\1."), "never stored"},
+        {VALUE("q\0."), "the stack is empty"},
+        {VALUE("r\0\0\0\1."), "the stack is empty"},
+        {VALUE("K\1r\0\0\0\x10."), "more than there are bytes before it"},
+        {VALUE("K\1t."), "no mark"},
+        {VALUE("(K\1."), "left at the end"},
+        {VALUE("K\1K\2."), "left at the end"},
+        {VALUE("."), "empty at the end"},
+        {VALUE("(\x85."), "the stack is empty"},
+        {VALUE("K\1a."), "for a list where there is none"},
+        {VALUE("K\1K\2a."), "for a list where there is none"},
+        {VALUE("}(K\1e."), "for a list where there is none"},
+        {VALUE("](K\1\x90."), "for a set where there is none"},
+        {VALUE("\x8f(]\x90."), "an item for a set that can change"},
+        {VALUE("](K\1K\2u."), "for a dict where there is none"},
+        {VALUE("}(K\1u."), "a key without a value"},
+        {VALUE("}]K\1s."), "a key of a dict"},
+        {VALUE("K\1)R."), "cannot be called"},
+        {VALUE("ccollections\nOrderedDict\nK\1R."), "no tuple"},
+        {VALUE("K\1)\x81."), "an object of something that is no class"},
+        {VALUE("K\1}b."), "sets the state of something"},
+        {VALUE("ccollections\nOrderedDict\n)RK\1b."), "sets the state of something"},
+        {VALUE("K\1K\2\x93."), "not two short strings"},
+        {VALUE("X\1\0\0\0aK\2\x93."), "not two short strings"},
+        {VALUE("\x80\x09."), "unknown pickle protocol"},
+        {VALUE("I1\n."), "opcode 0x49 'I'"},
+        {VALUE("\xf0."), "opcode 0xf0,"},
+        {VALUE("X\1\0\0\0\xff."), "not UTF-8"},
+        {VALUE("cbuiltins\nset\nK\1\x85R."), "a set is not made of a list"},
+        {VALUE("cbuiltins\nset\n]]a\x85R."), "something that can change"},
+        {VALUE("ccollections\nOrderedDict\nK\1\x85R."), "not made of a list of pairs"},
+        {VALUE("ccollections\nOrderedDict\n]K\1a\x85R."), "not made of pairs"},
+        {VALUE("ccollections\nCounter\nK\1\x85R."), "a Counter is not made of a dict"},
+        {VALUE("ctorch\nSize\nK\1\x85R."), "a torch.Size"},
+        {VALUE("ctorch\nSize\nX\1\0\0\0a\x85\x85R."), "a torch.Size"},
+        {VALUE("c_codecs\nencode\nK\1\x85R."), "not written as text in latin1"},
+        {VALUE("c_codecs\nencode\nX\1\0\0\0aX\4\0\0\0utf8\x86R."), "not written as text in latin1"},
+        {VALUE("c_codecs\nencode\nX\3\0\0\0\xe2\x82\xacX\6\0\0\0latin1\x86R."), "beyond latin1"},
+        {VALUE("cbuiltins\nbytearray\nK\1\x85R."), "a bytearray is not made of bytes"},
+        {VALUE("cbuiltins\ncomplex\nK\1\x85R."), "a complex number"},
+        {VALUE("ctorch\ndevice\nK\1\x85R."), "a torch.device"},
+        {VALUE("ctorch._utils\n_rebuild_tensor_v2\n)R."), "not made of a storage"},
+        {VALUE("ctorch._utils\n_rebuild_tensor_v3\n)R."), "does not say its type"},
+        {VALUE("ctorch._utils\n_rebuild_parameter\n)R."), "a parameter is not made of a tensor"},
+        {VALUE("ctorch._utils\n_rebuild_qtensor\n)R."), "quantized"},
+        {VALUE("ctorch._tensor\n_rebuild_from_type_v2\n)R."), "made by something that makes none"},
+        {VALUE("cbuiltins\ngetattr\n)R."), "builtins.getattr"},
+        {VALUE("K\1Q."), "a persistent id is not"},
+    };
+    for (size_t i = 0; i < sizeof pickles / sizeof *pickles; i++)
+        fa_scope {
+            pickled p = {.length = 0};
+            ADD(&p, "\x80\x02");
+            add(&p, pickles[i].value.bytes, pickles[i].value.length);
+            if (load_pickle(&p) != NULL)
+                fail_msg("pickle %zu was loaded, of which should be said: %s", i, pickles[i].words);
+            assert_contains(fa_error(), "made.pth");
+            assert_contains(fa_error(), pickles[i].words);
+            fa_clear_error();
+        }
+    assert_int_equal(fa_value_live_count(), 0);
+}
+
+/* ---- Names that may not be asked for -------------------------------------------------------------------------------
+ */
+
+/* Case O38: whatever the name, however it is named: refused with the name, and nothing of it happens. */
+static void test_nothing_is_run(void **state)
+{
+    (void)state;
+    static const char *const names[][2] = {{"os", "system"},
+                                           {"posix", "system"},
+                                           {"nt", "system"},
+                                           {"os", "popen"},
+                                           {"subprocess", "run"},
+                                           {"subprocess", "Popen"},
+                                           {"builtins", "eval"},
+                                           {"builtins", "exec"},
+                                           {"builtins", "open"},
+                                           {"__builtin__", "eval"},
+                                           {"builtins", "__import__"},
+                                           {"importlib", "import_module"},
+                                           {"runpy", "run_path"},
+                                           {"shutil", "rmtree"},
+                                           {"socket", "socket"},
+                                           {"pickle", "loads"},
+                                           {"ctypes", "CDLL"},
+                                           {"sys", "exit"},
+                                           {"torch", "load"},
+                                           {"torch.hub", "load"},
+                                           {"torch.jit", "load"},
+                                           {"torch.ops", "load_library"},
+                                           {"numpy.core.multiarray", "_reconstruct"},
+                                           {"torch.nnx", "f"},
+                                           {"torchvision", "io"},
+                                           {"operator", "attrgetter"},
+                                           {"functools", "reduce"},
+                                           {"torch.serialization", "load"},
+                                           {"torch.utils.cpp_extension", "load"}};
+    enum { CALLED, BARE, IN_DICT, NEW, NEW_WITH_ARGUMENTS, BUILT, STACKED, PARTIAL, ATTRIBUTE, OF_A_MODULE, WAYS };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        for (int way = 0; way < WAYS; way++)
+            fa_scope {
+                const char *module = names[i][0], *name = names[i][1];
+                pickled p = {.length = 0};
+                ADD(&p, "\x80\x02");
+                if (way == IN_DICT)
+                    ADD(&p, "}K\1");
+                if (way == PARTIAL)
+                    add_name(&p, "functools", "partial");
+                if (way == ATTRIBUTE)
+                    add_name(&p, "builtins", "getattr");
+                if (way == OF_A_MODULE) {
+                    add_name(&p, "torch.nn.modules.activation", "ReLU");
+                    ADD(&p, ")\x81}K\1");
+                }
+                if (way == STACKED) {
+                    add_text(&p, module);
+                    add_text(&p, name);
+                    ADD(&p, "\x93");
+                } else
+                    add_name(&p, module, name);
+                if (way == CALLED || way == NEW_WITH_ARGUMENTS || way == STACKED) {
+                    add_text(&p, "touch was_here");
+                    add(&p, way == NEW_WITH_ARGUMENTS ? "\x85\x81" : "\x85R", 2);
+                }
+                if (way == IN_DICT)
+                    ADD(&p, "s");
+                if (way == NEW || way == BUILT)
+                    ADD(&p, ")\x81");
+                if (way == BUILT) {
+                    ADD(&p, "}");
+                    add_text(&p, "x");
+                    ADD(&p, "K\1sb");
+                }
+                if (way == PARTIAL)
+                    ADD(&p, "\x85R");
+                if (way == ATTRIBUTE) {
+                    add_text(&p, "__call__");
+                    ADD(&p, "\x86R");
+                }
+                if (way == OF_A_MODULE)
+                    ADD(&p, "sb");
+                ADD(&p, ".");
+                if (load_pickle(&p) != NULL)
+                    fail_msg("%s.%s was loaded (way %d)", module, name, way);
+                char full[100];
+                snprintf(full, sizeof full, "%s.%s", module, name);
+                if (way != ATTRIBUTE) /* or the attribute's getter */
+                    assert_contains(fa_error(), full);
+                assert_contains(fa_error(), "refused");
+                fa_clear_error();
+            }
+    assert_int_equal(access("was_here", F_OK), -1);
+    assert_int_equal(fa_value_live_count(), 0);
+}
+
+/* ---- Tensors -------------------------------------------------------------------------------------------------------
+ */
+
+/* Case O39: two overlapping pieces of 1000 out of a million. Both are there, and what is saved of them is small. */
+static void test_views_of_a_large_storage(void **state)
+{
+    (void)state;
+    enum { ALL = 1000000 };
+    float *storage = malloc(ALL * sizeof *storage);
+    assert_non_null(storage);
+    for (int i = 0; i < ALL; i++)
+        storage[i] = (float)i;
+    pickled p = {.length = 0};
+    ADD(&p, "\x80\x02}(");
+    add_text(&p, "a");
+    add_row(&p, "0", "cpu", ALL, 0, 1000);
+    add_text(&p, "b");
+    add_row(&p, "0", "cpu", ALL, 500, 1000);
+    ADD(&p, "u.");
+    char path[600];
+    snprintf(path, sizeof path, "%s", save_pickle(&p, storage, ALL));
+    struct stat status;
+    for (int mmap = 0; mmap < 2; mmap++)
+        fa_scope {
+            fa_value *pieces = fa_load(path, .mmap = mmap);
+            assert_fine();
+            for (int i = 0; i < 2; i++) {
+                fa_tensor *piece = fa_as_tensor(fa_value_at(pieces, i));
+                assert_int_equal(fa_numel(piece), 1000);
+                assert_same_bytes(fa_data(piece), storage + 500 * i, 4000);
+            }
+            const char *small = tempdir_file(&folder, "small.pth");
+            assert_true(fa_save(pieces, small));
+            assert_int_equal(stat(small, &status), 0);
+            assert_true(status.st_size < 11000);
+            fa_value *again = fa_load(small);
+            assert_same_bytes(fa_data(fa_get_tensor(again, "b")), storage + 500, 4000);
+        }
+    free(storage);
+}
+
+/* Case O40: where a storage once was does not matter. */
+static void test_locations(void **state)
+{
+    (void)state;
+    static const char *const locations[] = {"cpu", "cuda:0", "cuda:1", "cuda:63", "mps", "xpu:0", "meta", ""};
+    const float row[3] = {1, 2, 3};
+    for (size_t i = 0; i < sizeof locations / sizeof *locations; i++)
+        fa_scope {
+            pickled p = {.length = 0};
+            ADD(&p, "\x80\x02");
+            add_row(&p, "0", locations[i], 3, 0, 3);
+            ADD(&p, ".");
+            fa_value *value = fa_load(save_pickle(&p, row, 3));
+            assert_fine();
+            assert_same_bytes(fa_data(fa_as_tensor(value)), row, sizeof row);
+        }
+}
+
+/* A machine with the bytes of numbers the other way round wrote these: today's format and the older one. */
+static void test_big_endian(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *class_name, *dtype;
+        size_t each; /* whose bytes are turned round */
+    } types[] = {{"FloatStorage", "float32", 4},
+                 {"DoubleStorage", "float64", 8},
+                 {"LongStorage", "int64", 8},
+                 {"HalfStorage", "float16", 2},
+                 {"ByteStorage", "uint8", 1},
+                 {"ShortStorage", "int16", 2},
+                 {"ComplexFloatStorage", "complex64", 4},
+                 {"ComplexDoubleStorage", "complex128", 8}};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        const size_t each = types[i].each, size = strncmp(types[i].dtype, "complex", 7) == 0 ? 2 * each : each;
+        uint8_t little[48], big[48];
+        for (size_t k = 0; k < 3 * size; k++) {
+            little[k] = (uint8_t)(k + 1);
+            big[k / each * each + each - 1 - k % each] = (uint8_t)(k + 1);
+        }
+        pickled row = {.length = 0}, old = {.length = 0};
+        ADD(&row, "\x80\x02");
+        add_row_of(&row, types[i].class_name, "0", "cpu", 3, 0, 3);
+        ADD(&row, ".");
+        ADD(&old, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}");
+        add_text(&old, "little_endian");
+        ADD(&old, "\x89s.");
+        add(&old, row.bytes, row.length);
+        ADD(&old, "\x80\x02]");
+        add_text(&old, "0");
+        ADD(&old, "a.\0\0\0\0\0\0\0\3");
+        add(&old, big, 3 * size);
+        for (int older = 0; older < 2; older++)
+            for (int mmap = 0; mmap < 2; mmap++)
+                fa_scope {
+                    const char *path = tempdir_file(&folder, "older.pth");
+                    if (older)
+                        write_file(path, old.bytes, old.length);
+                    else
+                        path = save_archive(&row, "big", "3\n", big, 3 * size);
+                    fa_tensor_info info;
+                    fa_value *value = fa_load(path, .mmap = mmap);
+                    assert_fine();
+                    assert_true(fa_tensor_info_at(value, &info, FA_HERE));
+                    assert_string_equal(info.dtype, types[i].dtype);
+                    assert_same_bytes(info.data, little, 3 * size);
+                }
+    }
+}
+
+static void test_records(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *byteorder, *version, *words;
+    } files[] = {{NULL, "3\n", NULL},
+                 {"little", "1", NULL},
+                 {"little", "5\n", NULL},
+                 {"middle", "3\n", "neither"},
+                 {"little", NULL, "no record `version`"},
+                 {"little", "6\n", "of version 6"},
+                 {"little", "", "of version"},
+                 {"little", "33\n", "of version 3"}};
+    const float row[3] = {1, 2, 3};
+    pickled p = {.length = 0}, untyped = {.length = 0};
+    ADD(&p, "\x80\x02");
+    add_row(&p, "0", "cpu", 3, 0, 3);
+    ADD(&p, ".");
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        fa_scope {
+            fa_value *value = fa_load(save_archive(&p, files[i].byteorder, files[i].version, row, sizeof row));
+            assert_int_equal(value != NULL, files[i].words == NULL);
+            if (value == NULL)
+                assert_contains(error_text(), files[i].words);
+        }
+    /* A storage of bytes, and a tensor that says what they are. */
+    ADD(&untyped, "\x80\x02");
+    add_row_of(&untyped, "UntypedStorage", "0", "cpu", 12, 2, 4);
+    ADD(&untyped, ".");
+    fa_scope {
+        fa_value *value = fa_load(save_archive(&untyped, "little", "3\n", row, sizeof row));
+        fa_tensor_info info;
+        assert_fine();
+        assert_true(fa_tensor_info_at(value, &info, FA_HERE));
+        assert_string_equal(info.dtype, "uint16");
+        assert_same_bytes(info.data, (const char *)row + 4, 8);
+        assert_null(fa_load(save_archive(&untyped, "big", "3\n", row, sizeof row)));
+        assert_contains(error_text(), "an untyped storage in big-endian order");
+    }
+}
+
+/* The older format: what its lists and counts may not say. */
+static void test_older_format(void **state)
+{
+    (void)state;
+    static const struct {
+        literal system, tail;
+        int64_t stored, again;
+        const char *words;
+    } files[] = {
+        {VALUE("}X\x0d\0\0\0little_endian\x88s"),
+         VALUE("]X\1\0\0\0"
+               "0a"),
+         3, 3, NULL},
+        {VALUE("}"),
+         VALUE("]X\1\0\0\0"
+               "0a"),
+         3, 3, "in which order its bytes are"},
+        {VALUE("}X\x0d\0\0\0little_endian\x88s"), VALUE("K\1"), 3, 3, "no list of storages"},
+        {VALUE("}X\x0d\0\0\0little_endian\x88s"), VALUE("]"), 3, 3, "list of storages lacks 0"},
+        {VALUE("}X\x0d\0\0\0little_endian\x88s"),
+         VALUE("]X\1\0\0\0"
+               "1a"),
+         3, 3, "names one that nothing uses"},
+        {VALUE("}X\x0d\0\0\0little_endian\x88s"),
+         VALUE("]X\1\0\0\0"
+               "0a"),
+         3, 4, "is named twice"},
+        {VALUE("}X\x0d\0\0\0little_endian\x88s"),
+         VALUE("]X\1\0\0\0"
+               "0a"),
+         1 << 20, 1 << 20, "more than the file may hold"},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        fa_scope {
+            pickled p = {.length = 0};
+            const float row[3] = {1, 2, 3};
+            ADD(&p, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02");
+            add(&p, files[i].system.bytes, files[i].system.length);
+            ADD(&p, ".\x80\x02");
+            add_row(&p, "0", "cpu", files[i].stored, 0, 3);
+            add_row(&p, "0", "cpu", files[i].again, 1, 2);
+            ADD(&p, "\x86.\x80\x02");
+            add(&p, files[i].tail.bytes, files[i].tail.length);
+            ADD(&p, ".\3\0\0\0\0\0\0\0");
+            add(&p, row, sizeof row);
+            const char *path = tempdir_file(&folder, "older.pth");
+            write_file(path, p.bytes, p.length);
+            fa_value *value = fa_load(path);
+            assert_int_equal(value != NULL, files[i].words == NULL);
+            if (value == NULL)
+                assert_contains(error_text(), files[i].words);
+            else
+                assert_same_bytes(fa_data(fa_as_tensor(fa_value_at(value, 1))), row + 1, 8);
+        }
+}
+
+/* ---- No memory -----------------------------------------------------------------------------------------------------
+ */
+
+/* Every allocation of a load fails once: an error, and nothing is left. */
+static void test_memory(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "tests/golden/pth/checkpoint.pth", "tests/golden/pth/legacy_checkpoint.pth", "tests/golden/pth/whole_named.pth",
+        "tests/golden/pth/python.pth",     "tests/golden/files/tensors.safetensors", "tests/golden/files/matrix.npy"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        for (int mmap = 0; mmap < 2; mmap++) {
+            bool loaded = false;
+            long n = 0;
+            while (!loaded)
+                fa_scope {
+                    const char *path = source_path(names[i]);
+                    fa_memory_fail_after(++n);
+                    loaded = fa_load(path, .mmap = mmap) != NULL;
+                    fa_memory_fail_after(0);
+                    assert_int_equal(loaded, fa_ok());
+                    if (!loaded)
+                        assert_int_equal(fa_error_code(), FA_MEMORY_ERROR);
+                    fa_clear_error();
+                }
+            assert_true(n > 3);
+            assert_int_equal(fa_value_live_count(), 0);
+        }
+}
+
+/* ---- Names of files ------------------------------------------------------------------------------------------------
+ */
+
+static bool same_tensors(fa_value *a, fa_value *b)
+{
+    bool same = fa_len(a) == fa_len(b) && fa_len(a) > 0;
+    for (int64_t i = 0; same && i < fa_len(a); i++) {
+        fa_tensor_view x, y;
+        same = fa_value_view(fa_value_at(a, i), &x, FA_HERE) &&
+               fa_value_view(fa_get(b, fa_as_string(fa_key_at(a, i))), &y, FA_HERE) && x.elements == y.elements &&
+               x.stored == y.stored && x.contiguous && y.contiguous &&
+               memcmp(x.data, y.data, (size_t)x.elements * fa_stored_types[x.stored].size) == 0;
+    }
+    return same && fa_ok();
+}
+
+/* Case O37: the format is told by content. The older one, today's and safetensors of one state dict give the same bits
+ * under every name. */
+static void test_endings(void **state)
+{
+    (void)state;
+    static const char *const endings[] = {"pth",  "pt",  "pth.tar",     "tar", "bin",
+                                          "ckpt", "npy", "safetensors", "zip", "txt"};
+    fa_scope {
+        fa_value *today = fa_load(golden_pth("state_dict")), *older = fa_load(golden_pth("legacy_state_dict"));
+        fa_value *const want[] = {today, older, today};
+        assert_fine();
+        char safe[600];
+        snprintf(safe, sizeof safe, "%s", tempdir_file(&folder, "weights.safetensors"));
+        assert_true(fa_save(today, safe));
+        const char *const files[] = {golden_pth("state_dict"), golden_pth("legacy_state_dict"), safe};
+        for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+            for (int k = 0; k < 3; k++) {
+                char name[40];
+                size_t size;
+                snprintf(name, sizeof name, "copy%d.%s", k, endings[i]);
+                char *bytes = read_file(files[k], &size);
+                const char *path = tempdir_file(&folder, name);
+                write_file(path, bytes, size);
+                free(bytes);
+                if (!same_tensors(want[k], fa_load(path)))
+                    fail_msg("%s: not what was saved: %s", name, fa_error());
+            }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_protocols, nothing_left),
+        cmocka_unit_test_teardown(test_large_numbers, nothing_left),
+        cmocka_unit_test_teardown(test_refused, nothing_left),
+        cmocka_unit_test_teardown(test_nothing_is_run, nothing_left),
+        cmocka_unit_test_teardown(test_views_of_a_large_storage, nothing_left),
+        cmocka_unit_test_teardown(test_locations, nothing_left),
+        cmocka_unit_test_teardown(test_big_endian, nothing_left),
+        cmocka_unit_test_teardown(test_records, nothing_left),
+        cmocka_unit_test_teardown(test_older_format, nothing_left),
+        cmocka_unit_test_teardown(test_memory, nothing_left),
+        cmocka_unit_test_teardown(test_endings, nothing_left),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
