@@ -2,8 +2,8 @@
 #include "files/json_reader.h"
 
 #include "base/memory.h"
+#include "base/number_text.h"
 
-#include <locale.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -259,14 +259,7 @@ bool fa_json_number(fa_json *json, double *value)
         return problem(json, "a number of too many digits");
     memcpy(digits, begin, length);
     digits[length] = '\0';
-    /* strtod takes the program's decimal comma otherwise. */
-    locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    if (plain == (locale_t)0)
-        return problem(json, "no memory");
-    locale_t programs = uselocale(plain);
-    *value = strtod(digits, NULL);
-    uselocale(programs);
-    freelocale(plain);
+    *value = fa_text_number_of(digits, NULL);
     return isfinite(*value) || problem(json, "a number that is too large");
 }
 

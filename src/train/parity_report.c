@@ -1,8 +1,21 @@
 /* The report of a comparison, as text. */
 #include "train/parity.h"
 
+#include "base/number_text.h"
+
 #include <math.h>
 #include <string.h>
+
+/* fprintf of numbers with a full stop, whatever locale the program has set. */
+static FA_PRINTF_(2, 3) void print_numbers(FILE *file, const char *format, ...)
+{
+    char line[1024]; /* two losses of 309 digits fit */
+    va_list args;
+    va_start(args, format);
+    fa_text_print_list(line, sizeof line, format, args);
+    va_end(args);
+    fputs(line, file);
+}
 
 static void write_header(const fa_parity *p, FILE *file)
 {
@@ -21,8 +34,8 @@ static void write_losses(const fa_parity *p, FILE *file)
     fprintf(file, "\n%6s  %12s  %12s  %s\n", "step", "PyTorch", "here", "difference");
     for (int64_t k = 0; k < p->step; k++) {
         const double want = p->recording->step[k].loss;
-        fprintf(file, "%6lld  %12.6f  %12.6f  %.1e%s\n", (long long)k + 1, want, p->loss[k], fabs(p->loss[k] - want),
-                p->found.step == k + 1 ? "   <-" : "");
+        print_numbers(file, "%6lld  %12.6f  %12.6f  %.1e%s\n", (long long)k + 1, want, p->loss[k],
+                      fabs(p->loss[k] - want), p->found.step == k + 1 ? "   <-" : "");
     }
 }
 
@@ -97,9 +110,9 @@ static void write_values(const fa_parity_measure *m, FILE *file)
         write_index(file, &m->want_shape, m->at);
         fprintf(file, ": ");
     }
-    fprintf(file, "PyTorch %.9g, here %.9g\n", m->want, m->got);
-    fprintf(file, "    largest difference %.3g, %.2g of the largest value; allowed %.2g", m->largest,
-            m->scale > 0 ? m->largest / m->scale : INFINITY, m->allowed);
+    print_numbers(file, "PyTorch %.9g, here %.9g\n", m->want, m->got);
+    print_numbers(file, "    largest difference %.3g, %.2g of the largest value; allowed %.2g", m->largest,
+                  m->scale > 0 ? m->largest / m->scale : INFINITY, m->allowed);
     if (m->numel > 1)
         fprintf(file, "; %lld of %lld elements beyond that", (long long)m->beyond, (long long)m->numel);
     fprintf(file, "\n");
