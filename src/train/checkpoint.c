@@ -338,7 +338,10 @@ static bool check_loader(const fa_run *run, const fa_loader_position *position, 
     if (!fa_loader_describe(run->loader, &form, where))
         return false;
     const char *difference = fa_loader_form_difference(&form, &position->form, text, sizeof text);
-    return difference == NULL || REFUSE(run, where, "was begun with another loader: %s.", difference);
+    return difference == NULL ||
+           REFUSE(run, where,
+                  "was begun with another loader: %s. Hint: a resumed run keeps its data, batch size and order.",
+                  difference);
 }
 
 static void note_machine(fa_run *run, fa_value *c, fa_where where)
