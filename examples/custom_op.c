@@ -64,7 +64,5 @@ int main(void)
     fa_autograd_grad(FA_TENSORS(fa_sum(y)), FA_TENSORS(x), slope, .create_graph = true); /* by the rule */
     fa_autograd_grad(FA_TENSORS(fa_sum(slope[0])), FA_TENSORS(x), slope);
     fa_print(slope[0]);
-    if (!fa_ok())
-        fprintf(stderr, "%s\n", fa_error());
-    return !fa_ok();
+    return fa_exit_status(stderr);
 }

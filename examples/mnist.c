@@ -48,10 +48,9 @@ int main(int argc, char **argv)
             correct += fa_item(fa_sum(fa_eq(predicted, b.labels)));
             total += (double)b.size;
         }
-    if (!fa_ok())
-        return fprintf(stderr, "%s\n", fa_error()), 1;
-    printf("test accuracy: %.2f %% of %.0f images\n", 100 * correct / total, total);
+    if (fa_ok())
+        printf("test accuracy: %.2f %% of %.0f images\n", 100 * correct / total, total);
 
     fa_free(adam), fa_free(model), fa_free(train), fa_free(test);
-    return fa_shutdown(stderr) != 0;
+    return fa_exit_status(stderr);
 }

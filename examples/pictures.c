@@ -5,19 +5,15 @@
 
 int main(int argc, char **argv)
 {
-    char train_folder[4096], test_folder[4096];
     if (argc != 2) {
         fprintf(stderr,
                 "usage: pictures FOLDER, which has train/ and test/ with a folder of pictures for each class\n");
         return 2;
     }
-    snprintf(train_folder, sizeof train_folder, "%s/train", argv[1]);
-    snprintf(test_folder, sizeof test_folder, "%s/test", argv[1]);
-
     fa_transform *t = fa_compose(fa_fit(32), fa_to_tensor());
-    fa_dataset *train = fa_image_folder(train_folder, .transform = t);
-    fa_dataset *test =
-        fa_image_folder(test_folder, .transform = t, .classes = fa_dataset_classes(train), .allow_empty = true);
+    fa_dataset *train = fa_image_folder(fa_format("%s/train", argv[1]), .transform = t);
+    fa_dataset *test = fa_image_folder(fa_format("%s/test", argv[1]), .transform = t,
+                                       .classes = fa_dataset_classes(train), .allow_empty = true);
     fa_names classes = fa_dataset_classes(train);
     for (int64_t c = 0; c < classes.count; c++)
         printf("class %lld: %s\n", (long long)c, classes.name[c]);
@@ -39,9 +35,6 @@ int main(int argc, char **argv)
             right += (int64_t)fa_item(fa_sum(fa_eq(fa_argmax(fa_forward(model, b.images), 1), b.labels)));
     if (fa_ok())
         printf("%lld of %lld right\n", (long long)right, (long long)fa_length(test));
-    else
-        fprintf(stderr, "%s\n", fa_error());
-    int status = fa_ok() ? 0 : 1;
     fa_free(optim), fa_free(model), fa_free(loader), fa_free(test_loader), fa_free(train), fa_free(test);
-    return status;
+    return fa_exit_status(stderr);
 }

@@ -10,10 +10,8 @@ int main(int argc, char **argv)
         picture[y][13] = picture[y][14] = 255;
     fa_predictor *classifier = fa_predictor_open(argc > 1 ? argv[1] : "runs/mnist-001");
     fa_prediction p = fa_predict(classifier, &picture[0][0], 28, 28, 1);
-    if (!fa_ok())
-        return fprintf(stderr, "%s\n", fa_error()), 1;
-    for (int k = 0; k < 3; k++)
+    for (int k = 0; k < 3 && fa_ok(); k++)
         printf("%-10s %5.1f %%\n", p.top[k].name, 100 * p.top[k].probability);
     fa_free(classifier);
-    return 0;
+    return fa_exit_status(stderr);
 }

@@ -15,9 +15,8 @@ static fa_tensor *simple_cnn_forward(fa_module *self, fa_tensor *x)
     return fa_forward(net->classifier, fa_flatten(fa_forward(net->features, x), 1));
 }
 
-static fa_module *simple_cnn(void *context)
+static fa_module *simple_cnn(void)
 {
-    (void)context;
     SimpleCNN *net = fa_module_new(SimpleCNN, simple_cnn_forward);
     fa_layer(net, features,
              fa_nn_sequential(fa_nn_conv2d(3, 8, 3, .padding = 1), fa_nn_batch_norm2d(8), fa_nn_relu(),
@@ -50,7 +49,7 @@ int main(int argc, char **argv)
     snprintf(training, sizeof training, "%s/checkpoint.pth", folder);
 
     fa_manual_seed(0);
-    fa_module *model = simple_cnn(NULL);
+    fa_module *model = simple_cnn();
     fa_optim *optim = fa_adam(fa_parameters(model), 1e-3);
     int64_t epoch = 0;
     double loss = 0;
@@ -59,13 +58,13 @@ int main(int argc, char **argv)
 
     /* 6.1 The whole model: network and weights. A class of one's own is told by its name. */
     fa_save(model, whole);
-    fa_register_class("SimpleCNN", simple_cnn, NULL);
+    fa_register_class("SimpleCNN", simple_cnn);
     fa_module *again = fa_load_module(whole);
     fa_eval(again);
 
     /* 6.2 The weights alone, as is recommended */
     fa_save(fa_state_dict(model), weights);
-    fa_module *other = simple_cnn(NULL);
+    fa_module *other = simple_cnn();
     fa_load_state_dict(other, fa_load(weights));
     fa_eval(other);
 
@@ -73,7 +72,7 @@ int main(int argc, char **argv)
     fa_save(fa_dict("epoch", epoch, "model_state_dict", fa_state_dict(model), "optimizer_state_dict",
                     fa_state_dict(optim), "loss", loss),
             training);
-    fa_module *resumed = simple_cnn(NULL);
+    fa_module *resumed = simple_cnn();
     fa_optim *resumed_optim = fa_adam(fa_parameters(resumed));
     fa_value *checkpoint = fa_load(training);
     fa_load_state_dict(resumed, fa_get(checkpoint, "model_state_dict"));

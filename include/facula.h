@@ -43,12 +43,19 @@ extern "C" {
              : fa_value_free, fa_generator *                                                                           \
              : fa_generator_free)(x)
 
-/* print(x) of a tensor or a module, to standard output. */
-#define fa_print(x) _Generic((x), fa_tensor * : fa_tensor_print, fa_module * : fa_module_print)((x), stdout)
+/* print(x) of a tensor, a module or a shape, to standard output. */
+#define fa_print(x)                                                                                                    \
+    _Generic((x), fa_tensor * : fa_tensor_print, fa_module * : fa_module_print, fa_shape : fa_shape_print)((x), stdout)
 
 /* Ends the library's threads, gives pooled memory back, and returns how many long-lived objects have not been freed;
  * names their kinds on `report` if there are any (NULL: in silence). Everything starts again when it is used. */
 FA_API int64_t fa_shutdown(FILE *report);
+
+/* What main() returns: 0; 1 after an error, whose message is written on `report` (NULL: in silence), or when something
+ * was not freed. Ends the library's work as fa_shutdown does.
+ *
+ *     return fa_exit_status(stderr); */
+FA_API int fa_exit_status(FILE *report);
 
 #ifdef __cplusplus
 }

@@ -33,10 +33,25 @@ if [ ${#names[@]} -eq 0 ]; then
     done
 fi
 
+# libFuzzer comes with clang's run time, which is often a package of its own.
+check_libfuzzer()
+{
+    local program status=0
+    command -v clang >/dev/null || die "the fuzzers need clang, and there is none. Debian: apt-get install clang"
+    program=$(mktemp)
+    echo 'int LLVMFuzzerTestOneInput(const unsigned char *data, unsigned long size) { return !data && size; }' |
+        clang -x c -fsanitize=fuzzer,address -o "$program" - 2>/dev/null || status=1
+    rm -f "$program"
+    [ "$status" -eq 0 ] ||
+        die "this clang ($(clang --version | head -n 1)) has no libFuzzer. It is part of compiler-rt:" \
+            "Debian libclang-rt-dev, Fedora and Arch compiler-rt"
+}
+
 set_up tests
 if is_debian; then
     install_packages clang libclang-rt-dev
 fi
+check_libfuzzer
 build_preset fuzz
 say "Fuzzing for $seconds s each, $jobs at a time: ${names[*]}"
 findings=build/fuzz/findings

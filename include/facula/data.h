@@ -62,25 +62,46 @@ typedef struct fa_names {
  *     }
  *     fa_dataset *set = fa_dataset_new(data, .length = my_length, .item = my_item);
  *
+ * A data set whose numbers are tensors is a struct of them, which is copied; `item` gives rows of theirs. Where the
+ * number of items stays as it is, `.count` says it instead of `length`:
+ *
+ *     typedef struct my_data { fa_tensor *images, *labels; } my_data;
+ *
+ *     static bool my_item(void *user, int64_t index, fa_sample *sample)
+ *     {
+ *         my_data *self = user;
+ *         return fa_sample_row(sample, self->images, index) && fa_sample_row(sample, self->labels, index);
+ *     }
+ *     my_data self = {images, labels};
+ *     fa_dataset *set = fa_dataset_new(&self, .size = sizeof self, .tensors = {&self.images, &self.labels},
+ *                                      .count = fa_size(images, 0), .item = my_item);
+ *
  * With num_workers > 0, `item` is called on several threads at once: it may read what is shared, and may call no fa_
  * function but fa_raise and the fa_sample_ ones (no tensors). A draw from the default generator there is an error: see
  * .draws. Transforms that draw may be given to fa_sample_image without it: they wait until their batch is asked for. */
+enum { FA_MAX_KEPT = 8 };
 typedef struct fa_dataset_args {
     char begin_;
     void *user; /* passed to the callbacks */
     struct fa_keyword_only *kw_;
     fa_where where_;
+    int64_t count; /* the number of items, or */
     int64_t (*length)(void *user);
     bool (*item)(void *user, int64_t index, fa_sample *sample);
     void (*destroy)(void *user); /* called once, when the data set ends, or could not be made; may be left out */
     /* `item` draws random numbers: items are then fetched on the calling thread, one after the other, when their batch
      * is asked for, whatever num_workers says, so that the numbers are those of a loader without workers. */
     bool draws;
+    size_t size; /* bytes of *user: it is copied, and the callbacks get the copy; 0: they get `user` itself */
+    /* Fields of that struct: the data set keeps the tensors that they name, beyond the scope and on all threads.
+     * Tensors in memory (made by fa_randn, fa_from_memory, ...) are kept, not copied, and may be written between loops,
+     * not inside one; others are computed and copied now. */
+    fa_tensor **tensors[FA_MAX_KEPT];
     /* Writes what messages call an item (the name of its file), as snprintf does; may be left out. On any thread. */
     void (*name)(void *user, int64_t index, char *text, size_t size);
 } fa_dataset_args;
 FA_API fa_dataset *fa_dataset_new_at(const fa_dataset_args *args) FA_WARN_UNUSED;
-#define fa_dataset_new(...) FA_CALL_(fa_dataset_new_at, fa_dataset_args, .begin_ = 0, __VA_ARGS__)
+#define fa_dataset_new(...) FA_CALL_(fa_dataset_new_at, fa_dataset_args, .count = -1, .begin_ = 0, __VA_ARGS__)
 
 /* The fields of an item, in order; at most 8. All items have the same number of fields, of the same types and shapes;
  * a batch stacks them: [3, 64, 64] becomes [N, 3, 64, 64], a number becomes [N]. Each returns false after an error. */
@@ -94,6 +115,9 @@ FA_API bool fa_sample_put_at(fa_sample *sample, fa_dtype dtype, fa_shape shape, 
 /* A field to be written by the caller: its place in the batch, row-major, not cleared; NULL after an error. */
 FA_API void *fa_sample_room_at(fa_sample *sample, fa_dtype dtype, fa_shape shape, fa_where where);
 #define fa_sample_room(sample, dtype, shape) fa_sample_room_at((sample), (dtype), (shape), FA_HERE)
+/* tensor[row], of a tensor that the data set keeps (.tensors): without its first dimension. */
+FA_API bool fa_sample_row_at(fa_sample *sample, const fa_tensor *tensor, int64_t row, fa_where where);
+#define fa_sample_row(sample, tensor, row) fa_sample_row_at((sample), (tensor), (row), FA_HERE)
 /* A class number (int64, as Python's int), and a number (float64, as Python's float). */
 FA_API bool fa_sample_label_at(fa_sample *sample, int64_t label, fa_where where);
 FA_API bool fa_sample_number_at(fa_sample *sample, double number, fa_where where);

@@ -25,6 +25,7 @@
 extern "C" {
 #endif
 
+struct fa_module;                 /* nn.h */
 typedef struct fa_value fa_value; /* an opaque handle; never dereferenced */
 
 /* ---- What a value is --------------------------------------------------------------------------------------------- */
@@ -186,6 +187,28 @@ FA_API fa_tensor *fa_get_tensor_at(fa_value *value, fa_key key, fa_where where);
 FA_API const char *fa_object_module(const fa_value *value);
 FA_API const char *fa_object_class(const fa_value *value);
 
+/* ---- Texts of the current scope -----------------------------------------------------------------------------------
+ */
+
+/* Strings for printf and paths: they end with the scope, as values do, and need not be freed. "" after an error.
+ *
+ *     printf("images %s, labels %s\n", fa_str(fa_shape_of(b.images)), fa_str(b.labels));
+ *     fa_save(state, fa_format("checkpoints/epoch_%d.pth", epoch + 1));
+ *
+ * fa_str(x) is str(x) of a tensor, a shape (torch.Size([64, 1, 28, 28])) or a module; fa_format takes what printf
+ * takes.
+ */
+FA_API const char *fa_tensor_str_at(fa_tensor *tensor, fa_where where);
+FA_API const char *fa_shape_str_at(fa_shape shape, fa_where where);
+FA_API const char *fa_module_str_at(struct fa_module *module, fa_where where);
+FA_API const char *fa_format_at(fa_where where, const char *format, ...) FA_PRINTF_(2, 3);
+#define fa_str(x)                                                                                                      \
+    _Generic((x), fa_tensor *                                                                                          \
+             : fa_tensor_str_at, fa_shape                                                                              \
+             : fa_shape_str_at, struct fa_module *                                                                     \
+             : fa_module_str_at)((x), FA_HERE)
+#define fa_format(...) fa_format_at(FA_HERE, __VA_ARGS__)
+
 /* ---- Lifetime ---------------------------------------------------------------------------------------------------- */
 
 FA_API fa_value *fa_value_retain(fa_value *value); /* returns it */
@@ -223,7 +246,6 @@ FA_API fa_value *fa_load_at(const fa_load_args *args) FA_WARN_UNUSED;
  * Gradients, history and devices are not saved. False after an error, or while one is set. */
 FA_API bool fa_save_value_at(fa_value *value, const char *path, fa_where where);
 FA_API bool fa_save_tensor_at(fa_tensor *tensor, const char *path, fa_where where);
-struct fa_module;
 FA_API bool fa_save_module_at(struct fa_module *module, const char *path, fa_where where);
 #define fa_save(x, path)                                                                                               \
     _Generic((x), fa_value *                                                                                           \

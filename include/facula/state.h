@@ -113,13 +113,19 @@ FA_API fa_module *fa_module_of_value_at(fa_value *value, fa_where where) FA_WARN
 FA_API fa_module *fa_module_from_text_at(const char *text, fa_where where) FA_WARN_UNUSED;
 #define fa_module_from_text(text) fa_module_from_text_at((text), FA_HERE)
 
-/* How a network of the program's own is made, when a file or text asks for a class of this name. The module must print
- * as the text says, its weights are then loaded into it. The name is copied; registering it again replaces the
- * constructor, NULL takes it away. For the whole process. False after an error. */
+/* How a network of the program's own is made, when a file or text asks for a class of this name:
+ * fa_register_class("SimpleCNN", simple_cnn), or with a context that the constructor is given,
+ * fa_register_class("CNN", cnn, &options). The module must print as the text says, its weights are then loaded into it.
+ * The name is copied; registering it again replaces the constructor, NULL takes it away. For the whole process. False
+ * after an error. */
+typedef fa_module *(*fa_plain_constructor)(void);
 typedef fa_module *(*fa_class_constructor)(void *context);
+FA_API bool fa_register_plain_class_at(const char *class_name, fa_plain_constructor constructor, fa_where where);
 FA_API bool fa_register_class_at(const char *class_name, fa_class_constructor constructor, void *context,
                                  fa_where where);
-#define fa_register_class(class_name, constructor, context)                                                            \
+#define fa_register_class(...) FA_PICK_3_(__VA_ARGS__, FA_REGISTER_3_, FA_REGISTER_2_, , 0)(__VA_ARGS__)
+#define FA_REGISTER_2_(class_name, constructor) fa_register_plain_class_at((class_name), (constructor), FA_HERE)
+#define FA_REGISTER_3_(class_name, constructor, context)                                                               \
     fa_register_class_at((class_name), (constructor), (context), FA_HERE)
 
 #ifdef __cplusplus

@@ -272,6 +272,9 @@ FA_API fa_tensor *fa_watch_at(fa_tensor *tensor, fa_where where);
 FA_API int64_t fa_tensor_format(fa_tensor *tensor, char *text, size_t size);
 /* print(tensor). */
 FA_API void fa_tensor_print(fa_tensor *tensor, FILE *file);
+/* The same of a shape: torch.Size([64, 1, 28, 28]). */
+FA_API int64_t fa_shape_format(fa_shape shape, char *text, size_t size);
+FA_API void fa_shape_print(fa_shape shape, FILE *file);
 
 /* ---- Shapes (views: they share the elements of what they were made from) ------------------------------------------
  */

@@ -55,4 +55,8 @@ void fa_buffer_pool_trim(void);
 /* Bytes in buffers in use and in the pool. */
 void fa_buffer_usage(size_t *in_use, size_t *pooled);
 
+/* Bytes that this process can still take before the kernel ends it, by what the machine has free and its control groups
+ * allow; UINT64_MAX where nothing tells. `root` is put before /proc and /sys ("" or a test's folder). */
+uint64_t fa_available_memory(const char *root);
+
 #endif

@@ -204,6 +204,10 @@ void fa_dataset_free(fa_dataset *dataset)
 
 typedef struct user_dataset {
     void *user;
+    bool copied;   /* `user` is ours */
+    int64_t count; /* where there is no `length` */
+    fa_kept kept[FA_MAX_KEPT];
+    int kept_count;
     int64_t (*length)(void *user);
     bool (*item)(void *user, int64_t index, fa_sample *sample);
     void (*destroy)(void *user);
@@ -213,7 +217,16 @@ typedef struct user_dataset {
 static int64_t user_length(void *data)
 {
     user_dataset *set = data;
-    return set->length(set->user);
+    return set->length != NULL ? set->length(set->user) : set->count;
+}
+
+static bool user_prepare(void *data)
+{
+    user_dataset *set = data;
+    for (int k = 0; k < set->kept_count; k++)
+        if ((set->kept[k].data = fa_leaf_data(set->kept[k].leaf)) == NULL)
+            return false;
+    return true;
 }
 
 static bool user_fetch(void *data, const int64_t *indices, int64_t n, fa_collate *batch)
@@ -222,7 +235,7 @@ static bool user_fetch(void *data, const int64_t *indices, int64_t n, fa_collate
     for (int64_t i = 0; i < n; i++) {
         if (fa_collate_cancelled(batch))
             return false;
-        fa_sample sample = {.batch = batch, .index = indices[i]};
+        fa_sample sample = {.batch = batch, .index = indices[i], .kept = set->kept, .kept_count = set->kept_count};
         if (!set->item(set->user, indices[i], &sample) || !fa_ok())
             return fa_ok() ? fa_fail(FA_DATA_ERROR, batch->where, "data set",
                                      "got false from the item callback. Hint: fa_raise in the callback says why.")
@@ -245,24 +258,122 @@ static void user_destroy(void *data)
     user_dataset *set = data;
     if (set->destroy != NULL)
         set->destroy(set->user);
+    for (int k = 0; k < set->kept_count; k++)
+        fa_leaf_release(set->kept[k].leaf);
+    if (set->copied)
+        fa_mfree(set->user);
     fa_mfree(set);
+}
+
+bool fa_sample_row_at(fa_sample *sample, const fa_tensor *tensor, int64_t row, fa_where where)
+{
+    static const char *const call = "fa_sample_row";
+    const fa_kept *kept = sample->kept, *end = kept + sample->kept_count;
+    while (kept < end && (kept->handle != tensor || tensor == NULL))
+        kept++;
+    if (kept == end)
+        return fa_fail(FA_VALUE_ERROR, where, call,
+                       "got a tensor that the data set does not keep, for item %lld. Hint: name its field in "
+                       "fa_dataset_new(&self, .size = sizeof self, .tensors = {&self.images}), and read it from the "
+                       "struct that the callback is given.",
+                       (long long)sample->index);
+    fa_meta item = kept->leaf->meta;
+    if (row < 0 || row >= item.shape[0])
+        return fa_fail(FA_INDEX_ERROR, where, call, "got row %lld for item %lld, needs 0 to %lld.", (long long)row,
+                       (long long)sample->index, (long long)item.shape[0] - 1);
+    item.ndim--;
+    memmove(item.shape, item.shape + 1, (size_t)item.ndim * sizeof item.shape[0]);
+    item.shape[item.ndim] = 0;
+    void *room = fa_collate_rows(sample->batch, sample->n, &item, sample->index, where);
+    if (room == NULL)
+        return false;
+    const size_t bytes = sample->batch->field[sample->n++].bytes;
+    memcpy(room, kept->data + (size_t)row * bytes, bytes);
+    return true;
+}
+
+/* Keeps the tensor that *field names, and lets the field name it outside scopes. False after an error. */
+static bool keep_tensor(user_dataset *set, fa_tensor **field, fa_where where)
+{
+    fa_node *node = fa_use(*field, "fa_dataset_new", "a field of .tensors");
+    if (node == NULL)
+        return false;
+    if (node->meta.ndim == 0)
+        return fa_fail(
+            FA_SHAPE_ERROR, where, "fa_dataset_new",
+            "got a tensor of shape [] to keep, needs a first dimension. Hint: dimension 0 counts the items.");
+    fa_leaf *leaf = fa_handle_leaf(*field);
+    if (leaf != NULL && !leaf->buffer->borrowed)
+        fa_leaf_retain(leaf);
+    else {
+        const void *values = fa_data_at(*field, where);
+        const fa_meta meta = fa_meta_of(node->meta.dtype, node->meta.ndim, node->meta.shape);
+        leaf = values != NULL ? fa_leaf_new(&meta) : NULL;
+        if (leaf == NULL)
+            return false;
+        memcpy(leaf->buffer->data, values, (size_t)(fa_meta_numel(&meta) * fa_dtype_size(meta.dtype)));
+    }
+    set->kept[set->kept_count++] = (fa_kept){.leaf = leaf, .handle = fa_leaf_handle(leaf)};
+    *field = set->kept[set->kept_count - 1].handle;
+    return *field != NULL;
+}
+
+/* Copies the user's struct and keeps its tensors. False after an error. */
+static bool copy_user(user_dataset *set, const fa_dataset_args *args)
+{
+    char *copy = fa_malloc(args->size);
+    if (copy == NULL)
+        return fa_fail_memory(args->where_, args->size);
+    memcpy(copy, args->user, args->size);
+    set->user = copy;
+    set->copied = true;
+    for (int k = 0; k < FA_MAX_KEPT && args->tensors[k] != NULL; k++) {
+        const size_t offset = (size_t)((uintptr_t)args->tensors[k] - (uintptr_t)args->user);
+        if (args->size < sizeof(fa_tensor *) || offset > args->size - sizeof(fa_tensor *))
+            return fa_fail(FA_VALUE_ERROR, args->where_, "fa_dataset_new",
+                           "got for .tensors something that is no field of the struct. Hint: fa_dataset_new(&self, "
+                           ".size = sizeof self, .tensors = {&self.images, &self.labels}).");
+        if (!keep_tensor(set, (fa_tensor **)(void *)(copy + offset), args->where_))
+            return false;
+    }
+    return true;
 }
 
 fa_dataset *fa_dataset_new_at(const fa_dataset_args *args)
 {
-    static const fa_dataset_kind kind = {
-        .length = user_length, .fetch = user_fetch, .destroy = user_destroy, .name = user_name};
+    static const fa_dataset_kind kind = {.length = user_length,
+                                         .prepare = user_prepare,
+                                         .fetch = user_fetch,
+                                         .destroy = user_destroy,
+                                         .name = user_name};
+    static const char *const call = "fa_dataset_new";
+    fa_begin(args->where_);
     user_dataset *set = NULL;
-    if (args->length == NULL || args->item == NULL)
-        fa_fail(FA_VALUE_ERROR, args->where_, "fa_dataset_new", "got no %s callback, needs .length and .item.",
-                args->length == NULL ? "length" : "item");
-    else if ((set = fa_malloc(sizeof *set)) == NULL)
+    if (args->item == NULL || (args->length == NULL && args->count < 0))
+        fa_fail(FA_VALUE_ERROR, args->where_, call, "got no %s, needs .item, and .length or .count.",
+                args->item == NULL ? "item callback" : "number of items");
+    else if (args->length != NULL && args->count > 0)
+        fa_fail(FA_VALUE_ERROR, args->where_, call, "got .length and .count, needs one of them.");
+    else if (args->tensors[0] != NULL && (args->size == 0 || args->user == NULL))
+        fa_fail(FA_VALUE_ERROR, args->where_, call,
+                "got .tensors without the struct that they are fields of. Hint: fa_dataset_new(&self, .size = sizeof "
+                "self, ...).");
+    else if ((set = fa_calloc(1, sizeof *set)) == NULL)
         fa_fail_memory(args->where_, sizeof *set);
     if (set == NULL) {
         if (args->destroy != NULL)
             args->destroy(args->user);
         return NULL;
     }
-    *set = (user_dataset){args->user, args->length, args->item, args->destroy, args->name};
+    set->user = args->user;
+    set->count = args->count;
+    set->length = args->length;
+    set->item = args->item;
+    set->destroy = args->destroy;
+    set->name = args->name;
+    if (args->size > 0 && args->user != NULL && !copy_user(set, args)) {
+        user_destroy(set);
+        return NULL;
+    }
     return fa_dataset_make(&kind, set, args->draws, args->where_);
 }

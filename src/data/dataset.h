@@ -81,10 +81,19 @@ typedef struct fa_collate {
     int64_t draw_count;
 } fa_collate;
 
+/* A tensor that a data set keeps. */
+typedef struct fa_kept {
+    fa_leaf *leaf;
+    fa_tensor *handle; /* outside scopes, for the user's struct */
+    const char *data;  /* set before each loop */
+} fa_kept;
+
 struct fa_sample {
     fa_collate *batch;
     int64_t index; /* number of the item */
     int n;         /* fields put so far */
+    const fa_kept *kept;
+    int kept_count;
 };
 
 void fa_collate_begin(fa_collate *batch, int64_t size, fa_where where, const atomic_bool *cancel);

@@ -10,17 +10,28 @@
 /* ---- Registered constructors --------------------------------------------------------------------------------------
  */
 
+/* A constructor of one of the two kinds. */
+typedef struct constructor_of {
+    fa_plain_constructor plain;
+    fa_class_constructor with_context;
+    void *context;
+} constructor_of;
+
 typedef struct registered {
     char *class_name;
-    fa_class_constructor constructor;
-    void *context;
+    constructor_of constructor;
     struct registered *next;
 } registered;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static registered *first_registered;
 
-bool fa_register_class_at(const char *class_name, fa_class_constructor constructor, void *context, fa_where where)
+static bool exists(constructor_of c)
+{
+    return c.plain != NULL || c.with_context != NULL;
+}
+
+static bool register_class(const char *class_name, constructor_of constructor, fa_where where)
 {
     static const char what[] = "fa_register_class";
     if (class_name == NULL || class_name[0] == '\0')
@@ -36,11 +47,11 @@ bool fa_register_class_at(const char *class_name, fa_class_constructor construct
         at = &(*at)->next;
     registered *entry = *at;
     bool fine = true;
-    if (entry != NULL && constructor == NULL) {
+    if (entry != NULL && !exists(constructor)) {
         *at = entry->next;
         fa_mfree(entry->class_name);
         fa_mfree(entry);
-    } else if (constructor != NULL) {
+    } else if (exists(constructor)) {
         if (entry == NULL) {
             entry = fa_calloc(1, sizeof *entry);
             char *name = fa_strdup(class_name);
@@ -53,24 +64,30 @@ bool fa_register_class_at(const char *class_name, fa_class_constructor construct
                 fa_mfree(name);
             }
         }
-        if (fine) {
+        if (fine)
             entry->constructor = constructor;
-            entry->context = context;
-        }
     }
     pthread_mutex_unlock(&mutex);
     return fine || fa_fail_memory(where, sizeof *entry);
 }
 
-fa_class_constructor fa_class_constructor_of(const char *class_name, void **context)
+bool fa_register_class_at(const char *class_name, fa_class_constructor constructor, void *context, fa_where where)
 {
-    fa_class_constructor found = NULL;
+    return register_class(class_name, (constructor_of){.with_context = constructor, .context = context}, where);
+}
+
+bool fa_register_plain_class_at(const char *class_name, fa_plain_constructor constructor, fa_where where)
+{
+    return register_class(class_name, (constructor_of){.plain = constructor}, where);
+}
+
+static constructor_of constructor_of_class(const char *class_name)
+{
+    constructor_of found = {NULL, NULL, NULL};
     pthread_mutex_lock(&mutex);
-    for (const registered *entry = first_registered; entry != NULL && found == NULL; entry = entry->next)
-        if (strcmp(entry->class_name, class_name) == 0) {
+    for (const registered *entry = first_registered; entry != NULL && !exists(found); entry = entry->next)
+        if (strcmp(entry->class_name, class_name) == 0)
             found = entry->constructor;
-            *context = entry->context;
-        }
     pthread_mutex_unlock(&mutex);
     return found;
 }
@@ -112,9 +129,9 @@ typedef struct maker {
 
 static fa_module *make(maker *m, const fa_description *node);
 
-static fa_module *make_registered(maker *m, const fa_description *node, fa_class_constructor constructor, void *context)
+static fa_module *make_registered(maker *m, const fa_description *node, constructor_of constructor)
 {
-    fa_module *module = constructor(context);
+    fa_module *module = constructor.plain != NULL ? constructor.plain() : constructor.with_context(constructor.context);
     if (module == NULL || module->impl_ == NULL) {
         if (fa_ok())
             fa_fail(FA_VALUE_ERROR, m->where, m->what,
@@ -170,19 +187,18 @@ static fa_module *make_standard(maker *m, const fa_description *node, const fa_c
 
 static fa_module *make(maker *m, const fa_description *node)
 {
-    void *context;
-    fa_class_constructor constructor = fa_class_constructor_of(node->class_name, &context);
+    const constructor_of constructor = constructor_of_class(node->class_name);
     const fa_class *class = fa_class_find(node->class_name);
     const size_t before = path_enter(&m->path, node->name);
     fa_module *module = NULL;
-    if (constructor != NULL)
-        module = make_registered(m, node, constructor, context);
+    if (exists(constructor))
+        module = make_registered(m, node, constructor);
     else if (class != NULL)
         module = make_standard(m, node, class);
     else
         fa_fail(FA_VALUE_ERROR, m->where, m->what,
                 "got the class %.100s%s%s%s, which is no layer of this library, needs a constructor for it. Hint: "
-                "fa_register_class(\"%.100s\", make_it, NULL); or load the weights alone into a model made by the "
+                "fa_register_class(\"%.100s\", make_it); or load the weights alone into a model made by the "
                 "program: fa_load_state_dict(model, fa_load(path))",
                 node->class_name, node->name != NULL ? " at \"" : "", m->path.text, node->name != NULL ? "\"" : "",
                 node->class_name);

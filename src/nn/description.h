@@ -101,9 +101,6 @@ bool fa_class_parameter(const fa_class *class, int i, char name[32], bool *print
  * have. NULL after an error. */
 fa_module *fa_description_make(const fa_description *root, double most, const char *what, fa_where where);
 
-/* The constructor registered for a class; NULL: none. */
-fa_class_constructor fa_class_constructor_of(const char *class_name, void **context);
-
 /* Whether `made` prints as `root` says. False after raising an error that shows the first difference. */
 bool fa_description_matches(const fa_description *root, const fa_module *made, const char *path, const char *what,
                             fa_where where);

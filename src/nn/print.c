@@ -1,4 +1,5 @@
 /* The printed form of a module: what str(model) gives in PyTorch. */
+#include "facula/files.h"
 #include "nn/module.h"
 
 #include <string.h>
@@ -102,4 +103,17 @@ void fa_module_print(fa_module *module, FILE *file)
         fa_text_add(&out, "NULL");
     fprintf(file, "%s\n", out.data ? out.data : "");
     fa_text_free(&out);
+}
+
+const char *fa_module_str_at(fa_module *module, fa_where where)
+{
+    fa_text out = {0};
+    if (module && module->impl_)
+        describe(module, &out);
+    else
+        fa_text_add(&out, "NULL");
+    fa_value *value = fa_value_string_at(out.data ? out.data : "", where);
+    fa_text_free(&out);
+    const char *text = value ? fa_as_string_at(value, where) : NULL;
+    return text ? text : "";
 }

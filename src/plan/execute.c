@@ -258,6 +258,8 @@ static char *arena_of(fa_plan_thread *own, size_t bytes)
 {
     if (own->arena == NULL || own->arena->capacity < bytes) {
         fa_buffer_release(own->arena);
+        if (own->arena != NULL) /* into the system, not the pool: there may be no memory for both */
+            fa_buffer_pool_trim();
         own->arena = fa_buffer_new(bytes > 0 ? bytes : 1);
         if (own->arena == NULL)
             fa_fail_memory(fa_current_where(), bytes);
@@ -317,6 +319,10 @@ bool fa_plan_execute(fa_thread *thread, fa_plan *plan, fa_run *run)
     fa_plan_thread *own = thread->executor;
     for (int e = 0; e < run->n_externals; e++)
         run->externals[e].data = external_data(&run->externals[e]);
+    if (!fa_plan_fits(plan, run, own->arena != NULL ? own->arena->capacity : 0)) {
+        thread->failed_from = run->nodes[0]->serial;
+        return false;
+    }
     char *arena = arena_of(own, plan->arena_bytes);
     if (arena != NULL && !run_checks(thread, plan, run))
         return false;

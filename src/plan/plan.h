@@ -6,6 +6,7 @@
  *   memory.c   a place in one arena for every value, by lifetime
  *   execute.c  a plan run on this step's memory and numbers
  *   profile.c  how long its steps take
+ *   fits.c     whether there is memory for a plan
  *
  * A plan holds structure alone: what changes from step to step (floats, addresses) is read from the nodes at each run.
  * Fusion changes where values are stored, never a sum: a fused kernel gives the bits of the kernels it stands for. */
@@ -113,6 +114,11 @@ fa_plan *fa_plan_acquire(const fa_run *run);
 void fa_plan_release(fa_plan *plan);
 /* What reading `root` would run, without running it; to be given back. For tests and reports. */
 fa_plan *fa_plan_prepare(fa_thread *thread, fa_node *root);
+/* False after an error that says which batch would fit: a plan that needs more than the machine or the container has.
+ * `held`: bytes of the arena that it takes over, or gives up for a larger one. */
+bool fa_plan_fits(const fa_plan *plan, const fa_run *run, size_t held);
+/* What is taken for the memory that there is, in place of what the system says; 0: the system's. For tests. */
+void fa_plan_set_memory(uint64_t bytes);
 bool fa_plan_execute(fa_thread *thread, fa_plan *plan, fa_run *run);
 
 /* Memory that a thread's plans share, and its run set. */

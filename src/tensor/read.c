@@ -248,3 +248,20 @@ void fa_tensor_print(fa_tensor *tensor, FILE *file)
     fprintf(file, "%s\n", text);
     fa_mfree(text);
 }
+
+int64_t fa_shape_format(fa_shape shape, char *text, size_t size)
+{
+    char sizes[8 * 24] = "";
+    size_t length = 0;
+    for (int d = 0; d < shape.ndim && d < 8; d++)
+        length += (size_t)snprintf(sizes + length, sizeof sizes - length, "%s%lld", d > 0 ? ", " : "",
+                                   (long long)shape.size[d]);
+    return snprintf(text, size, "torch.Size([%s])", sizes);
+}
+
+void fa_shape_print(fa_shape shape, FILE *file)
+{
+    char text[256];
+    fa_shape_format(shape, text, sizeof text);
+    fprintf(file, "%s\n", text);
+}

@@ -31,3 +31,13 @@ int64_t fa_shutdown(FILE *report)
     fa_buffer_pool_trim();
     return alive;
 }
+
+int fa_exit_status(FILE *report)
+{
+    if (fa_ok())
+        return fa_shutdown(report) > 0;
+    if (report != NULL)
+        fprintf(report, "%s\n", fa_error());
+    fa_shutdown(NULL); /* what an error left behind is no news */
+    return 1;
+}

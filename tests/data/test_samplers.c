@@ -96,7 +96,9 @@ static void test_lengths(void **state)
                                                .num_workers = 2 * drop);
             assert_int_equal(fa_length(loader), drop ? length[s] / 4 : (length[s] + 3) / 4);
             assert_int_equal(count(loader), drop ? length[s] / 4 * 4 : length[s]);
-            assert_true(fa_ok());
+            /* items, but no batch: an error */
+            assert_int_equal(fa_error_code(), drop && length[s] > 0 && length[s] < 4 ? FA_VALUE_ERROR : 0);
+            fa_clear_error();
             fa_free(loader);
         }
     for (int s = 0; s < 5; s++)

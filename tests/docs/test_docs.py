@@ -5,7 +5,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PAGES = sorted(ROOT.glob("*.md")) + sorted(p for p in ROOT.glob("docs/**/*.md") if "reference" not in p.parts) + \
-    sorted(ROOT.glob("bench/*.md"))
+    sorted(ROOT.glob("bench/*.md")) + sorted(ROOT.glob("examples/**/*.md"))
 
 
 class Docs(unittest.TestCase):

@@ -224,7 +224,8 @@ def one_pass(r, loader, generator=None):
 
 def loaders(r):
     data, other = Numbers(r.pick(0, 1, 90)), Numbers(r.pick(1, 1, 30))
-    size, drop = r.pick(2, 1, 20), r.pick(3, 0, 2) != 0
+    size = r.pick(2, 1, 20)
+    drop = r.pick(3, 0, 2) != 0 and data.n >= size
     for own in (False, True):
         for validate in (False, True):
             g = torch.Generator().manual_seed(r.seed + 1) if own else None
@@ -240,7 +241,7 @@ def samplers(r):
     data = Numbers(40)
     weights = [r.pick(100 + i, 1, 1000) / 64 for i in range(40)]
     chosen = [r.pick(200 + i, 0, 40) for i in range(15)]
-    k, many = r.pick(0, 1, 41), r.pick(1, 1, 150)
+    k, many = r.pick(0, 6, 41), r.pick(1, 6, 150)
 
     class OddFirst:
         def __len__(self):

@@ -252,6 +252,11 @@ static fa_module *none_new(void *context)
     return NULL;
 }
 
+static fa_module *plain_tiny_new(void)
+{
+    return tiny_new(NULL);
+}
+
 static void test_registered_class(void **state)
 {
     (void)state;
@@ -264,6 +269,15 @@ static void test_registered_class(void **state)
     assert_contains(error_text(), "fa_register_class(\"TinyNet\"");
     assert_null(fa_load_module(golden_pth("user_class")));
     assert_contains(error_text(), "TinyNet");
+
+    assert_true(fa_register_class("TinyNet", plain_tiny_new));
+    fa_module *plain = fa_load_module(path);
+    assert_fine();
+    assert_same_weights(model, plain);
+    fa_free(plain);
+    assert_true(fa_register_class("TinyNet", (fa_plain_constructor)NULL));
+    assert_null(fa_load_module(path));
+    assert_contains(error_text(), "fa_register_class(\"TinyNet\"");
 
     assert_true(fa_register_class("TinyNet", tiny_new, NULL));
     fa_module *again = fa_load_module(path), *torch = fa_load_module(golden_pth("user_class"));

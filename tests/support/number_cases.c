@@ -343,7 +343,7 @@ static void loaders(run *r)
 {
     numbers set = {.n = pick(r, 0, 1, 90)}, other = {.n = pick(r, 1, 1, 30)};
     const int64_t size = pick(r, 2, 1, 20);
-    const bool drop = pick(r, 3, 0, 2) != 0;
+    const bool drop = pick(r, 3, 0, 2) != 0 && set.n >= size; /* a loop over nothing is an error here */
     for (int own = 0; own < 2; own++)
         for (int validate = 0; validate < 2; validate++) {
             fa_generator *g = own ? fa_generator_new() : NULL;
@@ -410,7 +410,7 @@ static void samplers(run *r)
         weights[i] = (double)pick(r, 100 + (uint64_t)i, 1, 1000) / 64;
     for (int i = 0; i < 15; i++)
         chosen[i] = pick(r, 200 + (uint64_t)i, 0, 40);
-    const int64_t k = pick(r, 0, 1, 41), many = pick(r, 1, 1, 150);
+    const int64_t k = pick(r, 0, 6, 41), many = pick(r, 1, 6, 150); /* a batch of 6 at least */
     const int workers = (int)pick(r, 2, 0, 3);
     fa_dataset *data = fa_dataset_retain(numbers_dataset(&set));
     for (int own = 0; own < 2; own++) {
