@@ -33,10 +33,25 @@ if [ ${#names[@]} -eq 0 ]; then
     done
 fi
 
+# libFuzzer comes with clang's run time, which is often a package of its own.
+check_libfuzzer()
+{
+    local program status=0
+    command -v clang >/dev/null || die "the fuzzers need clang, and there is none. Debian: apt-get install clang"
+    program=$(mktemp)
+    echo 'int LLVMFuzzerTestOneInput(const unsigned char *data, unsigned long size) { return !data && size; }' |
+        clang -x c -fsanitize=fuzzer,address -o "$program" - 2>/dev/null || status=1
+    rm -f "$program"
+    [ "$status" -eq 0 ] ||
+        die "this clang ($(clang --version | head -n 1)) has no libFuzzer. It is part of compiler-rt:" \
+            "Debian libclang-rt-dev, Fedora and Arch compiler-rt"
+}
+
 set_up tests
 if is_debian; then
     install_packages clang libclang-rt-dev
 fi
+check_libfuzzer
 build_preset fuzz
 say "Fuzzing for $seconds s each, $jobs at a time: ${names[*]}"
 findings=build/fuzz/findings
@@ -57,13 +72,15 @@ fuzz_one()
         echo "$name: FAILED with status $status; $findings/$name-* is what it was given"
         return 1
     fi
+    touch "$findings/$name.passed"
     echo "$name: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs, nothing found"
     rm -f "$log"
 }
 export -f fuzz_one
 export findings seconds
 printf '%s\0' "${names[@]}" | xargs -0 -n 1 -P "$jobs" bash -c 'fuzz_one "$0"' || true
-failed=$(find "$findings" -name '*.log' | wc -l)
+passed=$(find "$findings" -name '*.passed' | wc -l)
+failed=$((${#names[@]} - passed))
 say "Done in $(elapsed)"
-echo "$((${#names[@]} - failed)) passed, $failed failed"
+echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

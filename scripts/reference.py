@@ -186,7 +186,7 @@ class Writer:
         for header in headers:
             self.macros.update(header.macros)
             self.functions.update(header.functions)
-            for body, name in re.findall(r"typedef struct \w+ \{((?:(?!\n\}).)*)\n\} (\w+_args);", header.text, re.S):
+            for body, name in re.findall(r"^typedef struct \w+ \{((?:(?!\n\}).)*)\n\} (\w+_args);", header.text, re.S | re.M):
                 self.structs[name] = struct_fields(body)
         self.shown = 0
 

@@ -20,6 +20,24 @@ bool option_given(const char *name)
     return false;
 }
 
+/* A paragraph beside the options' names. */
+static void print_words(const char *text)
+{
+    enum { LEFT = 24, WIDTH = 104 };
+    size_t column = LEFT;
+    while (*text != '\0') {
+        size_t length = strcspn(text, " ");
+        if (column > LEFT && column + 1 + length > WIDTH) {
+            printf("\n%*s", LEFT, "");
+            column = LEFT;
+        }
+        printf(" %.*s", (int)length, text);
+        column += 1 + length;
+        text += length + strspn(text + length, " ");
+    }
+    printf("\n");
+}
+
 static void print_help(const option_spec *options, int n, const char *usage)
 {
     printf("%s\n\nOptions:\n", usage);
@@ -27,14 +45,16 @@ static void print_help(const option_spec *options, int n, const char *usage)
         char left[40];
         snprintf(left, sizeof left, "--%s%s%s", options[i].name, options[i].argument != NULL ? " " : "",
                  options[i].argument != NULL ? options[i].argument : "");
-        printf("  %-22s %s", left, options[i].help);
+        char right[1024], otherwise[256] = "";
         if (options[i].kind == OPTION_INT && *(int64_t *)options[i].value >= 0)
-            printf(" [%lld]", (long long)*(int64_t *)options[i].value);
+            snprintf(otherwise, sizeof otherwise, " [%lld]", (long long)*(int64_t *)options[i].value);
         else if (options[i].kind == OPTION_NUMBER)
-            printf(" [%g]", *(double *)options[i].value);
+            snprintf(otherwise, sizeof otherwise, " [%g]", *(double *)options[i].value);
         else if (options[i].kind == OPTION_TEXT && *(const char **)options[i].value != NULL)
-            printf(" [%s]", *(const char **)options[i].value);
-        printf("\n");
+            snprintf(otherwise, sizeof otherwise, " [%s]", *(const char **)options[i].value);
+        snprintf(right, sizeof right, "%s%s", options[i].help, otherwise);
+        printf("  %-22s", left);
+        print_words(right);
     }
     printf("  %-22s this help\n", "--help");
 }
@@ -125,13 +145,15 @@ int read_options(int argc, char **argv, const option_spec *options, int n_option
 
 const char *error_text(void)
 {
-    /* The place in this program's own source is of no use to who typed the command. */
+    /* The place in this program's own source is of no use to who typed the command, nor is a C function's name. */
     const char *message = fa_error();
     fa_where where = fa_error_where();
     char prefix[512];
     int length = snprintf(prefix, sizeof prefix, "%s:%d: ", where.file, where.line);
     bool there = length > 0 && (size_t)length < sizeof prefix && strncmp(message, prefix, (size_t)length) == 0;
-    return message + (there ? length : 0);
+    message += there ? length : 0;
+    size_t name = strspn(message, "abcdefghijklmnopqrstuvwxyz0123456789_");
+    return strncmp(message, "fa_", 3) == 0 && strncmp(message + name, ": ", 2) == 0 ? message + name + 2 : message;
 }
 
 int fail_with_error(void)

@@ -326,9 +326,12 @@ static void introduce(const training *t)
         printf(", %s over %lld epochs", o->schedule, (long long)o->schedule_epochs);
     printf("; batch size %lld; seed %lld\n", (long long)o->batch_size, (long long)o->seed);
     fa_run_result r = fa_run_results(t->run);
+    int64_t batches = fa_length(t->train_loader);
     printf("run: %s", t->folder);
     if (o->resume != NULL && r.epoch == r.epochs)
         printf(": all %lld epochs are done already; more with --epochs", (long long)r.epochs);
+    else if (o->resume != NULL && r.batch == batches)
+        printf(": goes on with the validation of epoch %lld", (long long)r.epoch + 1);
     else if (o->resume != NULL)
         printf(": goes on with epoch %lld, step %lld", (long long)r.epoch + 1, (long long)r.batch + 1);
     printf("\n");
@@ -445,14 +448,17 @@ static int tell_end(const training *t)
         return 1;
     }
     if (signal == 0) {
-        printf("best: epoch %lld, validation accuracy %.2f %%; saved in %s\n", (long long)r.best_epoch + 1,
-               r.best_val_acc, t->folder);
+        if (r.best_epoch >= 0)
+            printf("best: epoch %lld, validation accuracy %.2f %%; ", (long long)r.best_epoch + 1, r.best_val_acc);
+        printf("saved in %s\n", t->folder);
         return 0;
     }
+    int64_t batches = fa_length(t->train_loader);
     printf("stopped by %s ", signal == SIGINT ? "SIGINT" : "SIGTERM");
-    if (r.epoch < r.epochs)
-        printf("in epoch %lld after step %lld of %lld", (long long)r.epoch + 1, (long long)r.batch,
-               (long long)fa_length(t->train_loader));
+    if (r.epoch < r.epochs && r.batch == batches)
+        printf("in the validation of epoch %lld", (long long)r.epoch + 1);
+    else if (r.epoch < r.epochs)
+        printf("in epoch %lld after step %lld of %lld", (long long)r.epoch + 1, (long long)r.batch, (long long)batches);
     else
         printf("after the last epoch");
     printf("; the run is saved\ngo on with: facula train --resume %s\n", quoted);

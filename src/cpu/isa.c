@@ -11,7 +11,8 @@
 #include <sys/auxv.h>
 #endif
 
-#if defined(__x86_64__)
+#if defined(FA_PORTABLE_ONLY)
+#elif defined(__x86_64__)
 /* The compiler's run time asks cpuid, and xgetbv for the registers that the system saves. */
 static bool has_avx512(void)
 {
@@ -43,7 +44,8 @@ static bool has_portable(void)
 }
 
 static const fa_cpu_isa_entry isas[] = {
-#if defined(__x86_64__)
+#if defined(FA_PORTABLE_ONLY)
+#elif defined(__x86_64__)
     {"avx512", has_avx512, fa_cpu_table_avx512},
     {"avx2", has_avx2, fa_cpu_table_avx2},
 #elif defined(__aarch64__)

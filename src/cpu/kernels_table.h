@@ -15,8 +15,10 @@
 
 #include "base/opdef.h"
 
-/* The lists of an ISA, ended by NULL. A build has those of its architecture. */
-#if defined(__x86_64__)
+/* The lists of an ISA, ended by NULL. A build has those of its architecture; one with FA_PORTABLE_ONLY just the
+ * last. */
+#if defined(FA_PORTABLE_ONLY)
+#elif defined(__x86_64__)
 extern const fa_cpu_kernel *const fa_cpu_table_avx512[];
 extern const fa_cpu_kernel *const fa_cpu_table_avx2[];
 #elif defined(__aarch64__)

@@ -338,7 +338,10 @@ static bool check_loader(const fa_run *run, const fa_loader_position *position, 
     if (!fa_loader_describe(run->loader, &form, where))
         return false;
     const char *difference = fa_loader_form_difference(&form, &position->form, text, sizeof text);
-    return difference == NULL || REFUSE(run, where, "was begun with another loader: %s.", difference);
+    return difference == NULL ||
+           REFUSE(run, where,
+                  "was begun with another loader: %s. Hint: a resumed run keeps its data, batch size and order.",
+                  difference);
 }
 
 static void note_machine(fa_run *run, fa_value *c, fa_where where)
@@ -377,10 +380,11 @@ static const char *schedule_goes_on(const char *kind)
     return "it goes on with its own numbers";
 }
 
-/* A one-cycle schedule takes no step beyond those that it was made for. Told now, not after the first batch. */
-static bool check_cycle(const fa_run *run, fa_value *c, fa_where where)
+/* A one-cycle schedule takes no step beyond those that it was made for. Told now, not after the first batch; but with
+ * no more epochs than `before`, only a validation may be left. */
+static bool check_cycle(const fa_run *run, int64_t before, fa_value *c, fa_where where)
 {
-    if (run->scheduler == NULL || strcmp(run->scheduler->kind->name, "OneCycleLR") != 0 || run->epoch >= run->epochs)
+    if (run->scheduler == NULL || strcmp(run->scheduler->kind->name, "OneCycleLR") != 0 || run->epochs <= before)
         return true;
     fa_value *state = fa_get_at(c, key("scheduler_state_dict"), where);
     int64_t done = fa_get_int_at(state, key("last_epoch"), where);
@@ -391,7 +395,7 @@ static bool check_cycle(const fa_run *run, fa_value *c, fa_where where)
                 run, where,
                 "has a schedule OneCycleLR whose %lld steps are all done: got .epochs %lld, needs %lld. Hint: another "
                 "run, with a schedule of its own, that begins with the weights of this one's best_model.pth.",
-                (long long)total, (long long)run->epochs, (long long)run->epoch));
+                (long long)total, (long long)run->epochs, (long long)before));
 }
 
 static void note_epochs(fa_run *run, int64_t before)
@@ -463,7 +467,7 @@ static bool read_value(fa_run *run, fa_value *c, const char *path, fa_where wher
                        path, (long long)format);
     /* A schedule leaves marks in the optimizer's options, so its kind comes first. */
     if (!check_network(run, c, where) || !check_schedule(run, c, where) || !check_optim(run, c, where) ||
-        !read_numbers(run, c, where) || !check_epochs(run, where) || !check_cycle(run, c, where) ||
+        !read_numbers(run, c, where) || !check_epochs(run, where) || !check_cycle(run, before, c, where) ||
         !check_loader(run, &run->position, where))
         return false;
     if (!load_states(run, c, where) || !fa_loader_seek(run->loader, &run->position, where))

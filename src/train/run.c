@@ -142,7 +142,7 @@ static bool lock_folder(fa_run *run, fa_where where)
         return true;
     return fa_fail(FA_STATE_ERROR, where, "fa_run_open",
                    "got the folder %s, whose run is open in another process or in this one, needs one that is free. "
-                   "Hint: wait for its end, or stop it; fa_free closes a run.",
+                   "Hint: wait for its end, or stop it.",
                    run->folder);
 }
 

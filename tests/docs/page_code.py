@@ -27,7 +27,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 MARK = "\x1eprinted so far\x1e"
-OUTSIDE = re.compile(r"^(?:static |const |struct |enum |typedef |#include|#define|[\w]+[\w *]*\([^;=]*\)$)")
+OUTSIDE = re.compile(r"^(?:static |const |struct |enum |typedef |#include|#define|\w+(?: \w+)*[ *]+\w+\([^;=]*\)$)")
 
 
 class Page:

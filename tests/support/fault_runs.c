@@ -20,6 +20,7 @@ typedef struct rig {
 } rig;
 
 static rig r;
+static long step;
 
 static void begin_line(char *line, size_t size, const char *folder, int epochs)
 {
@@ -73,7 +74,7 @@ static void go_on_to_the_end(const char *whole)
 }
 
 /* A run of one epoch gone on with to two, with a fault and then, after each, without. How many calls there were. */
-static long each_call_of_resume(const char *kinds, int error, bool stays, long step)
+static long each_call_of_resume(const char *kinds, int error, bool stays)
 {
     char line[4096];
     double best_of_half = NAN;
@@ -95,23 +96,26 @@ static long each_call_of_resume(const char *kinds, int error, bool stays, long s
     return n - 1;
 }
 
-void fault_each_call(long step)
+static void test_each_call(void **state)
 {
-    long calls = each_call_of_resume("owfrmc", EIO, false, step);
+    (void)state;
+    long calls = each_call_of_resume("owfrmc", EIO, false);
     print_message("%ld calls, one in %ld made to fail\n", calls, step);
     assert_true(calls > 50);
 }
 
-void fault_full_disk(long step)
+static void test_full_disk(void **state)
 {
-    long calls = each_call_of_resume("w", ENOSPC, true, step);
+    (void)state;
+    long calls = each_call_of_resume("w", ENOSPC, true);
     print_message("%ld writes, the disk full from one in %ld of them on\n", calls, step);
     assert_true(calls > 10);
 }
 
 /* From the very beginning: before the first save there is nothing, after it something that loads. */
-void fault_first_run(long step)
+static void test_first_run(void **state)
 {
+    (void)state;
     char line[4096];
     bool was_there = false;
     for (long n = 1;; n += step) {
@@ -134,8 +138,9 @@ void fault_first_run(long step)
 }
 
 /* A limit on the size of files is an error, no signal. */
-void fault_file_size_limit(void)
+static void test_file_size_limit(void **state)
 {
+    (void)state;
     char line[4096];
     copy_folder(r.half, r.run);
     resume_line(line, sizeof line, r.run, 2);
@@ -149,8 +154,9 @@ void fault_file_size_limit(void)
     go_on_to_the_end(r.whole);
 }
 
-void fault_begin(void)
+static int begin(void **state)
 {
+    (void)state;
     tempdirs_in_memory();
     r.folder = tempdir_new();
     snprintf(r.data, sizeof r.data, "%s/data", r.folder.path);
@@ -170,9 +176,22 @@ void fault_begin(void)
     assert_int_equal(run_command("", line, r.log), 0);
     begin_line(line, sizeof line, r.at_once, 2);
     assert_int_equal(run_command("", line, r.log), 0);
+    return 0;
 }
 
-void fault_end(void)
+static int end(void **state)
 {
+    (void)state;
     tempdir_free(&r.folder);
+    return 0;
+}
+
+int fault_runs(long one_in)
+{
+    if (FA_EMULATED || FA_SANITIZED)
+        return 0; /* the command could not be started, or not with a library in front */
+    step = one_in;
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_each_call), cmocka_unit_test(test_full_disk),
+                                       cmocka_unit_test(test_first_run), cmocka_unit_test(test_file_size_limit)};
+    return cmocka_run_group_tests(tests, begin, end);
 }

@@ -302,9 +302,10 @@ void resume_setups(uint64_t seed)
         check_stops(s, whole.path, (stop[]){{0, 1, false}}, 1);
         check_stops(s, whole.path, (stop[]){random_stop(&seed, last)}, 1);
         check_stops(s, whole.path, (stop[]){{1, last - 1, false}}, 1);
-        check_stops(s, whole.path, (stop[]){{1, last, false}}, 1); /* the last step of an epoch */
-        check_stops(s, whole.path, (stop[]){{0, 0, false}}, 1);    /* the end of an epoch */
-        check_stops(s, whole.path, (stop[]){{1, 0, true}}, 1);     /* in the validation */
+        check_stops(s, whole.path, (stop[]){{1, last, false}}, 1);          /* the last step of an epoch */
+        check_stops(s, whole.path, (stop[]){{0, 0, false}}, 1);             /* the end of an epoch */
+        check_stops(s, whole.path, (stop[]){{1, 0, true}}, 1);              /* in the validation */
+        check_stops(s, whole.path, (stop[]){{EPOCHS - 1, last, false}}, 1); /* nothing left but a validation */
         check_stops(s, whole.path, (stop[]){{1, 2, false}, {1, 5, false}, {1, 6, false}}, 3); /* thrice in one epoch */
         check_stops(s, whole.path, (stop[]){{0, last, false}, {0, 0, true}, {0, 0, false}, {2, 0, false}}, 4);
         tempdir_free(&whole);
