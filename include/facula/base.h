@@ -101,10 +101,10 @@ FA_API const char *fa_cpu_isa(void);
 
 /* ---- Precision -------------------------------------------------------------------------------------------------- */
 
-/* "high", the default: dense 3x3 convolutions of float32 may go by Winograd's F(4x4, 3x3), whose rounding errors are a
- * few times those of direct sums (docs/decisions.md has them measured). "highest": direct sums alone. FACULA_PRECISION
- * in the environment sets the first value. For all threads; work recorded before keeps what was chosen when it runs.
- * False after an error: another word. */
+/* "high", the default: dense 3x3 convolutions of float32 may go by Winograd's F(2x2, 3x3), which rounds like direct
+ * sums, and F(4x4, 3x3), whose rounding errors are a few times theirs (docs/decisions.md has them measured). "highest":
+ * direct sums alone. FACULA_PRECISION in the environment sets the first value. For all threads; work recorded before
+ * keeps what was chosen when it runs. False after an error: another word. */
 FA_API bool fa_set_float32_precision_at(const char *precision, fa_where where);
 #define fa_set_float32_precision(precision) fa_set_float32_precision_at((precision), FA_HERE)
 
