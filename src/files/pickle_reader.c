@@ -1,13 +1,10 @@
 /* The pickle machine. Opcodes as in Python's pickletools. */
-#include "files/pickle_reader.h"
+#include "files/pickle_stack.h"
 
 #include "base/error.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { LONGEST_NAME = 256, MAX_LONG_BYTES = 255 };
 
 /* A callable on the stack: one of the table's, or a class or function that is only known by name. */
 typedef struct global {
@@ -15,343 +12,6 @@ typedef struct global {
     bool made;                     /* an object was made of it */
     char *module, *name;           /* of what is known by name */
 } global;
-
-fa_cell *fa_pickle_refuse(fa_pickle_reader *r, const char *format, ...)
-{
-    char text[600];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    fa_fail(FA_FILE_ERROR, r->where, r->what, "%s: %s (byte %zu of %s).", r->path, text, r->op_at - r->begin, r->part);
-    return NULL;
-}
-
-static bool refuse(fa_pickle_reader *r, const char *text)
-{
-    fa_pickle_refuse(r, "%s", text);
-    return false;
-}
-
-static bool no_memory(fa_pickle_reader *r, size_t bytes)
-{
-    return fa_fail_memory(r->where, bytes);
-}
-
-/* ---- Bytes --------------------------------------------------------------------------------------------------------
- */
-
-/* The next n bytes; NULL after an error. */
-static const uint8_t *take(fa_pickle_reader *r, uint64_t n)
-{
-    if (n > r->length - r->at) {
-        fa_pickle_refuse(r, "the pickle is cut short: its next part has %llu bytes, there are %zu",
-                         (unsigned long long)n, r->length - r->at);
-        return NULL;
-    }
-    const uint8_t *bytes = r->bytes + r->at;
-    r->at += n;
-    return bytes;
-}
-
-static bool take_number(fa_pickle_reader *r, int bytes, uint64_t *out)
-{
-    const uint8_t *p = take(r, (uint64_t)bytes);
-    *out = 0;
-    for (int i = 0; p != NULL && i < bytes; i++)
-        *out |= (uint64_t)p[i] << 8 * i;
-    return p != NULL;
-}
-
-/* Up to the next line feed, which is left out. */
-static bool take_line(fa_pickle_reader *r, char line[LONGEST_NAME])
-{
-    const uint8_t *begin = r->bytes + r->at, *end = memchr(begin, '\n', r->length - r->at);
-    if (end == NULL || end - begin >= LONGEST_NAME || memchr(begin, 0, (size_t)(end - begin)) != NULL)
-        return refuse(r, end == NULL ? "the pickle is cut short inside a name"
-                                     : "got a name that is too long or holds "
-                                       "a zero byte");
-    memcpy(line, begin, (size_t)(end - begin));
-    line[end - begin] = 0;
-    r->at += (size_t)(end - begin) + 1;
-    return true;
-}
-
-/* ---- Stack, marks, memo -------------------------------------------------------------------------------------------
- */
-
-static bool room(void **array, int64_t count, int64_t *capacity, size_t size)
-{
-    if (count < *capacity)
-        return true;
-    int64_t more = *capacity > 0 ? 2 * *capacity : 64;
-    void *larger = fa_realloc(*array, (size_t)more * size);
-    if (larger == NULL)
-        return false;
-    *array = larger;
-    *capacity = more;
-    return true;
-}
-
-/* Takes the caller's hold over; false (dropped) after an error, and of NULL. */
-static bool push(fa_pickle_reader *r, fa_cell *cell)
-{
-    if (cell == NULL)
-        return false;
-    if (!room((void **)&r->stack, r->height, &r->stack_capacity, sizeof(fa_cell *))) {
-        fa_cell_drop(cell);
-        return no_memory(r, 2 * (size_t)r->stack_capacity * sizeof(fa_cell *));
-    }
-    r->stack[r->height++] = cell;
-    return true;
-}
-
-/* Cells above the latest mark: what an opcode may pop. */
-static int64_t above_mark(const fa_pickle_reader *r)
-{
-    return r->height - (r->mark_count > 0 ? r->marks[r->mark_count - 1] : 0);
-}
-
-static bool needs(fa_pickle_reader *r, int64_t n)
-{
-    return above_mark(r) >= n || refuse(r, "the stack is empty where an opcode takes a value from it");
-}
-
-static fa_cell *top(const fa_pickle_reader *r)
-{
-    return r->stack[r->height - 1];
-}
-
-static void pop_to(fa_pickle_reader *r, int64_t height)
-{
-    while (r->height > height)
-        fa_cell_drop(r->stack[--r->height]);
-}
-
-static bool push_mark(fa_pickle_reader *r)
-{
-    if (!room((void **)&r->marks, r->mark_count, &r->mark_capacity, sizeof *r->marks))
-        return no_memory(r, 2 * (size_t)r->mark_capacity * sizeof *r->marks);
-    r->marks[r->mark_count++] = r->height;
-    return true;
-}
-
-/* The height at the latest mark, which goes; -1 after an error. */
-static int64_t pop_mark(fa_pickle_reader *r)
-{
-    if (r->mark_count > 0)
-        return r->marks[--r->mark_count];
-    refuse(r, "no mark on the stack where an opcode wants one");
-    return -1;
-}
-
-/* Numbers grow with what is stored, so none is beyond the bytes read so far. */
-static bool put(fa_pickle_reader *r, uint64_t number)
-{
-    if (!needs(r, 1))
-        return false;
-    if (number > r->at - r->begin) {
-        fa_pickle_refuse(r, "got memo number %llu, more than there are bytes before it", (unsigned long long)number);
-        return false;
-    }
-    if ((int64_t)number >= r->memo_size) {
-        int64_t size = 2 * (int64_t)number + 64;
-        fa_cell **memo = fa_realloc(r->memo, (size_t)size * sizeof(fa_cell *));
-        if (memo == NULL)
-            return no_memory(r, (size_t)size * sizeof(fa_cell *));
-        memset(memo + r->memo_size, 0, (size_t)(size - r->memo_size) * sizeof(fa_cell *));
-        r->memo = memo;
-        r->memo_size = size;
-    }
-    fa_cell *old = r->memo[number];
-    r->memo[number] = fa_cell_hold(top(r));
-    fa_cell_drop(old);
-    return true;
-}
-
-static bool get(fa_pickle_reader *r, uint64_t number)
-{
-    if (number >= (uint64_t)r->memo_size || r->memo[number] == NULL) {
-        fa_pickle_refuse(r, "got memo number %llu, which was never stored", (unsigned long long)number);
-        return false;
-    }
-    return push(r, fa_cell_hold(r->memo[number]));
-}
-
-/* A container or object, remembered so that it can be taken apart. */
-static fa_cell *remember(fa_pickle_reader *r, fa_cell *cell)
-{
-    if (cell == NULL)
-        return NULL;
-    if (!room((void **)&r->made, r->made_count, &r->made_capacity, sizeof(fa_cell *))) {
-        fa_cell_drop(cell);
-        no_memory(r, 2 * (size_t)r->made_capacity * sizeof(fa_cell *));
-        return NULL;
-    }
-    r->made[r->made_count++] = fa_cell_hold(cell);
-    return cell;
-}
-
-static bool push_container(fa_pickle_reader *r, int kind, int flavour)
-{
-    return push(r, remember(r, fa_cell_container(kind, flavour, r->where)));
-}
-
-/* ---- Scalars ------------------------------------------------------------------------------------------------------
- */
-
-static bool push_number(fa_pickle_reader *r, int kind, int64_t number)
-{
-    fa_cell *cell = fa_cell_new(kind, 0, r->where);
-    if (cell != NULL)
-        cell->as.number = number;
-    return push(r, cell);
-}
-
-static bool push_float(fa_pickle_reader *r)
-{
-    const uint8_t *p = take(r, 8);
-    if (p == NULL)
-        return false;
-    uint64_t bits = 0;
-    for (int i = 0; i < 8; i++)
-        bits = bits << 8 | p[i];
-    fa_cell *cell = fa_cell_new(FA_VALUE_FLOAT, 0, r->where);
-    if (cell != NULL)
-        memcpy(&cell->as.real, &bits, sizeof bits);
-    return push(r, cell);
-}
-
-/* Two's complement of more than 64 bits, as decimal digits. */
-static bool push_big(fa_pickle_reader *r, const uint8_t *bytes, int n)
-{
-    uint8_t magnitude[MAX_LONG_BYTES + 1];
-    char digits[MAX_LONG_BYTES * 5 / 2 + 8];
-    bool negative = (bytes[n - 1] & 0x80) != 0;
-    int carry = 1;
-    for (int i = 0; i < n; i++) {
-        int byte = negative ? (uint8_t)~bytes[i] + carry : bytes[i];
-        carry = byte >> 8;
-        magnitude[i] = (uint8_t)byte;
-    }
-    int at = (int)sizeof digits;
-    for (int length = n; length > 0;) { /* divides by ten until nothing is left */
-        int rest = 0;
-        for (int i = length - 1; i >= 0; i--) {
-            int x = rest << 8 | magnitude[i];
-            magnitude[i] = (uint8_t)(x / 10);
-            rest = x % 10;
-        }
-        digits[--at] = (char)('0' + rest);
-        while (length > 0 && magnitude[length - 1] == 0)
-            length--;
-    }
-    if (negative)
-        digits[--at] = '-';
-    return push(r, fa_cell_text(FA_VALUE_INT, FA_FLAVOUR_BIG, digits + at, (int64_t)sizeof digits - at, r->where));
-}
-
-static bool push_long(fa_pickle_reader *r, uint64_t n)
-{
-    if (n > MAX_LONG_BYTES)
-        return refuse(r, "got an int of more than 255 bytes");
-    const uint8_t *p = take(r, n);
-    if (p == NULL)
-        return false;
-    int length = (int)n;
-    const uint8_t fill = length > 0 && (p[length - 1] & 0x80) != 0 ? 0xff : 0;
-    while (length > 8 && p[length - 1] == fill && (p[length - 2] & 0x80) == (fill & 0x80))
-        length--;
-    if (length > 8)
-        return push_big(r, p, length);
-    uint64_t bits = fill != 0 ? UINT64_MAX : 0;
-    for (int i = length - 1; i >= 0; i--)
-        bits = bits << 8 | p[i];
-    return push_number(r, FA_VALUE_INT, (int64_t)bits);
-}
-
-static bool push_text(fa_pickle_reader *r, int length_bytes, int kind, int flavour)
-{
-    uint64_t n;
-    const uint8_t *p = take_number(r, length_bytes, &n) ? take(r, n) : NULL;
-    if (p == NULL)
-        return false;
-    bool utf8 = kind == FA_VALUE_BYTES && flavour == FA_FLAVOUR_PLAIN ? true : fa_is_utf8(p, (int64_t)n);
-    if (!utf8 && flavour != FA_FLAVOUR_PYTHON2)
-        return refuse(r, "got a string that is not UTF-8");
-    return push(r, fa_cell_text(utf8 ? kind : FA_VALUE_BYTES, flavour, p, (int64_t)n, r->where));
-}
-
-/* ---- Containers ---------------------------------------------------------------------------------------------------
- */
-
-static bool make_tuple(fa_pickle_reader *r, int64_t from)
-{
-    fa_cell *tuple = fa_cell_container(FA_VALUE_TUPLE, 0, r->where);
-    bool fine = tuple != NULL;
-    for (int64_t i = from; fine && i < r->height; i++)
-        fine = fa_cell_append(tuple, r->stack[i], r->where);
-    if (!fine) {
-        fa_cell_drop(tuple);
-        return false;
-    }
-    pop_to(r, from);
-    return push(r, remember(r, tuple));
-}
-
-static bool tuple_of(fa_pickle_reader *r, int64_t n)
-{
-    return needs(r, n) && make_tuple(r, r->height - n);
-}
-
-/* Items from `from` on go into the list or set below them. */
-static bool append_all(fa_pickle_reader *r, int64_t from, bool set)
-{
-    fa_cell *list = from > (r->mark_count > 0 ? r->marks[r->mark_count - 1] : 0) ? r->stack[from - 1] : NULL;
-    if (list == NULL || list->kind != FA_VALUE_LIST || (list->flavour == FA_FLAVOUR_SET) != set)
-        return refuse(r, set ? "got items for a set where there is none" : "got items for a list where there is none");
-    for (int64_t i = from; i < r->height; i++) {
-        if (set && !fa_cell_is_key(r->stack[i]))
-            return refuse(r, "got an item for a set that can change");
-        if (!(set ? fa_cell_put(list, r->stack[i], NULL, r->where) : fa_cell_append(list, r->stack[i], r->where)))
-            return false;
-    }
-    pop_to(r, from);
-    return true;
-}
-
-static bool put_all(fa_pickle_reader *r, int64_t from)
-{
-    fa_cell *dict = from > (r->mark_count > 0 ? r->marks[r->mark_count - 1] : 0) ? r->stack[from - 1] : NULL;
-    if (dict == NULL || dict->kind != FA_VALUE_DICT)
-        return refuse(r, "got items for a dict where there is none");
-    if ((r->height - from) % 2 != 0)
-        return refuse(r, "got a key without a value for a dict");
-    for (int64_t i = from; i < r->height; i += 2) {
-        if (!fa_cell_is_key(r->stack[i]))
-            return refuse(r, "got a key of a dict that is not plain (a list, dict, tensor or object), or too long");
-        if (!fa_cell_put(dict, r->stack[i], r->stack[i + 1], r->where))
-            return false;
-    }
-    pop_to(r, from);
-    return true;
-}
-
-static bool marked(fa_pickle_reader *r, bool (*act)(fa_pickle_reader *, int64_t))
-{
-    int64_t from = pop_mark(r);
-    return from >= 0 && act(r, from);
-}
-
-static bool append_list(fa_pickle_reader *r, int64_t from)
-{
-    return append_all(r, from, false);
-}
-
-static bool add_set(fa_pickle_reader *r, int64_t from)
-{
-    return append_all(r, from, true);
-}
 
 /* ---- Globals and what they make -----------------------------------------------------------------------------------
  */
@@ -440,7 +100,7 @@ bool fa_pickle_forbid(fa_pickle_reader *r, const fa_cell *cell)
 {
     const global *g = cell != NULL ? global_of(cell) : NULL;
     if (g == NULL)
-        return refuse(r, "names a class that is none");
+        return fa_pickle_fail(r, "names a class that is none");
     return forbidden(r, module_of(g), name_of(g));
 }
 
@@ -453,7 +113,7 @@ static fa_cell *global_cell(fa_pickle_reader *r, const fa_pickle_global *known, 
     }
     fa_cell *cell = NULL;
     if (g == NULL || (known == NULL && (g->module == NULL || g->name == NULL)))
-        no_memory(r, sizeof *g);
+        fa_fail_memory(r->where, sizeof *g);
     else
         cell = fa_cell_new(FA_CELL_PRIVATE, 0, r->where);
     if (cell == NULL) {
@@ -489,33 +149,34 @@ static bool push_global(fa_pickle_reader *r, const char *module, const char *nam
     for (int i = 0; i < r->rules->count; i++) {
         const fa_pickle_global *g = &r->rules->globals[i];
         if (strcmp(g->module, module) == 0 && strcmp(g->name, name) == 0) {
-            return push(r, remember(r, g->value != NULL ? g->value(r, g) : global_cell(r, g, module, name)));
+            return fa_pickle_push(
+                r, fa_pickle_remember(r, g->value != NULL ? g->value(r, g) : global_cell(r, g, module, name)));
         }
     }
     if (!r->rules->modules || !may_be_a_class(module))
         return forbidden(r, module, name);
-    return push(r, remember(r, global_cell(r, NULL, module, name)));
+    return fa_pickle_push(r, fa_pickle_remember(r, global_cell(r, NULL, module, name)));
 }
 
 static bool op_global(fa_pickle_reader *r)
 {
-    char module[LONGEST_NAME], name[LONGEST_NAME];
-    return take_line(r, module) && take_line(r, name) && push_global(r, module, name);
+    char module[FA_PICKLE_NAME], name[FA_PICKLE_NAME];
+    return fa_pickle_take_line(r, module) && fa_pickle_take_line(r, name) && push_global(r, module, name);
 }
 
 static bool op_stack_global(fa_pickle_reader *r)
 {
-    if (!needs(r, 2))
+    if (!fa_pickle_needs(r, 2))
         return false;
-    const fa_cell *name = top(r), *module = r->stack[r->height - 2];
-    if (name->kind != FA_VALUE_STRING || module->kind != FA_VALUE_STRING || name->as.text.length >= LONGEST_NAME ||
-        module->as.text.length >= LONGEST_NAME || memchr(name->as.text.bytes, 0, (size_t)name->as.text.length) ||
+    const fa_cell *name = fa_pickle_top(r), *module = r->stack[r->height - 2];
+    if (name->kind != FA_VALUE_STRING || module->kind != FA_VALUE_STRING || name->as.text.length >= FA_PICKLE_NAME ||
+        module->as.text.length >= FA_PICKLE_NAME || memchr(name->as.text.bytes, 0, (size_t)name->as.text.length) ||
         memchr(module->as.text.bytes, 0, (size_t)module->as.text.length))
-        return refuse(r, "got a global whose name is not two short strings");
-    char texts[2][LONGEST_NAME];
+        return fa_pickle_fail(r, "got a global whose name is not two short strings");
+    char texts[2][FA_PICKLE_NAME];
     memcpy(texts[0], module->as.text.bytes, (size_t)module->as.text.length + 1);
     memcpy(texts[1], name->as.text.bytes, (size_t)name->as.text.length + 1);
-    pop_to(r, r->height - 2);
+    fa_pickle_pop_to(r, r->height - 2);
     return push_global(r, texts[0], texts[1]);
 }
 
@@ -543,7 +204,7 @@ fa_cell *fa_pickle_attribute(fa_pickle_reader *r, const fa_pickle_global *getatt
 {
     const fa_cell *owner = fa_pickle_arg(args, 0), *name = fa_pickle_arg(args, 1);
     const global *g = owner != NULL ? global_of(owner) : NULL;
-    char full[2 * LONGEST_NAME];
+    char full[2 * FA_PICKLE_NAME];
     if (g == NULL || g->known != NULL || !may_be_named(r, g) || name == NULL || name->kind != FA_VALUE_STRING ||
         strlen(name->as.text.bytes) != (size_t)name->as.text.length)
         return forbidden(r, getattr->module, getattr->name), NULL;
@@ -555,50 +216,50 @@ fa_cell *fa_pickle_attribute(fa_pickle_reader *r, const fa_pickle_global *getatt
 
 static bool op_reduce(fa_pickle_reader *r)
 {
-    if (!needs(r, 2))
+    if (!fa_pickle_needs(r, 2))
         return false;
-    fa_cell *args = top(r), *callable = r->stack[r->height - 2];
+    fa_cell *args = fa_pickle_top(r), *callable = r->stack[r->height - 2];
     const global *g = global_of(callable);
     if (g != NULL && !may_be_named(r, g))
         return forbidden(r, g->module, g->name);
     if (g == NULL || (g->known != NULL && g->known->call == NULL))
-        return refuse(r, "calls something that cannot be called");
+        return fa_pickle_fail(r, "calls something that cannot be called");
     if (args->kind != FA_VALUE_TUPLE)
-        return refuse(r, "calls something with arguments that are no tuple");
+        return fa_pickle_fail(r, "calls something with arguments that are no tuple");
     fa_cell *result = g->known != NULL ? g->known->call(r, g->known, args) : record_of(r, g->module, g->name, args);
     if (result == NULL)
         return false;
     bool holds = result->kind == FA_VALUE_DICT || result->kind == FA_VALUE_LIST || result->kind == FA_VALUE_TUPLE ||
                  result->kind == FA_VALUE_OBJECT || global_of(result) != NULL;
-    pop_to(r, r->height - 2);
-    return push(r, holds ? remember(r, result) : result);
+    fa_pickle_pop_to(r, r->height - 2);
+    return fa_pickle_push(r, holds ? fa_pickle_remember(r, result) : result);
 }
 
 /* A record of a class that is known by name only; whether it holds a module is looked at in the end. */
 static bool op_newobj(fa_pickle_reader *r)
 {
-    if (!needs(r, 2))
+    if (!fa_pickle_needs(r, 2))
         return false;
-    fa_cell *args = top(r);
+    fa_cell *args = fa_pickle_top(r);
     global *g = global_of(r->stack[r->height - 2]);
     if (g == NULL || args->kind != FA_VALUE_TUPLE)
-        return refuse(r, "makes an object of something that is no class");
+        return fa_pickle_fail(r, "makes an object of something that is no class");
     if (g->known != NULL || args->as.entries->count != 0)
         return op_reduce(r);
     fa_cell *object = fa_cell_object(g->module, g->name, r->where);
     if (object == NULL)
         return false;
     g->made = true;
-    pop_to(r, r->height - 2);
-    return push(r, remember(r, object));
+    fa_pickle_pop_to(r, r->height - 2);
+    return fa_pickle_push(r, fa_pickle_remember(r, object));
 }
 
 /* An object's state: a dict becomes its attributes, anything else an attribute `state` beside `args`. */
 static bool op_build(fa_pickle_reader *r)
 {
-    if (!needs(r, 2))
+    if (!fa_pickle_needs(r, 2))
         return false;
-    fa_cell *state = top(r), *object = r->stack[r->height - 2];
+    fa_cell *state = fa_pickle_top(r), *object = r->stack[r->height - 2];
     bool fine = false;
     if (object->kind == FA_VALUE_OBJECT && object->as.object->attributes != NULL) {
         fa_cell *key = fa_cell_text(FA_VALUE_STRING, 0, "state", 5, r->where);
@@ -607,23 +268,23 @@ static bool op_build(fa_pickle_reader *r)
     } else if (state->kind == FA_VALUE_DICT && (object->kind == FA_VALUE_OBJECT || object->kind == FA_VALUE_DICT))
         fine = fa_cell_set_attributes(object, state, r->where);
     else
-        refuse(r, "sets the state of something that has none, or to something that is no dict");
+        fa_pickle_fail(r, "sets the state of something that has none, or to something that is no dict");
     if (fine)
-        pop_to(r, r->height - 1);
+        fa_pickle_pop_to(r, r->height - 1);
     return fine;
 }
 
 static bool op_persistent(fa_pickle_reader *r)
 {
-    if (!needs(r, 1))
+    if (!fa_pickle_needs(r, 1))
         return false;
     if (r->rules->persistent == NULL)
-        return refuse(r, "names something outside of the pickle");
-    fa_cell *found = r->rules->persistent(r, top(r));
+        return fa_pickle_fail(r, "names something outside of the pickle");
+    fa_cell *found = r->rules->persistent(r, fa_pickle_top(r));
     if (found == NULL)
         return false;
-    pop_to(r, r->height - 1);
-    return push(r, found);
+    fa_pickle_pop_to(r, r->height - 1);
+    return fa_pickle_push(r, found);
 }
 
 /* ---- The loop -----------------------------------------------------------------------------------------------------
@@ -633,29 +294,29 @@ static bool op_with_number(fa_pickle_reader *r, int op, uint64_t *x)
 {
     switch (op) {
     case 'K':
-        return take_number(r, 1, x) && push_number(r, FA_VALUE_INT, (int64_t)*x);
+        return fa_pickle_take_number(r, 1, x) && fa_pickle_push_number(r, FA_VALUE_INT, (int64_t)*x);
     case 'M':
-        return take_number(r, 2, x) && push_number(r, FA_VALUE_INT, (int64_t)*x);
+        return fa_pickle_take_number(r, 2, x) && fa_pickle_push_number(r, FA_VALUE_INT, (int64_t)*x);
     case 'J':
-        return take_number(r, 4, x) && push_number(r, FA_VALUE_INT, (int32_t)(uint32_t)*x);
+        return fa_pickle_take_number(r, 4, x) && fa_pickle_push_number(r, FA_VALUE_INT, (int32_t)(uint32_t)*x);
     case 0x8a: /* LONG1 */
-        return take_number(r, 1, x) && push_long(r, *x);
+        return fa_pickle_take_number(r, 1, x) && fa_pickle_push_long(r, *x);
     case 0x8b: /* LONG4 */
-        return take_number(r, 4, x) && push_long(r, *x);
+        return fa_pickle_take_number(r, 4, x) && fa_pickle_push_long(r, *x);
     case 'q':
-        return take_number(r, 1, x) && put(r, *x);
+        return fa_pickle_take_number(r, 1, x) && fa_pickle_put(r, *x);
     case 'r':
-        return take_number(r, 4, x) && put(r, *x);
+        return fa_pickle_take_number(r, 4, x) && fa_pickle_put(r, *x);
     case 'h':
-        return take_number(r, 1, x) && get(r, *x);
+        return fa_pickle_take_number(r, 1, x) && fa_pickle_get(r, *x);
     case 'j':
-        return take_number(r, 4, x) && get(r, *x);
+        return fa_pickle_take_number(r, 4, x) && fa_pickle_get(r, *x);
     case 0x95: /* FRAME: a length that nothing depends on */
-        return take_number(r, 8, x);
+        return fa_pickle_take_number(r, 8, x);
     case 0x80: /* PROTO */
-        if (!take_number(r, 1, x))
+        if (!fa_pickle_take_number(r, 1, x))
             return false;
-        return (*x >= 1 && *x <= 5) || refuse(r, "got an unknown pickle protocol");
+        return (*x >= 1 && *x <= 5) || fa_pickle_fail(r, "got an unknown pickle protocol");
     default:
         if (op > 32 && op < 127)
             fa_pickle_refuse(r, "got opcode 0x%02x '%c', which is not among those of plain data", op, op);
@@ -670,54 +331,54 @@ static bool step(fa_pickle_reader *r, int op)
     uint64_t x = 0;
     switch (op) {
     case 'N':
-        return push(r, fa_cell_new(FA_VALUE_NONE, 0, r->where));
+        return fa_pickle_push(r, fa_cell_new(FA_VALUE_NONE, 0, r->where));
     case 0x88:
     case 0x89:
-        return push_number(r, FA_VALUE_BOOL, op == 0x88);
+        return fa_pickle_push_number(r, FA_VALUE_BOOL, op == 0x88);
     case 'G':
-        return push_float(r);
+        return fa_pickle_push_float(r);
     case 'X': /* BINUNICODE, SHORT_BINUNICODE, BINUNICODE8 */
-        return push_text(r, 4, FA_VALUE_STRING, FA_FLAVOUR_PLAIN);
+        return fa_pickle_push_text(r, 4, FA_VALUE_STRING, FA_FLAVOUR_PLAIN);
     case 0x8c:
-        return push_text(r, 1, FA_VALUE_STRING, FA_FLAVOUR_PLAIN);
+        return fa_pickle_push_text(r, 1, FA_VALUE_STRING, FA_FLAVOUR_PLAIN);
     case 0x8d:
-        return push_text(r, 8, FA_VALUE_STRING, FA_FLAVOUR_PLAIN);
+        return fa_pickle_push_text(r, 8, FA_VALUE_STRING, FA_FLAVOUR_PLAIN);
     case 'U': /* SHORT_BINSTRING, BINSTRING: str of Python 2 */
-        return push_text(r, 1, FA_VALUE_STRING, FA_FLAVOUR_PYTHON2);
+        return fa_pickle_push_text(r, 1, FA_VALUE_STRING, FA_FLAVOUR_PYTHON2);
     case 'T':
-        return push_text(r, 4, FA_VALUE_STRING, FA_FLAVOUR_PYTHON2);
+        return fa_pickle_push_text(r, 4, FA_VALUE_STRING, FA_FLAVOUR_PYTHON2);
     case 'C': /* SHORT_BINBYTES, BINBYTES, BINBYTES8 */
-        return push_text(r, 1, FA_VALUE_BYTES, FA_FLAVOUR_PLAIN);
+        return fa_pickle_push_text(r, 1, FA_VALUE_BYTES, FA_FLAVOUR_PLAIN);
     case 'B':
-        return push_text(r, 4, FA_VALUE_BYTES, FA_FLAVOUR_PLAIN);
+        return fa_pickle_push_text(r, 4, FA_VALUE_BYTES, FA_FLAVOUR_PLAIN);
     case 0x8e:
-        return push_text(r, 8, FA_VALUE_BYTES, FA_FLAVOUR_PLAIN);
+        return fa_pickle_push_text(r, 8, FA_VALUE_BYTES, FA_FLAVOUR_PLAIN);
     case '(':
-        return push_mark(r);
+        return fa_pickle_push_mark(r);
     case ')':
-        return make_tuple(r, r->height);
+        return fa_pickle_make_tuple(r, r->height);
     case 't':
-        return marked(r, make_tuple);
+        return fa_pickle_marked(r, fa_pickle_make_tuple);
     case 0x85:
     case 0x86:
     case 0x87:
-        return tuple_of(r, op - 0x84);
+        return fa_pickle_tuple_of(r, op - 0x84);
     case ']':
-        return push_container(r, FA_VALUE_LIST, FA_FLAVOUR_PLAIN);
+        return fa_pickle_push_container(r, FA_VALUE_LIST, FA_FLAVOUR_PLAIN);
     case '}':
-        return push_container(r, FA_VALUE_DICT, FA_FLAVOUR_PLAIN);
+        return fa_pickle_push_container(r, FA_VALUE_DICT, FA_FLAVOUR_PLAIN);
     case 0x8f: /* EMPTY_SET */
-        return push_container(r, FA_VALUE_LIST, FA_FLAVOUR_SET);
+        return fa_pickle_push_container(r, FA_VALUE_LIST, FA_FLAVOUR_SET);
     case 'a':
-        return needs(r, 1) && append_all(r, r->height - 1, false);
+        return fa_pickle_needs(r, 1) && fa_pickle_append_all(r, r->height - 1, false);
     case 'e':
-        return marked(r, append_list);
+        return fa_pickle_marked(r, fa_pickle_append_list);
     case 0x90: /* ADDITEMS */
-        return marked(r, add_set);
+        return fa_pickle_marked(r, fa_pickle_add_set);
     case 's':
-        return needs(r, 2) && put_all(r, r->height - 2);
+        return fa_pickle_needs(r, 2) && fa_pickle_put_all(r, r->height - 2);
     case 'u':
-        return marked(r, put_all);
+        return fa_pickle_marked(r, fa_pickle_put_all);
     case 'c':
         return op_global(r);
     case 0x93:
@@ -734,7 +395,7 @@ static bool step(fa_pickle_reader *r, int op)
         for (x = (uint64_t)r->cells; x < (uint64_t)r->memo_size && r->memo[x] != NULL; x++)
             ;
         r->cells = (int64_t)x;
-        return put(r, x);
+        return fa_pickle_put(r, x);
     default:
         return op_with_number(r, op, &x);
     }
@@ -745,11 +406,11 @@ static bool run(fa_pickle_reader *r)
     for (;;) {
         r->op_at = r->at;
         if (r->at == r->length)
-            return refuse(r, "the pickle is cut short: it ends without its stop");
+            return fa_pickle_fail(r, "the pickle is cut short: it ends without its stop");
         int op = r->bytes[r->at++];
         if (op == '.')
             return (r->mark_count == 0 && r->height == 1) ||
-                   refuse(r, r->height == 0 ? "the stack is empty at the end" : "something is left at the end");
+                   fa_pickle_fail(r, r->height == 0 ? "the stack is empty at the end" : "something is left at the end");
         if (!step(r, op))
             return false;
     }
@@ -806,7 +467,7 @@ static bool settle_objects(fa_pickle_reader *r)
 
 static void finish(fa_pickle_reader *r, bool fine)
 {
-    pop_to(r, 0);
+    fa_pickle_pop_to(r, 0);
     for (int64_t i = 0; i < r->memo_size; i++)
         fa_cell_drop(r->memo[i]);
     for (int64_t i = 0; i < r->made_count; i++)
@@ -830,9 +491,9 @@ fa_cell *fa_pickle_read(fa_pickle_reader *r)
     bool fine = run(r) && settle_objects(r);
     if (fine) {
         double most = 1e6 + 16.0 * (double)(r->at - r->begin);
-        fine = fa_cell_walk(top(r), most, FA_FILE_ERROR, r->what, r->path, r->where);
+        fine = fa_cell_walk(fa_pickle_top(r), most, FA_FILE_ERROR, r->what, r->path, r->where);
     }
-    fa_cell *result = fine ? fa_cell_hold(top(r)) : NULL;
+    fa_cell *result = fine ? fa_cell_hold(fa_pickle_top(r)) : NULL;
     finish(r, fine);
     return result;
 }

@@ -339,7 +339,12 @@ class Program:
     make_pool.weight = 1
 
     def make_batch_norm(self):
-        a = self.pick(lambda t: t.dim() == 4 and t.numel() // t.shape[1] > 8)
+        def spread(t):
+            """Equal numbers have no variance but rounding, which is made a few hundred times larger, in PyTorch too."""
+            channels = t.detach().transpose(0, 1).flatten(1).double()
+            return bool((channels.std(1) > 1e-2 * channels.abs().amax(1)).all())
+
+        a = self.pick(lambda t: t.dim() == 4 and t.numel() // t.shape[1] > 8 and spread(t))
         if a is not None:
             w, b = (self.new([self.tensors[a].shape[1]], True) for _ in range(2))
             self.put(F.batch_norm(self.tensors[a], None, None, self.tensors[w], self.tensors[b], True), "bn", a, w, b)
