@@ -2,31 +2,12 @@
 #include "support/facula_test.h"
 #include "support/lesson_run.h"
 
-static golden_file golden;
-
-static int open_golden(void **state)
-{
-    (void)state;
-    char why[256];
-    if (golden_open(&golden, "lesson", why))
-        return 0;
-    print_error("%s\n", why);
-    return -1;
-}
-
-static int close_golden(void **state)
-{
-    (void)state;
-    golden_close(&golden);
-    return 0;
-}
-
 static void mini_batches(void **state)
 {
     (void)state;
     tempdir folder = tempdir_new();
     lesson_run(&folder, "4_3_mini_batches");
-    lesson_compare(&golden, &folder, "4_3_mini_batches", 20, 1e-5);
+    lesson_compare(&folder, "4_3_mini_batches", 20, 1e-5);
     tempdir_free(&folder);
 }
 
@@ -35,5 +16,5 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mini_batches),
     };
-    return cmocka_run_group_tests(tests, open_golden, close_golden);
+    return cmocka_run_group_tests(tests, lesson_open, lesson_close);
 }

@@ -13,6 +13,30 @@
 #define FA_LESSON_PROGRAMS ""
 #endif
 
+static golden_file golden;
+
+int lesson_open(void **state)
+{
+    (void)state;
+    char why[256];
+    if (golden_open(&golden, "lesson", why))
+        return 0;
+    print_error("%s\n", why);
+    return -1;
+}
+
+int lesson_close(void **state)
+{
+    (void)state;
+    golden_close(&golden);
+    return 0;
+}
+
+const cJSON *lesson_entry(const char *program)
+{
+    return cJSON_GetObjectItem(cJSON_GetObjectItem(golden.index, "programs"), program);
+}
+
 const char *lesson_path(const char *program)
 {
     static char path[1024];
@@ -188,10 +212,10 @@ static void compare_text(const char *got, const char *want, int free_from, const
         fail_msg("%s, line %d: got \"%.60s\", PyTorch prints \"%.60s\"", program, line + 1, g, w);
 }
 
-void lesson_compare(const golden_file *golden, const tempdir *folder, const char *program, int held, double tolerance)
+void lesson_compare(const tempdir *folder, const char *program, int held, double tolerance)
 {
     static const char *const exact[] = {"weights", "inputs", "batches", "labels", "loaded"};
-    const cJSON *entry = cJSON_GetObjectItem(cJSON_GetObjectItem(golden->index, "programs"), program);
+    const cJSON *entry = lesson_entry(program);
     assert_non_null(entry);
     const cJSON *free_from = cJSON_GetObjectItem(entry, "free_from");
     char *output = lesson_output(folder);
