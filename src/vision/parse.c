@@ -96,7 +96,7 @@ static bool read_number(parser *p, double *x)
 {
     char *end;
     *x = fa_text_number_of(p->at, &end);
-    if (end == p->at)
+    if (end == p->at || !isfinite(*x))
         return unclear(p, "a number");
     p->at = end;
     return true;

@@ -325,6 +325,8 @@ static void test_texts(void **state)
     REFUSED(fa_transform_parse("Compose(ToTensor()"), "needs a name or ')'");
     REFUSED(fa_transform_parse("Lambda()"), "a callback cannot");
     REFUSED(fa_transform_parse("Blur(3)"), "got Blur");
+    REFUSED(fa_transform_parse("RandomRotation(10, fill=2e308)"), "a number");
+    REFUSED(fa_transform_parse("Resize(1e999)"), "a number");
     REFUSED(fa_transform_parse("ToTensor(3)"), "needs a name or ')'");
     REFUSED(fa_transform_parse("RandomHorizontalFlip(0.5, 1)"), "needs a name or ')'");
     REFUSED(fa_transform_parse("ToTensor([ToTensor()])"), "needs a name or ')'");
