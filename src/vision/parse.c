@@ -39,6 +39,7 @@ typedef struct call {
 typedef struct parser {
     const char *text, *at;
     fa_where where;
+    int deepest; /* how many transforms stand around the innermost one */
 } parser;
 
 static const char *const what = "fa_transform_parse";
@@ -511,6 +512,7 @@ static fa_transform *read_transform(parser *p, int depth)
     if (fine && c.maker == NULL)
         fine = fa_fail(FA_VALUE_ERROR, p->where, what, "got %s, needs a transform that can be made of its text%s.",
                        c.name, strcmp(c.name, "Lambda") == 0 ? ": a callback cannot" : "");
+    p->deepest = depth > p->deepest ? depth : p->deepest;
     if (fine && (*p->at != '(' || depth > MAX_DEPTH))
         fine = unclear(p, depth > MAX_DEPTH ? "fewer transforms inside each other" : "'('");
     if (fine)
@@ -539,6 +541,8 @@ fa_transform *fa_transform_parse_at(const char *text, fa_where where)
     bool fine = add_step(&p, &all, -1);
     for (skip(&p, true); fine && *p.at != 0; skip(&p, true))
         fine = add_step(&p, &all, -1);
+    if (fine && all.steps > 1 && p.deepest >= MAX_DEPTH) /* the Compose around them all is one more */
+        fine = unclear(&p, "fewer transforms inside each other");
     fa_transform *made = !fine ? NULL : all.steps == 1 ? all.step[0] : fa_compose_at(all.steps, all.step, where);
     for (int i = 0; i < all.steps && made == NULL; i++)
         fa_transform_free(all.step[i]);

@@ -327,6 +327,14 @@ static void test_texts(void **state)
     REFUSED(fa_transform_parse("Blur(3)"), "got Blur");
     REFUSED(fa_transform_parse("RandomRotation(10, fill=2e308)"), "a number");
     REFUSED(fa_transform_parse("Resize(1e999)"), "a number");
+    char deep[256] = "";
+    for (int i = 0; i < 8; i++)
+        strcat(deep, "Compose(");
+    strcat(deep, "ToTensor()))))))))");
+    fa_transform_free(fa_transform_parse(deep));
+    assert_true(fa_ok());
+    strcat(deep, ", ToTensor()"); /* a Compose around both */
+    REFUSED(fa_transform_parse(deep), "fewer transforms inside each other");
     REFUSED(fa_transform_parse("ToTensor(3)"), "needs a name or ')'");
     REFUSED(fa_transform_parse("RandomHorizontalFlip(0.5, 1)"), "needs a name or ')'");
     REFUSED(fa_transform_parse("ToTensor([ToTensor()])"), "needs a name or ')'");
