@@ -52,6 +52,8 @@ typedef struct fa_check_args {
  *                "unknown"), "text", "hint" ("", or what to do)
  *   "warnings", "stops"   how many there are of these marks: with a stop, a training would not go through
  *
+ * Names of files and classes, and texts that hold them, are strings of fa_value_path: read them with fa_as_path.
+ *
  * Equal images have the same size and pixels, found by a hash of 128 bits: a picture saved again without loss is equal,
  * a JPEG of it is not. */
 FA_API fa_value *fa_check_at(const fa_check_args *args) FA_WARN_UNUSED;

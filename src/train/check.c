@@ -36,7 +36,7 @@ typedef struct checking {
 void fa_check_put(fa_value *dict, const char *name, fa_value *x, fa_where where)
 {
     if (dict != NULL && x != NULL)
-        fa_dict_put_at(dict, fa_value_string_at(name, where), x, where);
+        fa_dict_put_at(dict, fa_value_path_at(name, where), x, where);
 }
 
 void fa_checklist_add(fa_checklist *list, const char *group, const char *name, fa_check_mark mark, const char *format,
@@ -60,8 +60,8 @@ void fa_checklist_add(fa_checklist *list, const char *group, const char *name, f
     fa_check_put(item, "group", fa_value_string_at(group, list->where), list->where);
     fa_check_put(item, "name", fa_value_string_at(name, list->where), list->where);
     fa_check_put(item, "mark", fa_value_string_at(marks[mark], list->where), list->where);
-    fa_check_put(item, "text", fa_value_string_at(text, list->where), list->where);
-    fa_check_put(item, "hint", fa_value_string_at(hint != NULL ? hint : "", list->where), list->where);
+    fa_check_put(item, "text", fa_value_path_at(text, list->where), list->where);
+    fa_check_put(item, "hint", fa_value_path_at(hint != NULL ? hint : "", list->where), list->where);
     fa_list_add_at(list->items, item, list->where);
 }
 
@@ -224,7 +224,7 @@ static fa_value *classes_value(const checking *c, const int64_t *count)
     for (int64_t k = 0; k < c->classes; k++) {
         char name[1024];
         class_name(c, k, name, sizeof name);
-        fa_list_add_at(list, pair_of(fa_value_string_at(name, c->where), fa_value_int_at(count[k], c->where), c->where),
+        fa_list_add_at(list, pair_of(fa_value_path_at(name, c->where), fa_value_int_at(count[k], c->where), c->where),
                        c->where);
     }
     return list;
@@ -331,7 +331,7 @@ static fa_value *unreadable_value(const fa_survey *s, fa_where where)
     for (int64_t i = 0; i < s->errors; i++) {
         char name[FA_NAME_BYTES];
         fa_survey_name(s, s->error_item[i], name);
-        fa_list_add_at(list, pair_of(fa_value_string_at(name, where), fa_value_string_at(s->error[i], where), where),
+        fa_list_add_at(list, pair_of(fa_value_path_at(name, where), fa_value_path_at(s->error[i], where), where),
                        where);
     }
     return list;
@@ -344,7 +344,7 @@ static fa_value *damaged_value(const fa_survey *s, fa_where where)
         if (s->item[i].picture && (s->item[i].traits >> FA_TRAIT_REPAIRED & 1u) != 0) {
             char name[FA_NAME_BYTES];
             fa_survey_name(s, i, name);
-            fa_list_add_at(list, fa_value_string_at(name, where), where);
+            fa_list_add_at(list, fa_value_path_at(name, where), where);
         }
     return list;
 }
@@ -442,6 +442,8 @@ static bool transformed(const checking *c, int64_t height, int64_t width, fa_ima
     const fa_image_form image = {!s->bytes, s->channels, height, width};
     fa_chain chain = {.table = NULL};
     fa_error_record record;
+    if (!fa_ok())
+        return false; /* one of the report's own: it must not be taken for the transforms' */
     const bool fine = fa_chain_begin(&chain, c->args->transform, &image, c->where);
     if (fine)
         *form = *fa_chain_result(&chain);
@@ -524,6 +526,8 @@ static bool through(const checking *c, int64_t side[2], uint8_t value, double ou
     const fa_survey *s = &c->survey[0];
     const fa_image_form image = {false, s->channels, side[0], side[1]};
     fa_chain chain = {.table = NULL};
+    if (!fa_ok())
+        return false;
     bool fine = s->bytes && fa_chain_begin(&chain, c->args->transform, &image, c->where) && chain.draws == 0 &&
                 fa_chain_result(&chain)->floats && fa_chain_result(&chain)->channels <= FA_SURVEY_CHANNELS;
     uint8_t *in = fine ? fa_malloc(chain.in_bytes) : NULL;
