@@ -24,7 +24,8 @@ typedef struct checking {
     int64_t splits;
     fa_survey survey[SPLITS];
     fa_loader_form form[SPLITS];
-    bool skips; /* the training loader leaves bad items out */
+    bool skips;            /* the training loader leaves bad items out */
+    bool collates[SPLITS]; /* batches are of the program's own making */
     int64_t done, total, classes;
     double mean[FA_SURVEY_CHANNELS], std[FA_SURVEY_CHANNELS];
     fa_value *report;
@@ -117,6 +118,11 @@ static void find_classes(checking *c)
                 c->classes = c->survey[k].item[i].label + 1;
 }
 
+static bool collates(const checking *c, const fa_survey *s)
+{
+    return c->collates[s - c->survey];
+}
+
 static void check_labels(checking *c, const fa_survey *s)
 {
     char name[FA_NAME_BYTES];
@@ -130,7 +136,12 @@ static void check_labels(checking *c, const fa_survey *s)
             bad++;
         }
     }
-    if (s->misfit[0] != '\0')
+    if (collates(c, s) && (s->misfit[0] != '\0' || none > 0))
+        ADD(c, "data", "items", FA_CHECK_UNKNOWN,
+            "%s: items that are no images with labels, of which .collate makes "
+            "batches",
+            s->name);
+    else if (s->misfit[0] != '\0')
         ADD(c, "data", "items", FA_CHECK_STOP,
             "%s: items begin with %s, where an image needs uint8 or float32 [C, H, W]", s->name, s->misfit);
     else if (none > 0)
@@ -458,6 +469,7 @@ static void check_sizes(checking *c, const fa_survey *s, const size_count *size,
 {
     char why[1024], name[FA_NAME_BYTES];
     fa_image_form first = {0}, next = {0};
+    bool same = true;
     if (n <= 0)
         return;
     for (int64_t i = 0; i < n; i++) {
@@ -469,7 +481,13 @@ static void check_sizes(checking *c, const fa_survey *s, const size_count *size,
         }
         if (i == 0)
             first = next;
-        if (next.height != first.height || next.width != first.width) {
+        same = same && next.height == first.height && next.width == first.width;
+        if (!same && collates(c, s)) {
+            ADD(c, "data", "sizes", FA_CHECK_UNKNOWN, "%s: images of %lld sizes, of which .collate makes batches",
+                s->name, (long long)n);
+            return;
+        }
+        if (!same && c->form[s - c->survey].batch_size > 1) {
             ADD(c, "data", "sizes", FA_CHECK_STOP,
                 "%s: images have %lld sizes%s, and a batch needs one: %lld x %lld and %lld x %lld (%s). Hint: "
                 "fa_fit(64), "
@@ -479,7 +497,10 @@ static void check_sizes(checking *c, const fa_survey *s, const size_count *size,
             return;
         }
     }
-    if (n == 1)
+    if (!same)
+        ADD(c, "data", "sizes", FA_CHECK_OK, "%s: images of %lld sizes, each in a batch of its own", s->name,
+            (long long)n);
+    else if (n == 1)
         ADD(c, "data", "sizes", FA_CHECK_OK, "%s: all images are %d x %d", s->name, size[0].height, size[0].width);
     else
         ADD(c, "data", "sizes", FA_CHECK_OK, "%s: images of %lld sizes, which the transforms make %lld x %lld", s->name,
@@ -689,8 +710,17 @@ static void report(checking *c)
     fa_check_put(c->report, "splits", splits, where);
     find_classes(c);
     measure(c);
-    for (int64_t k = 0; k < c->splits; k++)
+    for (int64_t k = 0; k < c->splits; k++) {
+        other = (fa_image_form){0};
         report_split(c, &c->survey[k], splits, k == 0 ? &form : &other);
+        if (k > 0 && form.height > 0 && other.height > 0 && (other.height != form.height || other.width != form.width))
+            ADD(c, "data", "sizes", FA_CHECK_WARNING,
+                "%s: images are %lld x %lld%s, and those to train on %lld x %lld: few networks take both. Hint: one "
+                "fa_fit(64), which is Resize(64), CenterCrop(64), for all",
+                c->survey[k].name, (long long)other.height, (long long)other.width,
+                c->args->transform != NULL ? " behind the transforms" : "", (long long)form.height,
+                (long long)form.width);
+    }
     check_traits(c);
     check_splits(c);
     fa_check_equal(c->report, splits, &c->list, c->survey, c->splits);
@@ -732,8 +762,9 @@ static bool survey_all(checking *c)
     }
     c->skips = ((const fa_loader_body *)given[0]->object.body)->skip;
     for (int64_t k = 0; k < c->splits; k++) {
-        fa_dataset *dataset = ((const fa_loader_body *)given[k]->object.body)->dataset;
-        if (!fa_survey_run(&c->survey[k], name[k], dataset, c->args->progress != NULL ? tell : NULL, c, c->where))
+        const fa_loader_body *loader = given[k]->object.body;
+        c->collates[k] = loader->collate != NULL;
+        if (!fa_survey_run(&c->survey[k], name[k], loader, c->args->progress != NULL ? tell : NULL, c, c->where))
             return false;
         c->done += c->survey[k].n;
     }
