@@ -32,7 +32,7 @@ int64_t fa_pool2d_output_size(int64_t size, const fa_pool2d_ints *ints, int axis
 /* Shape rule of a pool: [N,C,H,W] gives [N,C,H',W']. */
 bool fa_pool2d_infer(fa_node *node);
 
-/* Operations of a pool, one for each element of each window; of its gradient, whose first input has the result's shape. */
+/* Operations of a pool, one for each element of each window, and of its gradient. */
 double fa_pool2d_flops(const fa_kernel_args *args);
 double fa_pool2d_grad_flops(const fa_kernel_args *args);
 
