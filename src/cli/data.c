@@ -253,8 +253,8 @@ fa_dataset *data_open(data_source *d, data_part part, fa_transform *transform)
 
 fa_batch data_first_item(fa_dataset *data, int64_t tries)
 {
+    const int64_t n = fa_length(data);
     fa_batch item = fa_dataset_get(data, 0);
-    const int64_t n = item.images == NULL ? fa_length(data) : 0;
     for (int64_t i = 1; i < n && i < tries && item.images == NULL; i++) {
         fa_clear_error();
         item = fa_dataset_get(data, i);
@@ -275,7 +275,7 @@ bool data_sizes(data_source *d, picture_sizes *sizes)
     for (int64_t i = 0; i < count; i++)
         fa_scope {
             /* A picture that cannot be read is an error when its turn comes, unless there is no other. */
-            if (sizes->looked_at > 0)
+            if (i > 0)
                 fa_clear_error();
             fa_batch item = fa_dataset_get(data, count > 1 ? i * (n - 1) / (count - 1) : 0);
             if (item.images != NULL) {

@@ -271,12 +271,14 @@ static bool open_run(training *t)
     return t->run != NULL;
 }
 
-/* Lines that other parts of the library have to tell, `of` something. */
+/* Lines that other parts of the library have to tell, `of` something; those that are set in are messages. */
 static void print_notes(const char *of, const char *notes)
 {
     while (*notes != '\0') {
+        const size_t set_in = strspn(notes, " ");
+        const char *message = set_in > 0 ? kept_error_text(notes + set_in) : notes;
         int length = (int)strcspn(notes, "\n");
-        printf("note: %s%.*s\n", of, length, notes);
+        printf("note: %s%.*s%.*s\n", of, (int)set_in, notes, length - (int)(message - notes), message);
         notes += length + (notes[length] == '\n');
     }
 }

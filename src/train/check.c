@@ -265,8 +265,8 @@ static void check_traits(checking *c)
         const char *rest;
     } told[] = {
         {FA_TRAIT_TURNED, "carries", "carry",
-         " an EXIF rotation, which is not applied. Hint: fa_image_folder's .picture = {.exif = true} turns pictures "
-         "upright"},
+         " an EXIF rotation, which is not applied. Hint: --exif, or fa_image_folder's .picture = {.exif = true}, "
+         "turns pictures upright"},
         {FA_TRAIT_TRANSPARENT, "has", "have",
          " transparency, which is dropped: the colour under it shows. Hint: fa_image_folder's .picture = {.background "
          "= "
