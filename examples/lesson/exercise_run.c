@@ -44,12 +44,14 @@ int main(int argc, char **argv)
         fflush(stdout);
     }
     fa_run_finish(run);
-    if (fa_run_stopped(run) != 0)
+    int stopped = fa_run_stopped(run);
+    if (stopped != 0)
         printf("stopped after batch %d of epoch %d; the same command goes on\n", (int)fa_run_results(run).batch,
                (int)fa_run_results(run).epoch + 1);
 
     fa_free(run), fa_free(model), fa_free(optimizer), fa_free(train), fa_free(validation);
     for (int i = 0; i < 3; i++)
         fa_free(part[i]);
-    return fa_exit_status(stderr);
+    int status = fa_exit_status(stderr);
+    return stopped > 0 ? 128 + stopped : status;
 }
