@@ -14,11 +14,14 @@ Comments in the page, which are not shown, say what a reader does not need to se
   <!-- code: hidden lines -->    lines of C that precede the next block, such as the variables it uses
   <!-- code: none -->            the next block is not compiled (a struct's listing, code of the library)
   <!-- run: no -->               the page's program is compiled, not run
-  <!-- prints -->                the next block of text is what the program has printed since the last such block
+  <!-- prints -->                the next block of text is what the program has printed since the last such block; where an
+                                 error says `page.md:12`, the page may have any file and line; `prints: folded`: long lines
+                                 are broken in the page
   <!-- session: 10 % -->         the next block of text is a session in a terminal: each line behind `$ ` is run, and what
                                  it prints must be what stands below it. Numbers with a decimal point may be off by that
                                  much; times, speeds, what the machine is (instruction set, threads) and which epoch is the
-                                 best by any amount; a line `...` stands for any number of lines
+                                 best by any amount; a line `...` stands for any number of lines, and ` ...` at
+                                 the end of one for the rest of it
 A page's programs and sessions run in FOLDER/<page>, where `data` and `examples` lead to the project's own, `build/release` to
 BUILD, and pkg-config finds the library of the build. They must end without an error."""
 import argparse
@@ -55,7 +58,7 @@ class Page:
                 if comment.group(1) == "run":
                     self.runs = text != "no"
                 elif comment.group(1) == "prints":
-                    prints = True
+                    prints = text or "as it is"
                 elif comment.group(1) == "session":
                     session = float(text.rstrip(" %")) / 100
                 elif text == "none":
@@ -76,7 +79,7 @@ class Page:
                     self.sessions.append((start, session, [text for _, text in block]))
                     session = None
                 elif language in ("text", "") and prints:
-                    self.outputs.append((start, "\n".join(text for _, text in block)))
+                    self.outputs.append((start, "\n".join(text for _, text in block), prints == "folded"))
                     self.blocks.append(None)
                     prints = False
             elif line:
@@ -141,12 +144,16 @@ class Page:
         return result
 
 
+PLACE = re.compile(r"\b\w+\.(?:md|c):\d+")
+
+
 def check_output(page, printed):
     """Whether what was printed before each mark is the block of text that stands there."""
     wrong = []
     parts = printed.split(MARK)
-    for (line, expected), part in zip(page.outputs, parts):
-        if part.rstrip() != expected.rstrip():
+    for (line, expected, folded), part in zip(page.outputs, parts):
+        expected, part = (PLACE.sub("here", text.rstrip()) for text in (expected, part))
+        if expected != part and not (folded and expected.split() == part.split()):
             wrong.append(f"{page.path.name}:{line}: the program prints\n{part}\ninstead of\n{expected}")
     if len(parts) - 1 < len(page.outputs):
         wrong.append(f"{page.path.name}: {len(page.outputs)} blocks of output, {len(parts) - 1} printed")
@@ -160,7 +167,10 @@ NUMBER = re.compile(r"\d+\.\d+(?:e[-+]\d+)?")
 
 def same_line(expected, line, share):
     """Whether a line of a session is what it should be, but for what differs from machine to machine."""
-    expected, line = (" ".join(ANY.sub(" ", text).split()) for text in (expected, line))
+    expected, line = (ANY.sub(" ", text).split() for text in (expected, line))
+    if expected and expected[-1] == "...":
+        expected, line = expected[:-1], line[:len(expected) - 1]
+    expected, line = " ".join(expected), " ".join(line)
     if NUMBER.sub("#", expected) != NUMBER.sub("#", line):
         return False
     return all(abs(float(a) - float(b)) <= share * abs(float(a)) + 1e-12
