@@ -16,19 +16,25 @@ extensions = ["myst_parser"]
 myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
 html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_title = f"Facula {release}"
 html_show_sourcelink = False
 html_copy_source = False
-highlight_language = "c"
+highlight_language = "text"
 exclude_patterns = []
 
 
 def leave_out_files(app, name, source):
-    """Links to files outside of docs/, which the site does not have, become their text."""
+    """Links to headers lead to their pages of the reference; those to other files outside of docs/, which the site does not
+    have, become their text."""
     here = pathlib.Path(app.srcdir, name).parent
 
     def text_of(link):
         target = link.group(2).split("#")[0]
+        header = re.search(r"include/facula/(\w+)\.h$", target)
+        if header:
+            return f"[{link.group(1)}](/reference/{header.group(1)}.md)"
         inside = "://" in target or not target or app.srcdir in str((here / target).resolve())
         return link.group(0) if inside else link.group(1)
 
