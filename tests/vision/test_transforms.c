@@ -359,6 +359,12 @@ static void test_texts(void **state)
     assert_string_equal(text, "Normalize(mean=[1e-05], std=[1e+16])");
     fa_free(scientific);
     REFUSED(fa_transform_parse("Compose(ToTensor()"), "needs a name or ')'");
+    fa_transform *none = fa_transform_parse("RandomAffine(10, shear=0)"); /* unlike None it draws */
+    fa_transform_text(none, text, sizeof text);
+    assert_string_equal(text, "RandomAffine(degrees=[-10.0, 10.0], shear=[0.0, 0.0])");
+    fa_free(none);
+    fa_free(fa_transform_parse("Resize(4, antialias=warn), RandomErasing(p=None, inplace=True)"));
+    assert_true(fa_ok());
     REFUSED(fa_transform_parse("Lambda()"), "a callback cannot");
     REFUSED(fa_transform_parse("Blur(3)"), "got Blur");
     REFUSED(fa_transform_parse("RandomRotation(10, fill=2e308)"), "a number");
@@ -377,6 +383,21 @@ static void test_texts(void **state)
     REFUSED(fa_transform_parse("RandomErasing(value=\"random)"), "closing quote");
     REFUSED(fa_transform_parse("Blur(size=3)"), "got Blur");
     REFUSED(fa_transform_parse("ToTensor(size=3)"), "has no such option");
+    REFUSED(fa_transform_parse("RandomHorizontalFlip(p=x)"), "got RandomHorizontalFlip(p=x), needs a number");
+    REFUSED(fa_transform_parse("RandomHorizontalFlip((0.1, 0.2))"), "p=(0.1, 0.2)), needs a number");
+    REFUSED(fa_transform_parse("RandomCrop((1, 2, 3))"), "needs 1 or 2 whole numbers");
+    REFUSED(fa_transform_parse("RandomCrop(8, padding=foo)"), "got RandomCrop(padding=foo), needs 1, 2 or 4 whole");
+    REFUSED(fa_transform_parse("RandomCrop(8, padding=(1, 2, 3))"), "needs 1, 2 or 4 whole numbers");
+    REFUSED(fa_transform_parse("RandomCrop(8, padding=1.5)"), "needs 1, 2 or 4 whole numbers");
+    REFUSED(fa_transform_parse("RandomCrop(8, pad_if_needed=1)"), "needs True or False");
+    REFUSED(fa_transform_parse("RandomCrop(8, padding_mode=edgy)"), "needs constant, edge, reflect or symmetric");
+    REFUSED(fa_transform_parse("RandomCrop(8, size=3)"), "got size twice");
+    REFUSED(fa_transform_parse("RandomAffine(10, translate=0.1)"), "needs 2 numbers");
+    REFUSED(fa_transform_parse("RandomErasing(value=foo)"), "or random");
+    REFUSED(fa_transform_parse("RandomResizedCrop(8, scale=(0.5,))"), "needs 2 numbers");
+    REFUSED(fa_transform_parse("Normalize(0.5, nan)"), "got Normalize(std=nan), needs numbers");
+    REFUSED(fa_transform_parse("Normalize((0.5,), (0.5, 0.5))"), "1 mean and 2 stds");
+    REFUSED(fa_transform_parse("Normalize(0.5)"), "1 mean and 0 stds");
     REFUSED(fa_transform_parse("ToTensor(ToTensor())"), "needs none there");
     REFUSED(fa_transform_parse("ToTensor() x"), "got x");
     REFUSED(fa_transform_parse("ToTensor() )"), "needs a transform's name");
@@ -388,7 +409,7 @@ static void test_texts(void **state)
             "inside each other");
     REFUSED(fa_transform_parse(""), "needs a transform's name");
     REFUSED(fa_transform_parse(NULL), "got no text");
-    REFUSED(fa_transform_parse("Pad(padding=3, padding_mode=wrap)"), "got padding_mode 4");
+    REFUSED(fa_transform_parse("Pad(padding=3, padding_mode=wrap)"), "got Pad(padding_mode=wrap), needs constant");
 }
 
 /* What stands in a Python program, and how torchvision prints the transform that it makes. */
