@@ -17,6 +17,7 @@ int main(void)
         if (b.index % 100 == 0)
             printf("batch %4d  loss %.4f\n", (int)b.index, fa_item(loss));
     }
+    fa_save(model, "digits.pth");
     fa_free(adam), fa_free(model), fa_free(train);
     return fa_exit_status(stderr);
 }

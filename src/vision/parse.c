@@ -211,6 +211,17 @@ static int choice_of(const call *c, const char *key, int otherwise, const char *
     return v == NULL ? otherwise : count;
 }
 
+/* One number, or one a channel. */
+static double fill_of(const call *c, double fills[FA_MAX_CHANNELS], int *channels)
+{
+    const value *v = find(c, "fill");
+    if (v == NULL || v->single)
+        return number_of(c, "fill", 0);
+    memcpy(fills, v->number, sizeof v->number);
+    *channels = v->n;
+    return 0;
+}
+
 static fa_interpolation interpolation_of(const call *c, fa_interpolation otherwise)
 {
     return (fa_interpolation)choice_of(c, "interpolation", (int)otherwise, fa_interpolation_name,
@@ -279,17 +290,17 @@ static fa_transform *make_center_crop(const call *c, fa_where where)
 
 static fa_transform *make_pad(const call *c, fa_where where)
 {
-    fa_pad_image_args args = {.where_ = where, .fill = number_of(c, "fill", 0), .padding_mode = mode_of(c)};
+    fa_pad_image_args args = {.where_ = where, .padding_mode = mode_of(c)};
+    args.fill = fill_of(c, args.fills, &args.channels);
     padding_of(c, &args.padding, args.padding_ltrb);
     return fa_pad_image_at(&args);
 }
 
 static fa_transform *make_random_crop(const call *c, fa_where where)
 {
-    fa_random_crop_args args = {.where_ = where,
-                                .pad_if_needed = truth_of(c, "pad_if_needed"),
-                                .fill = number_of(c, "fill", 0),
-                                .padding_mode = mode_of(c)};
+    fa_random_crop_args args = {
+        .where_ = where, .pad_if_needed = truth_of(c, "pad_if_needed"), .padding_mode = mode_of(c)};
+    args.fill = fill_of(c, args.fills, &args.channels);
     size_of(c, args.size_hw);
     padding_of(c, &args.padding, args.padding_ltrb);
     return fa_random_crop_at(&args);
@@ -348,11 +359,8 @@ static fa_transform *make_rotation(const call *c, fa_where where)
 {
     fa_random_rotation_args args = {.where_ = where,
                                     .interpolation = interpolation_of(c, FA_INTERPOLATION_NEAREST),
-                                    .fill = number_of(c, "fill", 0)};
-    if (truth_of(c, "expand")) {
-        fa_fail(FA_VALUE_ERROR, where, what, "got RandomRotation(expand=True), needs expand=False.");
-        return NULL;
-    }
+                                    .expand = truth_of(c, "expand")};
+    args.fill = fill_of(c, args.fills, &args.channels);
     spread_of(c, "degrees", &args.degrees, args.degrees_range);
     pair_of(c, "center", args.center);
     return fa_random_rotation_at(&args);
@@ -360,9 +368,8 @@ static fa_transform *make_rotation(const call *c, fa_where where)
 
 static fa_transform *make_affine(const call *c, fa_where where)
 {
-    fa_random_affine_args args = {.where_ = where,
-                                  .interpolation = interpolation_of(c, FA_INTERPOLATION_NEAREST),
-                                  .fill = number_of(c, "fill", 0)};
+    fa_random_affine_args args = {.where_ = where, .interpolation = interpolation_of(c, FA_INTERPOLATION_NEAREST)};
+    args.fill = fill_of(c, args.fills, &args.channels);
     spread_of(c, "degrees", &args.degrees, args.degrees_range);
     pair_of(c, "translate", args.translate);
     pair_of(c, "scale", args.scale);
