@@ -126,6 +126,14 @@ static void test_class_folders(void **state)
     /* --transform without a size: the rule stands in front of it */
     expect("train $D/c --epochs 1 --out $D/c4 --transform 'ToTensor(), Normalize([0.5, 0.5, 0.5], [0.5, 0.5, 0.5])'", 0,
            "CenterCrop(size=(64, 64)), ToTensor(), Normalize(");
+    /* an --augment that is the whole list gets the rule too; a run's transforms have it already */
+    expect("train $D/c --epochs 1 --out $D/c6 --augment 'ToTensor(), RandomErasing(1.0)'", 0,
+           "to train on: Resize(size=64, interpolation=bilinear, max_size=None, antialias=True), CenterCrop(size=(64, "
+           "64)), ToTensor(), RandomErasing(");
+    expect("train $D/c --epochs 1 --out $D/c7 --augment 'RandomResizedCrop(64), ToTensor()'", 0,
+           "to train on: RandomResizedCrop(");
+    expect("check $D/c --model $D/c6 --json", 0, "\"Compose(\\n    Resize(size=64");
+    assert_null(strstr(strstr(output, "Resize(size=64") + 1, "Resize(size=64"));
     /* a damaged picture is named; the run can go on when it is mended */
     write_file(at("c/dog/bad.png"), "no picture", 10);
     expect("train $D/c --epochs 1 --out $D/c5", 1, "c/dog/bad.png");
@@ -261,9 +269,10 @@ static void test_refusals(void **state)
     expect("train $D/nowhere", 1, "nowhere, which could not be opened: No such file");
     expect("train $D/empty", 1, "no data was found. Looked for train-images-idx3-ubyte");
     picture("flat/1.png", 8, 8, 0);
-    expect("train $D/flat", 1, "no data was found");
+    expect("train $D/flat", 1, "flat, in which 1 picture lies, and no sub-folder: needs one for each class");
+    expect("check $D/flat", 1, "in which 1 picture lies");
     expect("train $D/flat/1.png", 1, "which is no folder");
-    class_folders("one", classes, 0, 1, 3, 8);
+    class_folders("one", classes, 0, 1, 1, 8);
     expect("train $D/one", 1, "1 class, needs at least 2");
     class_folders("only/val", classes, 0, 2, 3, 8);
     expect("train $D/only", 1, "a folder val/ and no train/");
