@@ -56,6 +56,18 @@ LOADER_MEAN_BOUND = {"mnist": 1e-4, "jpeg": 0.05}
 # glibc gives large blocks back to the system at each free; with these they stay with the process.
 TUNED_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 36)}
 
+# What --isa gives to both sides: Facula's kernels, ATen's, oneDNN's (TensorFlow's too), MKL's, XLA's.
+ISA_ENVIRONMENT = {
+    None: {},
+    "avx2": {
+        "FACULA_ISA": "avx2",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+    },
+}
+
 
 class Failure(Exception):
     """A process that gave no figure; the text says which and why."""
@@ -200,6 +212,7 @@ def make_row(setting, entries, reports, scouts=None):
         row["ours_ms_per_step"] = statistics.median(r["ms_per_step"] for r in reports) if reports else None
         row["ours_losses"] = reports[0]["losses"] if reports else None
         row["isa"] = reports[0].get("isa") if reports else None
+        row["active"] = reports[0].get("active") if reports else None
     row["ours_peak_memory_mib"] = statistics.median(r["peak_memory_mib"] for r in reports) if reports else None
     row["other_cpu_percent"] = max(
         (e["other_cpu_percent"] for e in entries.values() if e["other_cpu_percent"] is not None), default=None
@@ -270,7 +283,7 @@ class Runner:
         try:
             done = subprocess.run(
                 command,
-                env={**os.environ, **environment},
+                env={**os.environ, **ISA_ENVIRONMENT[self.options.isa], **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -296,7 +309,8 @@ class Runner:
 
     def arguments(self, setting, seconds):
         words = ["--network", setting["network"], "--mode", setting["mode"], "--batch", str(setting["batch"])]
-        words += ["--threads", str(setting["threads"]), "--seconds", str(seconds), "--data", self.options.data]
+        words += ["--threads", str(setting["threads"]), "--seconds", str(seconds)]
+        words += ["--data", self.options.data if setting["network"] == "mnist" else self.options.pictures]
         if self.options.batches is not None:
             words += ["--batches", str(self.options.batches)]
         return words
@@ -592,10 +606,15 @@ def read_options(words):
     )
     parser.add_argument("--keep", type=positive(int), default=2, help="peers at most after --scout")
     parser.add_argument("--max-other-cpu", type=float, default=2.0, metavar="PERCENT", help="beyond it a pair is void")
+    parser.add_argument("--isa", choices=("avx2",), help="both sides without AVX-512")
     parser.add_argument("--facula", default=os.path.join(ROOT, "build", "release", "facula"), help="the command")
     parser.add_argument("--loader", type=word_list(LOADER_PEERS), help="first epochs of mnist, jpeg or both instead")
     parser.add_argument("--workers", type=positive(int), default=2, help="of the loaders")
-    parser.add_argument("--pictures", metavar="DIR", help="of --loader jpeg: DIR/train/CLASS/*.jpg and DIR/test/...")
+    parser.add_argument(
+        "--pictures",
+        metavar="DIR",
+        help="of --loader jpeg: DIR/train/CLASS/*.jpg and DIR/test/...; of networks: DIR/CLASS/*.jpg, data/pictures",
+    )
     parser.add_argument("--data", default=os.path.join(ROOT, "data", "mnist"), help="the folder of MNIST's files")
     parser.add_argument("--venv", default=venv, help="of the peers; default: $FACULA_PEERS_VENV or bench/.venv")
     parser.add_argument("--timeout", type=positive(float), default=900.0, metavar="SECONDS", help="for one process")
@@ -603,6 +622,8 @@ def read_options(words):
     options = parser.parse_args(words)
     if "jpeg" in (options.loader or []) and not options.pictures:
         parser.error("--loader jpeg needs --pictures DIR, a folder with train/ and test/")
+    if options.pictures is None:
+        options.pictures = os.path.join(ROOT, "data", "pictures")
     if options.retries is None:
         options.retries = options.pairs
     return options
@@ -625,6 +646,7 @@ def main(words=None):
             return 1
         digest = sha256_of_peers()
         versions = ", ".join(f"{name} {version}" for name, version in frameworks.items())
+        versions += f"; all held to {options.isa}" if options.isa else ""
         say(f"{cpu_name()}, {os.cpu_count()} CPUs; {versions}; peers' scripts sha256 {digest[:16]}")
         for data_set in options.loader or []:
             setting = {"loader": data_set, "batch": (options.batch or [64])[0], "workers": options.workers}

@@ -112,7 +112,7 @@ def main():
         paths = {name: os.path.join(folder, f"{name}.pth") for name in ("file", "saved", "written")}
         script = os.path.join(PEERS, "torch_files.py")
         theirs = Program([python, "-B", script, "--threads", str(options.threads)], {"CUDA_VISIBLE_DEVICES": ""})
-        ours = Program([options.program], {"FACULA_THREADS": str(options.threads)})
+        ours = Program([options.program], {"FACULA_NUM_THREADS": str(options.threads)})
         version = theirs.ask("make", paths["file"])["version"]
         rows = [measure(kind, ours, theirs, paths, options) for kind in BOUNDS]
         ours.end()

@@ -1,6 +1,9 @@
 """The documentation's site: `scripts/site.sh` builds it with Sphinx, MyST and the theme Furo."""
+import html
 import pathlib
 import re
+
+from docutils import nodes
 
 project = "Facula"
 author = "the Facula developers"
@@ -38,5 +41,16 @@ def leave_out_files(app, name, source):
     source[0] = re.sub(r"\[([^\]]*)\]\(([^)\s]+)\)", text_of, source[0])
 
 
+def put_pictures_in(app, doctree):
+    """SVGs become part of their page, whose theme then gives them their ink; elsewhere they are files as they are."""
+    for image in list(doctree.findall(nodes.image)):
+        path = pathlib.Path(app.srcdir, image["uri"])
+        if path.suffix == ".svg" and app.builder.format == "html":
+            alt = html.escape(image.get("alt", ""))
+            text = path.read_text(encoding="utf-8").replace("<svg ", f'<svg role="img" aria-label="{alt}" ', 1)
+            image.replace_self(nodes.raw("", text, format="html"))
+
+
 def setup(app):
     app.connect("source-read", leave_out_files)
+    app.connect("doctree-read", put_pictures_in)

@@ -1,4 +1,4 @@
-"""What the peers share: the networks' sizes, the command line, MNIST's images, the clock and the report.
+"""What the peers share: the networks' sizes, the command line, the images, the clock and the report.
 
 A peer is one process that does what one call of `facula bench` does: the same start, the same batches in the same
 order, 20 steps whose losses are kept, then whole steps for as many seconds as asked. It prints one JSON object.
@@ -32,7 +32,7 @@ def argument_parser(description):
     parser.add_argument("--batch", type=int, help="default: the network's usual batch")
     parser.add_argument("--batches", type=int, help="different batches, used in turn; default: 20, 4 for img224")
     parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--data", default="data/mnist", help="the folder of MNIST's files, for the network mnist")
+    parser.add_argument("--data", help="MNIST's files, for mnist (data/mnist); else DIR/CLASS/*.jpg (data/pictures)")
     return parser
 
 
@@ -42,6 +42,8 @@ def fill_defaults(arguments):
         arguments.batch = batch
     if arguments.batches is None:
         arguments.batches = 4 if side > 100 else 20
+    if arguments.data is None:
+        arguments.data = "data/mnist" if channels == 1 else "data/pictures"
     return channels, side
 
 

@@ -1,8 +1,10 @@
 """PyTorch's side of bench/compare.py: one network, one mode, one JSON object on stdout.
 
-Seed 0, the model, then images and labels from the generator, as in `facula bench`. With --export FILE it measures
-nothing and writes weights and batches to FILE (.npz), for peers that do not have PyTorch's generator.
+Seed 0, the model, then the images as `facula bench` takes them. With --export FILE it measures nothing and writes
+weights and batches to FILE (.npz), for peers that do not have PyTorch's generator.
 """
+
+import itertools
 
 import torch
 from torch import nn
@@ -58,18 +60,29 @@ MODELS = {
 }
 
 
+def photographs(arguments, side):
+    """The pictures of a folder, enlarged to the network's side, shuffled by the generator; as many epochs as it takes."""
+    from torchvision import datasets, transforms
+
+    normalise = transforms.Normalize((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+    transform = transforms.Compose([transforms.Resize(side), transforms.ToTensor(), normalise])
+    data = datasets.ImageFolder(arguments.data, transform=transform)
+    if len(data) < arguments.batch:
+        raise SystemExit(f"{arguments.data} has fewer than {arguments.batch} images: not one batch")
+    loader = torch.utils.data.DataLoader(data, batch_size=arguments.batch, shuffle=True, drop_last=True)
+    epochs = itertools.chain.from_iterable(itertools.repeat(loader))
+    return list(itertools.islice(epochs, arguments.batches))
+
+
 def prepare(arguments):
-    """The model and the batches, drawn in the order of `facula bench`."""
-    channels, side = common.fill_defaults(arguments)
+    """The model and the batches, in the order of `facula bench`."""
+    _, side = common.fill_defaults(arguments)
     torch.manual_seed(0)
     model = MODELS[arguments.network]()
     if arguments.network == "mnist":
         batches = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in common.mnist_batches(arguments)]
     else:
-        batches = []
-        for _ in range(arguments.batches):
-            images = torch.randn(arguments.batch, channels, side, side)
-            batches.append((images, torch.randint(0, 10, (arguments.batch,))))
+        batches = photographs(arguments, side)
     return model, batches
 
 

@@ -189,8 +189,8 @@ FA_API size_t fa_dataset_notes_at(fa_dataset *dataset, char *text, size_t size, 
 #define fa_dataset_notes(dataset, text, size) fa_dataset_notes_at((dataset), (text), (size), FA_HERE)
 
 /* What messages call an item: its data set's .name, a file's name where items are files, else "item 7". Of a subset:
- * what the item is called where it comes from. Writes at most `size` bytes with the 0 at the end; returns the length of
- * the whole name, 0 after an error. */
+ * what the item is called where it comes from. A negative index counts from the end. Writes at most `size` bytes with
+ * the 0 at the end; returns the length of the whole name, 0 after an error. */
 FA_API size_t fa_item_name_at(fa_dataset *dataset, int64_t index, char *text, size_t size, fa_where where);
 #define fa_item_name(dataset, index, text, size) fa_item_name_at((dataset), (index), (text), (size), FA_HERE)
 FA_API fa_dataset *fa_dataset_retain(fa_dataset *dataset);

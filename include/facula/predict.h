@@ -35,7 +35,7 @@ typedef struct fa_predictor_open_args {
     const char *mode;        /* "RGB" or "L" (grey); NULL: what the network takes */
     const char
         *background; /* as of fa_picture_options: what transparent pictures are laid on; NULL: alpha is dropped */
-    bool exif;
+    bool exif;       /* as of fa_picture_options; also where the checkpoint says that its pictures were read so */
     int64_t max_pixels;
 } fa_predictor_open_args;
 /* Of a file that fa_run_open (`facula train`) wrote, nothing else is needed. What another file lacks must be given: of

@@ -75,6 +75,7 @@ typedef struct fa_run_open_args {
     bool signals;            /* SIGINT and SIGTERM are noted, and stop the run after the step, until fa_free(run) */
     fa_names class_names;    /* copied; in every checkpoint */
     const char *transforms;  /* how images are prepared; copied, in every checkpoint */
+    bool exif;               /* the pictures were read with .exif: in every checkpoint, and a predictor does so too */
     const fa_value *options; /* plain values of the program's own; in every checkpoint and in run.json */
 } fa_run_open_args;
 /* Makes the folder, or reads last.pth there and brings model, optimizer, schedule, loader and generators to where the

@@ -71,6 +71,11 @@ FA_API fa_transform *fa_compose_at(int count, fa_transform *const *transforms, f
  * the numbers are those of PyTorch's loader with num_workers=0, for any number of our workers. What comes before the
  * first random transform is done ahead by the workers; docs/guide/numbers.md tells more. */
 
+/* What has no pixel of the image gets the fill: of fa_random_crop and fa_pad_image the padding in mode
+ * FA_PADDING_CONSTANT, of fa_random_rotation and fa_random_affine what comes from outside. `.fill` is one number for
+ * all channels; `.fills`, which win when set, are one a channel: .fills = {124, 116, 104}. `.channels` says how many of
+ * them there are; default: up to the last that is not 0, so that {255, 0, 0} needs .channels = 3. Whole numbers from 0
+ * to 255 for images of bytes. */
 typedef enum fa_padding_mode {
     FA_PADDING_CONSTANT,
     FA_PADDING_EDGE,
@@ -84,10 +89,11 @@ typedef struct fa_random_crop_args {
     fa_where where_;
     int64_t padding; /* on all four sides, before the crop */
     bool pad_if_needed;
-    double fill; /* the value of padding in mode FA_PADDING_CONSTANT, in all channels; a whole number for images of
-                    bytes */
+    double fill;
     fa_padding_mode padding_mode;
     int64_t size_hw[2], padding_ltrb[4]; /* height, width; left, top, right, bottom: they win when set */
+    double fills[FA_MAX_CHANNELS];
+    int channels;
 } fa_random_crop_args;
 #define FA_RANDOM_CROP_DEFAULTS .size_hw = {FA_PAIR_UNSET_}, .padding_ltrb = {FA_PAIR_UNSET_, FA_PAIR_UNSET_}
 /* RandomCrop(size, padding=None, pad_if_needed=False, fill=0, padding_mode='constant'): a window of the padded image at
@@ -167,6 +173,8 @@ typedef struct fa_pad_image_args {
     double fill;
     fa_padding_mode padding_mode;
     int64_t padding_ltrb[4]; /* left, top, right, bottom: wins when set */
+    double fills[FA_MAX_CHANNELS];
+    int channels;
 } fa_pad_image_args;
 /* Pad(padding, fill=0, padding_mode='constant'). */
 FA_API fa_transform *fa_pad_image_at(const fa_pad_image_args *args) FA_WARN_UNUSED;
@@ -203,9 +211,14 @@ typedef struct fa_random_rotation_args {
     double center[2];               /* x, y; default: the middle */
     double fill;
     double degrees_range[2]; /* lowest and highest angle: wins when set */
+    double fills[FA_MAX_CHANNELS];
+    int channels;
+    bool expand; /* the result is as large as the turned image needs */
 } fa_random_rotation_args;
-/* RandomRotation(degrees, interpolation=NEAREST, center=None, fill=0). The image keeps its size (PyTorch's
- * expand=False). One word an image. Bytes only. */
+/* RandomRotation(degrees, interpolation=NEAREST, expand=False, center=None, fill=0). One word an image. Bytes only.
+ *
+ * With .expand each image has a size of its own, so in a data set a step behind it must give all of them one size:
+ * fa_center_crop, fa_random_crop, fa_random_resized_crop, or fa_resize with .size_hw. */
 FA_API fa_transform *fa_random_rotation_at(const fa_random_rotation_args *args) FA_WARN_UNUSED;
 #define fa_random_rotation(...)                                                                                        \
     FA_CALL_(fa_random_rotation_at, fa_random_rotation_args, .center = {FA_PAIR_UNSET_},                               \
@@ -223,6 +236,8 @@ typedef struct fa_random_affine_args {
     double fill;
     double center[2];                                            /* x, y; default: the middle */
     double degrees_range[2], shear_x_range[2], shear_y_range[2]; /* lowest and highest: win when set */
+    double fills[FA_MAX_CHANNELS];
+    int channels;
 } fa_random_affine_args;
 #define FA_RANDOM_AFFINE_DEFAULTS                                                                                      \
     .translate = {FA_PAIR_UNSET_}, .scale = {FA_PAIR_UNSET_}, .center = {FA_PAIR_UNSET_},                              \

@@ -147,13 +147,15 @@ typedef struct fa_kernel_args {
 } fa_kernel_args;
 
 enum {
-    FA_FUSE_RELU = 1,     /* apply relu to the result */
-    FA_FUSE_MAX_POOL = 2, /* conv2d: also 2x2 stride 2 max-pool */
+    /* Apply relu to the result. batch_norm_grad_stats, batch_norm_input_grad: relu followed the layer, and in[0] is the
+     * gradient behind it; in[6] and in[7] are the layer's weight and bias, or absent. */
+    FA_FUSE_RELU = 1,
+    FA_FUSE_MAX_POOL = 2, /* conv2d, batch norm: also 2x2 stride 2 max-pool; out[1]: the winners' places */
     /* nll_loss: its input is scores, and log_softmax comes first. in: scores, target, weight?, and in backward the
      * gradient of the loss; out: loss, in backward the gradient of the scores, log-probabilities. */
     FA_FUSE_LOG_SOFTMAX = 4,
-    /* conv2d's gradients with `pooled`: in[0] is the gradient of the pooled values, in[2] the winners' places (uint8,
-     * 0..3 row by row, 255 for none) */
+    /* conv2d's gradients with `pooled`, batch_norm_grad_stats, batch_norm_input_grad: in[0] is the gradient of the pooled
+     * values; in[2], for batch norm in[6], the winners' places (uint8, 0..3 row by row, 255 for none) */
     FA_FUSE_UNPOOL = 8
 };
 

@@ -1,7 +1,7 @@
 /* facula bench: images a second of a known network, training or inference, in one process on one set of batches that
  * is made before the clock starts. The data, the start and the steps are those of bench/compare.py's peers: seed 0, the
- * model, then images and labels drawn from the generator (MNIST's own images for `mnist`). With --loader it measures
- * how fast batches come instead (bench_loader.c). */
+ * model, then MNIST's first images for `mnist`, photographs in the order that the generator gives for the others. With
+ * --loader it measures how fast batches come instead (bench_loader.c). */
 #include "bench.h"
 
 #include <cjson/cJSON.h>
@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-enum { LOSSES = 20, WARM_UP = 3 };
+enum { LOSSES = 20, WARM_UP = 3, MOST_POOLS = 8 };
 
 typedef struct bench_options {
     const char *network, *mode, *data, *loader;
@@ -30,6 +30,8 @@ typedef struct bench {
     int n_losses;
     int64_t steps;
     double elapsed;
+    double active[MOST_POOLS]; /* behind each max-pool, the share of values above 0: what sparse gradients have to do */
+    int n_active;
 } bench;
 
 double seconds_now(void)
@@ -46,17 +48,16 @@ double peak_memory_mib(void)
     return (double)usage.ru_maxrss / 1024;
 }
 
+static bool takes_digits(const bench *b)
+{
+    return b->network->form.channels == 1;
+}
+
 static int read_bench_options(int argc, char **argv, bench *b)
 {
     bench_options *o = &b->options;
-    *o = (bench_options){.network = "mnist",
-                         .mode = "train",
-                         .data = "data/mnist",
-                         .threads = -1,
-                         .batch = -1,
-                         .batches = -1,
-                         .workers = 2,
-                         .seconds = 5};
+    *o = (bench_options){
+        .network = "mnist", .mode = "train", .threads = -1, .batch = -1, .batches = -1, .workers = 2, .seconds = 5};
     const option_spec options[] = {
         {"network", OPTION_TEXT, &o->network, 0, 0, "NAME", "mnist, cifar, fake64, img224, vgg_bn or resnet18"},
         {"mode", OPTION_TEXT, &o->mode, 0, 0, "MODE", "train or infer"},
@@ -64,7 +65,8 @@ static int read_bench_options(int argc, char **argv, bench *b)
         {"batch", OPTION_INT, &o->batch, 1, 1e6, "N", "images a step; default: the network's usual batch"},
         {"batches", OPTION_INT, &o->batches, 1, 1e6, "N", "different batches, used in turn; default: 20, 4 for img224"},
         {"seconds", OPTION_NUMBER, &o->seconds, 0.01, 3600, "S", "for how long to measure"},
-        {"data", OPTION_TEXT, &o->data, 0, 0, "DIR", "MNIST's files, for mnist; the folders of --loader jpeg"},
+        {"data", OPTION_TEXT, &o->data, 0, 0, "DIR",
+         "MNIST's files (default: data/mnist), for other networks pictures in DIR/CLASS (default: data/pictures)"},
         {"loader", OPTION_TEXT, &o->loader, 0, 0, "DATA",
          "mnist, or jpeg (pictures in DIR/train/CLASS and DIR/test/CLASS): a first epoch of batches instead of steps"},
         {"workers", OPTION_INT, &o->workers, 0, 256, "N", "of the loader"},
@@ -87,6 +89,8 @@ static int read_bench_options(int argc, char **argv, bench *b)
         fprintf(stderr, "facula: --mode: got \"%s\", needs train or infer\n", o->mode);
         return EXIT_USAGE;
     }
+    if (o->data == NULL)
+        o->data = o->loader == NULL && !takes_digits(b) ? "data/pictures" : "data/mnist";
     if (o->batch < 0)
         o->batch = b->network->batch;
     if (o->batches < 0)
@@ -94,30 +98,32 @@ static int read_bench_options(int argc, char **argv, bench *b)
     return 0;
 }
 
-static bool read_mnist(bench *b)
+/* MNIST's training half in the files' order; photographs enlarged to the network's side, shuffled. */
+static fa_loader *open_images(const bench *b)
 {
-    fa_dataset *data = fa_mnist(b->options.data, .train = true, .transform = fa_to_tensor());
-    fa_loader *loader = fa_data_loader(data, .batch_size = b->options.batch, .drop_last = true);
-    fa_for_each_batch (batch, loader) {
-        if (batch.index == b->options.batches)
-            break;
-        b->images[batch.index] = fa_keep(batch.images);
-        b->labels[batch.index] = fa_keep(batch.labels);
-    }
-    if (fa_ok() && b->images[b->options.batches - 1] == NULL)
-        fa_raise(FA_VALUE_ERROR, "bench: MNIST has fewer than %lld batches of %lld images",
-                 (long long)b->options.batches, (long long)b->options.batch);
-    fa_free(loader);
-    return fa_ok();
+    const image_form *form = &b->network->form;
+    fa_dataset *data =
+        takes_digits(b)
+            ? fa_mnist(b->options.data, .train = true, .transform = fa_to_tensor())
+            : fa_image_folder(b->options.data, .transform = fa_compose(
+                                                   fa_resize(form->height), fa_to_tensor(),
+                                                   fa_normalize({0.4914, 0.4822, 0.4465}, {0.2470, 0.2435, 0.2616})));
+    return fa_data_loader(data, .batch_size = b->options.batch, .shuffle = !takes_digits(b), .drop_last = true);
 }
 
-static bool draw_data(bench *b)
+/* As many epochs as it takes. */
+static bool read_batches(bench *b)
 {
-    const network *net = b->network;
-    for (int64_t i = 0; i < b->options.batches; i++) {
-        b->images[i] = fa_randn(b->options.batch, net->form.channels, net->form.height, net->form.width);
-        b->labels[i] = fa_randint(0, 10, FA_SHAPE(b->options.batch));
-    }
+    const int64_t wanted = b->options.batches;
+    fa_loader *loader = open_images(b);
+    for (int64_t n = 0; loader != NULL && fa_ok() && n < wanted;)
+        fa_for_each_batch (batch, loader) {
+            if (n == wanted)
+                break;
+            b->images[n] = fa_keep(batch.images);
+            b->labels[n++] = fa_keep(batch.labels);
+        }
+    fa_free(loader);
     return fa_ok();
 }
 
@@ -137,7 +143,7 @@ static bool prepare(bench *b)
         b->optim = fa_adam(fa_parameters(b->model), 1e-3);
     } else
         fa_eval(b->model);
-    return strcmp(b->network->name, "mnist") == 0 ? read_mnist(b) : draw_data(b);
+    return read_batches(b);
 }
 
 static double step(bench *b)
@@ -179,6 +185,35 @@ static bool measure(bench *b)
     fa_profiler_stop();
     b->elapsed = seconds_now() - started;
     b->steps -= first;
+    return fa_ok();
+}
+
+static fa_tensor *count_active(fa_module *pool, fa_tensor *input, fa_tensor *output, void *context)
+{
+    (void)pool, (void)input;
+    bench *b = context;
+    const float *value = fa_data(output);
+    int64_t n = value != NULL ? fa_numel(output) : 0, active = 0;
+    for (int64_t i = 0; i < n; i++)
+        active += value[i] > 0;
+    if (n > 0 && b->n_active < MOST_POOLS)
+        b->active[b->n_active++] = (double)active / (double)n;
+    return NULL;
+}
+
+/* Of the first batch, with the weights as they are after the last step. */
+static bool measure_active(bench *b)
+{
+    const fa_module_list modules = fa_named_modules(b->model);
+    for (int64_t i = 0; i < modules.count; i++)
+        if (strcmp(fa_class_name(modules.module[i]), "MaxPool2d") == 0)
+            fa_register_forward_hook(modules.module[i], count_active, b);
+    fa_eval(b->model);
+    fa_scope {
+        fa_no_grad {
+            fa_forward(b->model, b->images[0]);
+        }
+    }
     return fa_ok();
 }
 
@@ -275,6 +310,9 @@ static bool report(const bench *b)
         printf("%.0f images/s, %.3f ms a step, peak memory %.0f MiB\nfirst losses:", images, ms, memory);
         for (int i = 0; i < b->n_losses; i++)
             printf(" %.6f", b->losses[i]);
+        printf("\nabove 0 behind each max-pool, at the end:");
+        for (int i = 0; i < b->n_active; i++)
+            printf(" %.0f%%", 100 * b->active[i]);
         printf("\n");
         if (o->profile)
             print_profile(b);
@@ -291,6 +329,7 @@ static bool report(const bench *b)
     cJSON_AddNumberToObject(json, "ms_per_step", ms);
     cJSON_AddNumberToObject(json, "peak_memory_mib", memory);
     cJSON_AddItemToObject(json, "losses", cJSON_CreateDoubleArray(b->losses, b->n_losses));
+    cJSON_AddItemToObject(json, "active", cJSON_CreateDoubleArray(b->active, b->n_active));
     if (o->profile)
         add_profile(b, json);
     char *text = cJSON_PrintUnformatted(json);
@@ -315,7 +354,7 @@ int command_bench(int argc, char **argv)
                                             .batch = option_given("batch") ? b.options.batch : 64,
                                             .workers = b.options.workers,
                                             .json = b.options.json});
-    bool ok = prepare(&b) && measure(&b) && report(&b);
+    bool ok = prepare(&b) && measure(&b) && measure_active(&b) && report(&b);
     if (!ok)
         fail_with_error();
     fa_free(b.optim);

@@ -12,7 +12,7 @@
 typedef struct check_options {
     const char *data, *model, *transform;
     int64_t batch_size, threads;
-    bool json, drop_last;
+    bool json, drop_last, exif;
 } check_options;
 
 typedef struct checked {
@@ -39,24 +39,16 @@ static void *no_null(void *block)
 /* ---- The data ---------------------------------------------------------------------------------------------------- */
 
 /* Pictures are looked at as they are; a class folder without pictures is told, not refused. */
-static fa_dataset *open_part(checked *c, data_part part)
-{
-    if (!c->source.files)
-        return data_open(&c->source, part, NULL);
-    fa_dataset *data = fa_image_folder(c->source.folder[part], .allow_empty = true, .classes = c->source.classes);
-    if (part == PART_TRAIN && data != NULL)
-        c->source.classes = fa_dataset_classes(data);
-    return data;
-}
-
 static bool open_data(checked *c)
 {
     if (!data_find(&c->source, c->options.data))
         return false;
+    c->source.allow_empty = true;
+    c->source.picture = (fa_picture_options){.exif = c->options.exif};
     for (int part = 0; part < DATA_PARTS; part++) {
         if (!c->source.has[part])
             continue;
-        c->part[part] = open_part(c, (data_part)part);
+        c->part[part] = data_open(&c->source, (data_part)part, NULL);
         if (c->part[part] == NULL && part == PART_TRAIN)
             return false;
         if (c->part[part] == NULL) {
@@ -161,12 +153,7 @@ static bool make_known(checked *c)
         return false;
     image_form form = {.classes = c->source.classes.count};
     fa_scope {
-        fa_dataset *data = c->part[PART_TRAIN];
-        fa_batch one = {.n = 0};
-        for (int64_t i = 0, n = fa_length(data); i < n && i < 100 && one.images == NULL; i++) {
-            fa_clear_error();
-            one = fa_dataset_get(data, i);
-        }
+        const fa_batch one = data_first_item(c->part[PART_TRAIN], 100);
         fa_tensor *image = one.images != NULL ? fa_permute(one.images, 1, 2, 0) : NULL;
         image = image != NULL ? fa_transform_apply(c->transform, fa_clone(image)) : NULL;
         if (image != NULL) {
@@ -264,6 +251,7 @@ int command_check(int argc, char **argv)
          "it"},
         {"transform", OPTION_TEXT, &o->transform, 0, 0, "STEPS",
          "what images go through, as of `facula train`: \"ToTensor(), Normalize(0.1307, 0.3081)\""},
+        {"exif", OPTION_FLAG, &o->exif, 0, 0, NULL, "turn photographs as their EXIF orientation says"},
         {"batch-size", OPTION_INT, &o->batch_size, 1, 1e6, "N", "images a step"},
         {"drop-last", OPTION_FLAG, &o->drop_last, 0, 0, NULL, "a last batch that is not full is left out"},
         {"threads", OPTION_INT, &o->threads, 1, 256, "N", "that look at pictures"},

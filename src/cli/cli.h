@@ -57,6 +57,8 @@ int command_convert(int argc, char **argv);
 
 /* The library's message without the place in this program that it begins with. */
 const char *error_text(void);
+/* The same of one that was kept, for a note: up to the end of the text, or of the line. */
+const char *kept_error_text(const char *message);
 /* "facula: error: ..." with the library's message on stderr; returns 1. */
 int fail_with_error(void);
 

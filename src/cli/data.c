@@ -99,8 +99,8 @@ static bool find_cifar(data_source *d)
 
 static fa_dataset *open_list(const data_source *d, data_part part, fa_transform *transform)
 {
-    return part == PART_TRAIN ? fa_csv_images(d->folder[part], .transform = transform)
-                              : fa_csv_images(d->folder[part], .transform = transform, .classes = d->classes);
+    return fa_csv_images(d->folder[part], .transform = transform, .picture = d->picture,
+                         .classes = part == PART_TRAIN ? (fa_names){NULL, 0} : d->classes);
 }
 
 static fa_dataset *open_arrays(const data_source *d, data_part part, fa_transform *transform)
@@ -144,9 +144,10 @@ static bool find_lists_and_arrays(data_source *d)
 
 static fa_dataset *open_folder(const data_source *d, data_part part, fa_transform *transform)
 {
-    return part == PART_TRAIN
-               ? fa_image_folder(d->folder[part], .transform = transform)
-               : fa_image_folder(d->folder[part], .transform = transform, .classes = d->classes, .allow_empty = true);
+    return part == PART_TRAIN ? fa_image_folder(d->folder[part], .transform = transform, .picture = d->picture,
+                                                .allow_empty = d->allow_empty)
+                              : fa_image_folder(d->folder[part], .transform = transform, .picture = d->picture,
+                                                .classes = d->classes, .allow_empty = true);
 }
 
 /* The first of these sub-folders that is there. */
@@ -250,6 +251,17 @@ fa_dataset *data_open(data_source *d, data_part part, fa_transform *transform)
     return data;
 }
 
+fa_batch data_first_item(fa_dataset *data, int64_t tries)
+{
+    const int64_t n = fa_length(data);
+    fa_batch item = fa_dataset_get(data, 0);
+    for (int64_t i = 1; i < n && i < tries && item.images == NULL; i++) {
+        fa_clear_error();
+        item = fa_dataset_get(data, i);
+    }
+    return item;
+}
+
 /* ---- Sizes ------------------------------------------------------------------------------------------------------- */
 
 bool data_sizes(data_source *d, picture_sizes *sizes)
@@ -263,7 +275,7 @@ bool data_sizes(data_source *d, picture_sizes *sizes)
     for (int64_t i = 0; i < count; i++)
         fa_scope {
             /* A picture that cannot be read is an error when its turn comes, unless there is no other. */
-            if (sizes->looked_at > 0)
+            if (i > 0)
                 fa_clear_error();
             fa_batch item = fa_dataset_get(data, count > 1 ? i * (n - 1) / (count - 1) : 0);
             if (item.images != NULL) {

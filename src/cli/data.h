@@ -20,6 +20,8 @@ typedef struct data_source {
     bool files;                               /* items are picture files, which may have many sizes */
     char folder[DATA_PARTS][DATA_PATH_BYTES]; /* of pictures; or the file of a list or of images */
     fa_names classes;                         /* of PART_TRAIN, once it was opened: the other parts have these */
+    fa_picture_options picture;               /* how picture files are read; set after data_find */
+    bool allow_empty;                         /* class folders of PART_TRAIN may be empty; set after data_find */
 } data_source;
 
 /* Looks at a path. False after an error, which says what was looked for. */
@@ -28,6 +30,10 @@ bool data_find(data_source *d, const char *root);
 bool data_download(const char *name, const char *root);
 /* One part; PART_TRAIN first, to be kept as long as the others. NULL after an error. */
 fa_dataset *data_open(data_source *d, data_part part, fa_transform *transform);
+
+/* The first of the items 0 ... tries - 1 that can be read, in the current scope; no images, and the last one's error,
+ * when there is none. */
+fa_batch data_first_item(fa_dataset *data, int64_t tries);
 
 /* The sizes of some pictures of the training part: up to SIZES_LOOKED_AT, spread over it. */
 typedef struct picture_sizes {

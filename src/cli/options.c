@@ -143,17 +143,30 @@ int read_options(int argc, char **argv, const option_spec *options, int n_option
     return 0;
 }
 
+/* Without a C function's name, which is of no use to who typed the command. */
+static const char *without_function(const char *message)
+{
+    size_t name = strspn(message, "abcdefghijklmnopqrstuvwxyz0123456789_");
+    return strncmp(message, "fa_", 3) == 0 && strncmp(message + name, ": ", 2) == 0 ? message + name + 2 : message;
+}
+
 const char *error_text(void)
 {
-    /* The place in this program's own source is of no use to who typed the command, nor is a C function's name. */
+    /* Nor is the place in this program's own source. */
     const char *message = fa_error();
     fa_where where = fa_error_where();
     char prefix[512];
     int length = snprintf(prefix, sizeof prefix, "%s:%d: ", where.file, where.line);
     bool there = length > 0 && (size_t)length < sizeof prefix && strncmp(message, prefix, (size_t)length) == 0;
-    message += there ? length : 0;
-    size_t name = strspn(message, "abcdefghijklmnopqrstuvwxyz0123456789_");
-    return strncmp(message, "fa_", 3) == 0 && strncmp(message + name, ": ", 2) == 0 ? message + name + 2 : message;
+    return without_function(there ? message + length : message);
+}
+
+const char *kept_error_text(const char *message)
+{
+    const size_t file = strcspn(message, ":\n"), line = message[file] == ':' ? file + 1 : file;
+    const size_t end = line + strspn(message + line, "0123456789");
+    const bool there = end > line && strncmp(message + end, ": ", 2) == 0;
+    return without_function(there ? message + end + 2 : message);
 }
 
 int fail_with_error(void)

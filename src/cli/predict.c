@@ -283,7 +283,8 @@ int command_predict(int argc, char **argv)
         {"mode", OPTION_TEXT, &o.mode, 0, 0, "MODE", "RGB or L (grey), instead of what the network takes"},
         {"background", OPTION_TEXT, &o.background, 0, 0, "COLOUR",
          "what transparent pictures are laid on: white, black, #rrggbb"},
-        {"exif", OPTION_FLAG, &o.exif, 0, 0, NULL, "turn photographs as their EXIF orientation says"},
+        {"exif", OPTION_FLAG, &o.exif, 0, 0, NULL,
+         "turn photographs as their EXIF orientation says; so it is anyway where the training did so"},
         {"threads", OPTION_INT, &o.threads, 1, 256, "N", "for decoding and for the kernels"},
         {"json", OPTION_FLAG, &r.json, 0, 0, NULL, "for programs: one object, one entry a picture"},
     };

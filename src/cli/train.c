@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVALUATION_BATCH = 500 };
+enum { EVALUATION_BATCH = 500, MOST_TRIES = 100 };
 
 /* Everything that a training is made of; freed together. */
 typedef struct training {
@@ -26,6 +26,7 @@ typedef struct training {
     fa_run *run;
     char folder[4096];
     bool terminal, pictures_told;
+    bool left_out_told[DATA_PARTS];
 } training;
 
 static double seconds_now(void)
@@ -84,6 +85,7 @@ static bool open_data(training *t)
     train_options *o = &t->options;
     if ((o->download != NULL && !data_download(o->download, o->data)) || !data_find(&t->data, o->data))
         return false;
+    t->data.picture = (fa_picture_options){.exif = o->exif};
     if (t->data.files) {
         if (!data_sizes(&t->data, &t->sizes))
             return false;
@@ -100,6 +102,16 @@ static bool open_data(training *t)
     return fa_ok() && choose_held_out(t);
 }
 
+static bool skips(const training *t)
+{
+    return strcmp(t->options.on_bad_image, "skip") == 0;
+}
+
+static fa_batch first_item(const training *t, fa_dataset *data)
+{
+    return data_first_item(data, skips(t) ? MOST_TRIES : 1);
+}
+
 /* A network for the images as their transforms leave them. */
 static bool choose_network(training *t)
 {
@@ -112,7 +124,7 @@ static bool choose_network(training *t)
     uint8_t generator[FA_GENERATOR_STATE_SIZE];
     fa_get_rng_state(generator);
     fa_scope {
-        fa_batch one = fa_dataset_get(t->images, 0);
+        fa_batch one = first_item(t, t->images);
         if (one.images != NULL) {
             form.channels = fa_size(one.images, 0);
             form.height = fa_size(one.images, 1);
@@ -137,7 +149,7 @@ static bool try_images(const training *t)
     fa_no_grad
         fa_scope
             for (int i = 0; fa_ok() && i < 2; i++) {
-                fa_batch one = fa_dataset_get(parts[i], 0);
+                fa_batch one = first_item(t, parts[i]);
                 fa_sync();
                 if (fa_ok() && fa_forward(t->model, fa_unsqueeze(one.images, 0)) != NULL)
                     fa_sync();
@@ -176,11 +188,12 @@ static bool prepare(training *t)
     if (t->validation == NULL ? !split(t)
                               : (t->training_part = t->augmented != NULL ? t->augmented : t->images) == NULL)
         return false;
-    t->train_loader =
-        fa_data_loader(t->training_part, .batch_size = o->batch_size, .shuffle = true, .num_workers = (int)o->workers);
-    t->validation_loader = fa_data_loader(t->validation, .batch_size = EVALUATION_BATCH);
+    const fa_bad_item_policy policy = skips(t) ? FA_BAD_ITEM_SKIP : FA_BAD_ITEM_STOP;
+    t->train_loader = fa_data_loader(t->training_part, .batch_size = o->batch_size, .shuffle = true,
+                                     .num_workers = (int)o->workers, .on_bad_item = policy);
+    t->validation_loader = fa_data_loader(t->validation, .batch_size = EVALUATION_BATCH, .on_bad_item = policy);
     if (t->test != NULL)
-        t->test_loader = fa_data_loader(t->test, .batch_size = EVALUATION_BATCH);
+        t->test_loader = fa_data_loader(t->test, .batch_size = EVALUATION_BATCH, .on_bad_item = policy);
     t->optim = strcmp(o->optimizer, "adam") == 0 ? fa_adam(fa_parameters(t->model), o->lr)
                                                  : fa_sgd(fa_parameters(t->model), o->lr, .momentum = 0.9);
     make_schedule(t);
@@ -252,18 +265,20 @@ static bool open_run(training *t)
                              .train_loader = t->train_loader, .epochs = o->epochs, .resume = o->resume != NULL,
                              .overwrite = o->force, .every_epochs = o->save_every, .every_minutes = o->save_minutes,
                              .keep_last = o->keep_last, .signals = true, .class_names = t->data.classes,
-                             .transforms = o->transform, .options = value_of_train_options(o));
+                             .transforms = o->transform, .exif = o->exif, .options = value_of_train_options(o));
     if (t->run == NULL)
         fail_with_error();
     return t->run != NULL;
 }
 
-/* Lines that other parts of the library have to tell. */
-static void print_notes(const char *notes)
+/* Lines that other parts of the library have to tell, `of` something; those that are set in are messages. */
+static void print_notes(const char *of, const char *notes)
 {
     while (*notes != '\0') {
+        const size_t set_in = strspn(notes, " ");
+        const char *message = set_in > 0 ? kept_error_text(notes + set_in) : notes;
         int length = (int)strcspn(notes, "\n");
-        printf("note: %.*s\n", length, notes);
+        printf("note: %s%.*s%.*s\n", of, (int)set_in, notes, length - (int)(message - notes), message);
         notes += length + (notes[length] == '\n');
     }
 }
@@ -308,7 +323,7 @@ static void introduce_data(const training *t)
     for (int p = 0; p < 3; p++) {
         char notes[4096];
         if (parts[p] != NULL && fa_dataset_notes(parts[p], notes, sizeof notes) > 0)
-            print_notes(notes);
+            print_notes("", notes);
     }
     if (t->data.files)
         print_sizes(&t->sizes);
@@ -335,7 +350,7 @@ static void introduce(const training *t)
     else if (o->resume != NULL)
         printf(": goes on with epoch %lld, step %lld", (long long)r.epoch + 1, (long long)r.batch + 1);
     printf("\n");
-    print_notes(fa_run_notes(t->run));
+    print_notes("", fa_run_notes(t->run));
     fflush(stdout);
 }
 
@@ -395,8 +410,19 @@ static void tell_pictures(training *t)
 {
     char notes[4096];
     if (!t->pictures_told && fa_picture_notes(notes, sizeof notes) > 0)
-        print_notes(notes);
+        print_notes("", notes);
     t->pictures_told = true;
+}
+
+/* What a loop left out, the first time that it did. */
+static void tell_left_out(training *t, fa_loader *loader, data_part part)
+{
+    static const char *const of[DATA_PARTS] = {"training images: ", "validation images: ", "test images: "};
+    char notes[8192];
+    if (t->left_out_told[part] || loader == NULL || fa_loader_notes(loader, notes, sizeof notes) == 0)
+        return;
+    print_notes(of[part], notes);
+    t->left_out_told[part] = true;
 }
 
 static void train(training *t)
@@ -423,12 +449,20 @@ static void train(training *t)
                (long long)r.epoch, (long long)r.epochs, r.train_loss, r.train_acc, r.val_loss, r.val_acc,
                seconds_now() - started, r.is_best ? "  (best)" : "");
         tell_pictures(t);
+        tell_left_out(t, t->train_loader, PART_TRAIN);
+        tell_left_out(t, t->validation_loader, PART_VALIDATION);
         fflush(stdout);
     }
     if (!fa_ok() || fa_run_stopped(t->run) != 0)
         return;
-    if (t->test_loader != NULL)
+    if (t->test_loader != NULL) {
+        fa_picture_notes_reset();
         evaluate(t, t->test_loader);
+        char notes[4096];
+        if (fa_picture_notes(notes, sizeof notes) > 0)
+            print_notes("test images: ", notes);
+        tell_left_out(t, t->test_loader, PART_TEST);
+    }
     if (fa_run_finish(t->run) && fa_run_stopped(t->run) == 0 && t->test_loader != NULL)
         printf("test accuracy: %.2f %%\n", fa_run_results(t->run).test_acc);
 }
@@ -444,7 +478,8 @@ static int tell_end(const training *t)
         fa_error_kind kind = fa_error_code();
         fail_with_error();
         if (kind == FA_FILE_ERROR)
-            fprintf(stderr, "facula: when that is mended, go on with: facula train --resume %s\n", quoted);
+            fprintf(stderr, "facula: when that is mended, go on with: facula train --resume %s%s\n", quoted,
+                    skips(t) ? "" : " (a picture: --on-bad-image skip leaves it out)");
         return 1;
     }
     if (signal == 0) {

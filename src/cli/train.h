@@ -10,12 +10,14 @@ typedef struct train_options {
     const char *network;             /* NULL: one that suits the images */
     const char *transform, *augment; /* as torchvision prints them; augment: "none" */
     int64_t batch_size, seed;
+    bool exif;        /* photographs are turned as their EXIF orientation says */
     int64_t held_out; /* -1: as many as suit the data */
     double lr;
     int64_t schedule_epochs; /* that the schedule was made for */
     /* how it is carried out: may change */
     int64_t epochs, threads, workers, keep_last, save_every;
     double save_minutes;
+    const char *on_bad_image; /* "stop" or "skip" */
     const char *out, *resume, *download;
     bool force;
     char place[4096];                    /* of the data, from the root: a resumed run may start in another folder */

@@ -26,10 +26,13 @@ void quote_path(char *out, size_t size, const char *path)
 fa_value *value_of_train_options(const train_options *o)
 {
     const char *place = o->place;
-    return fa_dict("command", "train", "data", place, "network", o->network, "optimizer", o->optimizer, "lr", o->lr,
-                   "batch_size", o->batch_size, "schedule", o->schedule, "schedule_epochs", o->schedule_epochs, "seed",
-                   o->seed, "held_out", o->held_out, "save_every", o->save_every, "save_minutes", o->save_minutes,
-                   "keep_last", o->keep_last, "transform", o->transform, "augment", o->augment);
+    fa_value *options =
+        fa_dict("command", "train", "data", place, "network", o->network, "optimizer", o->optimizer, "lr", o->lr,
+                "batch_size", o->batch_size, "schedule", o->schedule, "schedule_epochs", o->schedule_epochs, "seed",
+                o->seed, "held_out", o->held_out, "save_every", o->save_every, "save_minutes", o->save_minutes,
+                "keep_last", o->keep_last, "transform", o->transform, "augment", o->augment);
+    fa_dict_put(options, "on_bad_image", o->on_bad_image);
+    return options;
 }
 
 static int refuse_text(const char *option, const char *got, const char *needs)
@@ -82,6 +85,18 @@ static int keep_int(const char *option, const char *key, int64_t *value, fa_valu
     return 0;
 }
 
+/* Turned photographs, or such as they are. Runs of before the option have them as they are. */
+static int keep_exif(train_options *o, fa_value *checkpoint)
+{
+    const bool kept = fa_has(checkpoint, "exif") && fa_get_bool(checkpoint, "exif");
+    if (!fa_ok())
+        return fail_with_error();
+    if (o->exif && !kept)
+        return refuse_text("exif", "it", "photographs as they are");
+    o->exif = kept;
+    return 0;
+}
+
 /* Options that may change: the run's own unless they are on the line. */
 static void take_changeable(train_options *o, fa_value *checkpoint, fa_value *saved)
 {
@@ -93,6 +108,8 @@ static void take_changeable(train_options *o, fa_value *checkpoint, fa_value *sa
         o->save_minutes = fa_get_float(saved, "save_minutes");
     if (!option_given("keep-last"))
         o->keep_last = fa_get_int(saved, "keep_last");
+    if (!option_given("on-bad-image") && fa_has(saved, "on_bad_image"))
+        o->on_bad_image = fa_get_string(saved, "on_bad_image");
     if (o->data == NULL)
         o->data = fa_get_string(saved, "data");
     o->schedule_epochs = fa_get_int(saved, "schedule_epochs");
@@ -126,6 +143,8 @@ static int take_saved(train_options *o, fa_value *checkpoint)
         status = keep_int("seed", "seed", &o->seed, o->saved);
     if (status == 0)
         status = keep_int("held-out", "held_out", &o->held_out, o->saved);
+    if (status == 0)
+        status = keep_exif(o, checkpoint);
     return status;
 }
 
@@ -160,8 +179,11 @@ static bool one_of(const char *option, const char *value, const char *const *wor
 
 static int check(train_options *o)
 {
-    static const char *const optimizers[] = {"adam", "sgd"}, *const schedules[] = {"none", "cosine", "step", "plateau",
-                                                                                   "onecycle"};
+    static const char *const optimizers[] = {"adam", "sgd"},
+                             *const schedules[] = {"none", "cosine", "step", "plateau", "onecycle"},
+                             *const policies[] = {"stop", "skip"};
+    if (!one_of("on-bad-image", o->on_bad_image, policies, 2))
+        return EXIT_USAGE;
     if (!one_of("optimizer", o->optimizer, optimizers, 2) || !one_of("schedule", o->schedule, schedules, 5))
         return EXIT_USAGE;
     if (o->network != NULL && find_network(o->network) == NULL)
@@ -194,7 +216,8 @@ int read_train_options(int argc, char **argv, train_options *o)
                          .optimizer = "adam",
                          .schedule = "none",
                          .transform = "ToTensor()",
-                         .augment = "none"};
+                         .augment = "none",
+                         .on_bad_image = "stop"};
     const option_spec options[] = {
         {"epochs", OPTION_INT, &o->epochs, 1, 1e6, "N", "passes over the training images, those done before included"},
         {"batch-size", OPTION_INT, &o->batch_size, 1, 1e6, "N", "images a step"},
@@ -209,6 +232,10 @@ int read_train_options(int argc, char **argv, train_options *o)
          "among them, instead of it"},
         {"transform", OPTION_TEXT, &o->transform, 0, 0, "STEPS",
          "what every image goes through: \"ToTensor(), Normalize(0.1307, 0.3081)\""},
+        {"exif", OPTION_FLAG, &o->exif, 0, 0, NULL,
+         "turn photographs as their EXIF orientation says; a prediction with the network does so too"},
+        {"on-bad-image", OPTION_TEXT, &o->on_bad_image, 0, 0, "WHAT",
+         "one that cannot be read: stop; or skip: it is left out and told, a tenth of them at most"},
         {"seed", OPTION_INT, &o->seed, 0, 9.2e18, "N", "of weights, order and the held-out images"},
         {"network", OPTION_TEXT, &o->network, 0, 0, "NAME",
          "mnist, cifar, fake64, img224, vgg_bn or resnet18; default: one of the first four by the images' size"},

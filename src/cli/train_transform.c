@@ -14,10 +14,7 @@ static bool is_none(const char *text)
 
 static int refuse(const char *option, const char *text)
 {
-    static const char call[] = "fa_transform_parse: ";
-    const char *message = strstr(fa_error(), call);
-    fprintf(stderr, "facula: --%s \"%s\": %s\n", option, text,
-            message != NULL ? message + sizeof call - 1 : fa_error());
+    fprintf(stderr, "facula: --%s \"%s\": %s\n", option, text, error_text());
     return EXIT_USAGE;
 }
 

@@ -508,6 +508,15 @@ FA_INLINE void fi_store_u8_n(uint8_t *p, fi v, int64_t n)
     for (int64_t i = 0; i < n; i++)
         p[i] = bytes[i];
 }
+/* The first n bytes widened, zeros after them. */
+FA_INLINE fi fi_load_u8_n(const uint8_t *p, int64_t n)
+{
+    if (n >= FV_LANES)
+        return fi_load_u8(p);
+    uint8_t bytes[FV_LANES] = {0};
+    memcpy(bytes, p, (size_t)n);
+    return fi_load_u8(bytes);
+}
 /* The sum of all lanes, halves added to halves: the same order on every call. */
 FA_INLINE float fv_sum(fv v)
 {

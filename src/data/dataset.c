@@ -64,7 +64,9 @@ bool fa_dataset_fetch(fa_dataset_body *body, const int64_t *indices, int64_t n, 
 const fa_dataset_body *fa_dataset_innermost(const fa_dataset_body *body, int64_t *index)
 {
     for (;;) {
-        if (*index < 0 || *index >= body->kind->length(body->data))
+        const int64_t length = body->kind->length(body->data);
+        *index += *index < 0 ? length : 0;
+        if (*index < 0 || *index >= length)
             return NULL;
         if (body->kind->part == NULL)
             return body;
@@ -287,8 +289,9 @@ bool fa_sample_row_at(fa_sample *sample, const fa_tensor *tensor, int64_t row, f
     void *room = fa_collate_rows(sample->batch, sample->n, &item, sample->index, where);
     if (room == NULL)
         return false;
-    const size_t bytes = sample->batch->field[sample->n++].bytes;
+    const size_t bytes = (size_t)(fa_meta_numel(&item) * fa_dtype_size(item.dtype)); /* the tensor has it many times */
     memcpy(room, kept->data + (size_t)row * bytes, bytes);
+    sample->n++;
     return true;
 }
 

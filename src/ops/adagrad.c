@@ -11,14 +11,6 @@
 
 #include <math.h>
 
-static bool infer(fa_node *node)
-{
-    if (!fa_is_float(node->in[0]->meta.dtype))
-        return fa_refuse(FA_DTYPE_ERROR, "adagrad", "got a parameter of type %s, needs float32 or float64",
-                         fa_dtype_name(node->in[0]->meta.dtype));
-    return fa_infer_effect(node);
-}
-
 #define DEFINE_STEP(T, FMA, SQRT)                                                                                      \
     static void step_##T(const fa_kernel_args *args)                                                                   \
     {                                                                                                                  \
@@ -56,7 +48,7 @@ const fa_op_def fa_op_adagrad = {
     .writes = 1 | 1 << 2,
     .elementwise_effect = true,
     .layout = FA_LAYOUT_PLAIN,
-    .infer = infer,
+    .infer = fa_infer_optimizer_step,
     .reference = reference,
     .flops = flops,
 };

@@ -14,14 +14,6 @@
 
 #include <math.h>
 
-static bool infer(fa_node *node)
-{
-    if (!fa_is_float(node->in[0]->meta.dtype))
-        return fa_refuse(FA_DTYPE_ERROR, "adam", "got a parameter of type %s, needs float32 or float64",
-                         fa_dtype_name(node->in[0]->meta.dtype));
-    return fa_infer_effect(node);
-}
-
 /* a + weight * (b - a), from the nearer end. */
 #define DEFINE_STEP(T, FMA, SQRT)                                                                                      \
     static T lerp_##T(T a, T b, T weight)                                                                              \
@@ -81,7 +73,7 @@ const fa_op_def fa_op_adam = {
     .writes = 1 | 1 << 2 | 1 << 3 | 1 << 4,
     .elementwise_effect = true,
     .layout = FA_LAYOUT_PLAIN,
-    .infer = infer,
+    .infer = fa_infer_optimizer_step,
     .reference = reference,
     .flops = flops,
 };

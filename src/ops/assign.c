@@ -21,6 +21,15 @@ bool fa_infer_effect(fa_node *node)
     return fa_infer_same(node);
 }
 
+bool fa_infer_optimizer_step(fa_node *node)
+{
+    const int dtype = node->in[0]->meta.dtype;
+    if (!fa_is_float(dtype))
+        return fa_refuse(FA_DTYPE_ERROR, fa_op_table[node->op]->name,
+                         "got a parameter of type %s, needs float32 or float64", fa_dtype_name(dtype));
+    return fa_infer_effect(node);
+}
+
 static void reference(const fa_kernel_args *args)
 {
     const fa_meta *meta = args->in_meta[0];

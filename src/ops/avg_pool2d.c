@@ -133,22 +133,6 @@ static void avg_pool2d_grad_reference(const fa_kernel_args *args)
     FA_CALL_FLOATS(args->out_meta[0]->dtype, avg_pool2d_grad, args);
 }
 
-static double window_flops(const fa_kernel_args *args, const fa_meta *y)
-{
-    const fa_pool2d_ints *ints = (const void *)args->ints;
-    return (double)fa_meta_numel(y) * (double)(ints->kernel[0] * ints->kernel[1]);
-}
-
-static double avg_pool2d_flops(const fa_kernel_args *args)
-{
-    return window_flops(args, args->out_meta[0]);
-}
-
-static double avg_pool2d_grad_flops(const fa_kernel_args *args)
-{
-    return window_flops(args, args->in_meta[0]);
-}
-
 /* inputs: x */
 const fa_op_def fa_op_avg_pool2d = {
     .name = "avg_pool2d",
@@ -158,7 +142,7 @@ const fa_op_def fa_op_avg_pool2d = {
     .infer = fa_pool2d_infer,
     .gradient = avg_pool2d_gradient,
     .reference = avg_pool2d_reference,
-    .flops = avg_pool2d_flops,
+    .flops = fa_pool2d_flops,
 };
 
 /* inputs: g */
@@ -170,5 +154,5 @@ const fa_op_def fa_op_avg_pool2d_grad = {
     .infer = grad_infer,
     .gradient = grad_gradient,
     .reference = avg_pool2d_grad_reference,
-    .flops = avg_pool2d_grad_flops,
+    .flops = fa_pool2d_grad_flops,
 };

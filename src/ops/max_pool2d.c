@@ -194,22 +194,6 @@ static void max_pool2d_pick_reference(const fa_kernel_args *args)
     FA_CALL_FLOATS(args->out_meta[0]->dtype, max_pool2d_pick, args);
 }
 
-static double window_flops(const fa_kernel_args *args, const fa_meta *y)
-{
-    const fa_pool2d_ints *ints = (const void *)args->ints;
-    return (double)fa_meta_numel(y) * (double)(ints->kernel[0] * ints->kernel[1]);
-}
-
-static double max_pool2d_flops(const fa_kernel_args *args)
-{
-    return window_flops(args, args->out_meta[0]);
-}
-
-static double max_pool2d_grad_flops(const fa_kernel_args *args)
-{
-    return window_flops(args, args->in_meta[0]);
-}
-
 /* inputs: x */
 const fa_op_def fa_op_max_pool2d = {
     .name = "max_pool2d",
@@ -219,7 +203,7 @@ const fa_op_def fa_op_max_pool2d = {
     .infer = fa_pool2d_infer,
     .gradient = max_pool2d_gradient,
     .reference = max_pool2d_reference,
-    .flops = max_pool2d_flops,
+    .flops = fa_pool2d_flops,
 };
 
 /* inputs: x */
@@ -228,7 +212,7 @@ const fa_op_def fa_op_max_pool2d_index = {
     .layout = FA_LAYOUT_PLAIN,
     .infer = index_infer,
     .reference = max_pool2d_index_reference,
-    .flops = max_pool2d_flops,
+    .flops = fa_pool2d_flops,
 };
 
 /* inputs: g, x */
@@ -240,7 +224,7 @@ const fa_op_def fa_op_max_pool2d_grad = {
     .infer = grad_infer,
     .gradient = grad_gradient,
     .reference = max_pool2d_grad_reference,
-    .flops = max_pool2d_grad_flops,
+    .flops = fa_pool2d_grad_flops,
 };
 
 /* inputs: h, x */
@@ -252,5 +236,5 @@ const fa_op_def fa_op_max_pool2d_pick = {
     .infer = fa_pool2d_infer,
     .gradient = pick_gradient,
     .reference = max_pool2d_pick_reference,
-    .flops = max_pool2d_flops,
+    .flops = fa_pool2d_flops,
 };

@@ -22,14 +22,6 @@ static double fused_double(double a, double b, double c)
     return fma(a, b, c);
 }
 
-static bool infer(fa_node *node)
-{
-    if (!fa_is_float(node->in[0]->meta.dtype))
-        return fa_refuse(FA_DTYPE_ERROR, "sgd", "got a parameter of type %s, needs float32 or float64",
-                         fa_dtype_name(node->in[0]->meta.dtype));
-    return fa_infer_effect(node);
-}
-
 #define SGD(T)                                                                                                         \
     {                                                                                                                  \
         T *w = args->in[0], *b = args->in[2];                                                                          \
@@ -67,7 +59,7 @@ const fa_op_def fa_op_sgd = {
     .writes = 1 | 1 << 2,
     .elementwise_effect = true,
     .layout = FA_LAYOUT_PLAIN,
-    .infer = infer,
+    .infer = fa_infer_optimizer_step,
     .reference = reference,
     .flops = flops,
 };

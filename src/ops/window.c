@@ -130,3 +130,19 @@ bool fa_pool2d_ints_from(const fa_pool2d_args *args, const fa_node *x, const cha
             (long long)ints->padding[1]);
     return true;
 }
+
+static double window_flops(const fa_kernel_args *args, const fa_meta *y)
+{
+    const fa_pool2d_ints *ints = (const void *)args->ints;
+    return (double)fa_meta_numel(y) * (double)(ints->kernel[0] * ints->kernel[1]);
+}
+
+double fa_pool2d_flops(const fa_kernel_args *args)
+{
+    return window_flops(args, args->out_meta[0]);
+}
+
+double fa_pool2d_grad_flops(const fa_kernel_args *args)
+{
+    return window_flops(args, args->in_meta[0]);
+}

@@ -32,6 +32,10 @@ int64_t fa_pool2d_output_size(int64_t size, const fa_pool2d_ints *ints, int axis
 /* Shape rule of a pool: [N,C,H,W] gives [N,C,H',W']. */
 bool fa_pool2d_infer(fa_node *node);
 
+/* Operations of a pool, one for each element of each window, and of its gradient. */
+double fa_pool2d_flops(const fa_kernel_args *args);
+double fa_pool2d_grad_flops(const fa_kernel_args *args);
+
 /* Gives the node a shape and the dtype of its first input; false after an error (the sizes do not fit). */
 bool fa_window_set_meta(fa_node *node, const int64_t shape[4]);
 

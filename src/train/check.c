@@ -265,8 +265,8 @@ static void check_traits(checking *c)
         const char *rest;
     } told[] = {
         {FA_TRAIT_TURNED, "carries", "carry",
-         " an EXIF rotation, which is not applied. Hint: fa_image_folder's .picture = {.exif = true} turns pictures "
-         "upright"},
+         " an EXIF rotation, which is not applied. Hint: --exif, or fa_image_folder's .picture = {.exif = true}, "
+         "turns pictures upright"},
         {FA_TRAIT_TRANSPARENT, "has", "have",
          " transparency, which is dropped: the colour under it shows. Hint: fa_image_folder's .picture = {.background "
          "= "
@@ -439,10 +439,11 @@ static fa_value *sizes_value(const size_count *size, int64_t n, fa_where where)
 static bool transformed(const checking *c, int64_t height, int64_t width, fa_image_form *form, char *why, size_t room)
 {
     const fa_survey *s = &c->survey[0];
-    const fa_image_form image = {!s->bytes, s->channels, height, width};
+    const fa_image_form image = {!s->bytes, s->channels, height, width, false};
     fa_chain chain = {.table = NULL};
     fa_error_record record;
-    const bool fine = fa_chain_begin(&chain, c->args->transform, &image, c->where);
+    const bool fine =
+        fa_chain_begin(&chain, c->args->transform, &image, c->where) && fa_chain_one_size(&chain, "fa_check", c->where);
     if (fine)
         *form = *fa_chain_result(&chain);
     fa_chain_end(&chain);
@@ -522,7 +523,7 @@ static bool through(const checking *c, int64_t side[2], uint8_t value, double ou
                     int64_t *channels)
 {
     const fa_survey *s = &c->survey[0];
-    const fa_image_form image = {false, s->channels, side[0], side[1]};
+    const fa_image_form image = {false, s->channels, side[0], side[1], false};
     fa_chain chain = {.table = NULL};
     bool fine = s->bytes && fa_chain_begin(&chain, c->args->transform, &image, c->where) && chain.draws == 0 &&
                 fa_chain_result(&chain)->floats && fa_chain_result(&chain)->channels <= FA_SURVEY_CHANNELS;

@@ -218,6 +218,7 @@ static fa_value *checkpoint_value(fa_run *run, fa_where where)
         where);
     put(c, "class_names", names_value(run, where), where);
     put(c, "transforms", text_or_none(run->transforms, where), where);
+    put(c, "exif", fa_value_bool_at(run->exif, where), where);
     put(c, "network", text_or_none(run->network, where), where);
     put(c, "optimizer", fa_value_string_at(run->optim->kind->name, where), where);
     put(c, "optimizer_options", fa_value_string_at(run->optim_text, where), where);

@@ -50,7 +50,7 @@ static bool read_picture(const fa_predictor *p, const fa_predict_picture *pictur
 
 static bool transform_picture(const fa_predictor *p, const fa_picture *picture, prepared *out, fa_where where)
 {
-    const fa_image_form form = {false, picture->channels, picture->height, picture->width};
+    const fa_image_form form = {false, picture->channels, picture->height, picture->width, false};
     fa_chain *chain = fa_chain_get(p->transform, &form, where);
     if (chain == NULL)
         return false;

@@ -157,7 +157,7 @@ static bool read_class_names(fa_predictor *p, const fa_predictor_open_args *args
 static bool result_form(const fa_predictor *p, int64_t channels, int64_t height, int64_t width, fa_image_form *form,
                         fa_error_record *record)
 {
-    const fa_image_form picture = {false, channels, height, width};
+    const fa_image_form picture = {false, channels, height, width, false};
     fa_chain chain = {.table = NULL};
     bool fine = fa_chain_begin(&chain, p->transform, &picture, FA_HERE);
     if (fine)
@@ -172,9 +172,11 @@ static const int64_t probes[][2] = {{600, 800}, {331, 257}};
 
 /* How pictures are read for this network: in colour unless it takes grey. Fills in .rules and, where any picture
  * becomes of one size, .size. False after an error. */
-static bool choose_mode(fa_predictor *p, const fa_predictor_open_args *args)
+static bool choose_mode(fa_predictor *p, const fa_predictor_open_args *args, fa_value *file)
 {
-    fa_picture_options options = {args->mode, args->background, args->exif, args->max_pixels};
+    fa_value *turned = entry(file, "exif", args->where_);
+    const bool exif = args->exif || (fa_kind_of(turned) == FA_VALUE_BOOL && fa_as_bool_at(turned, args->where_));
+    fa_picture_options options = {args->mode, args->background, exif, args->max_pixels};
     if (!fa_picture_rules_parse(&options, call, args->where_, &p->rules))
         return false;
     int64_t wanted = fa_network_channels(p->model, p->float64);
@@ -273,7 +275,7 @@ static bool fill(fa_predictor *p, const fa_predictor_open_args *args)
         return false;
     fa_value *file = fa_load_at(&(fa_load_args){.path = p->path, .where_ = where});
     return file != NULL && read_model(p, args, file) && read_transform(p, args, file) &&
-           read_class_names(p, args, file) && choose_mode(p, args) && check_fit(p, where);
+           read_class_names(p, args, file) && choose_mode(p, args, file) && check_fit(p, where);
 }
 
 fa_predictor *fa_predictor_open_at(const fa_predictor_open_args *args)

@@ -101,6 +101,7 @@ static bool fill(fa_run *run, const fa_run_open_args *args)
     run->optim = args->optim;
     run->scheduler = args->scheduler;
     run->ema = args->ema;
+    run->exif = args->exif;
     run->epochs = args->epochs;
     run->every_epochs = args->every_epochs;
     run->every_minutes = args->every_minutes;

@@ -33,6 +33,7 @@ struct fa_run {
     char **class_names; /* [class_count] */
     int64_t class_count;
     char *transforms;    /* NULL: not given */
+    bool exif;           /* pictures are read so */
     fa_value *options;   /* retained; NULL: not given */
     char *network;       /* the model's printed form */
     char *optim_text;    /* the optimizer's options as the run began with them */

@@ -1,8 +1,8 @@
 /* RandomRotation, RandomAffine: the matrices of torchvision and Pillow.
  *
  * Rotation by angle a (counter-clockwise) about (cx, cy): cosines and sines of -a are rounded to 15 decimals; angles of
- * 0, 180, and of 90 and 270 in squares, turn pixel by pixel. Affine: the inverse of T C R S C^-1, S the shear and
- * scale, C the center, T the translation; y axis downwards. */
+ * 0, 180, and of 90 and 270 in squares or with expand, turn pixel by pixel. Affine: the inverse of T C R S C^-1, S the
+ * shear and scale, C the center, T the translation; y axis downwards. */
 #include "vision/transform.h"
 
 #include "base/error.h"
@@ -26,8 +26,9 @@ static double fifteen_places(double x)
 static bool warp_infer(const fa_transform_body *self, fa_image_form *form, fa_where where)
 {
     const char *name = self->kind->name;
-    if (!fa_bytes_only(form, name, where) || !fa_check_fill(self->fill, form, name, where))
+    if (!fa_bytes_only(form, name, where) || !fa_fill_check(self, form, name, where))
         return false;
+    form->any_size |= self->expand;
     return (form->height >= 1 && form->width >= 1) ||
            fa_fail(FA_SHAPE_ERROR, where, name, "got images of %lld x %lld pixels, needs at least 1 x 1.",
                    (long long)form->height, (long long)form->width);
@@ -75,12 +76,74 @@ static void rotation_draw(const fa_transform_body *self, const fa_image_form *fo
     draws[0] = fa_draw_from_double(fa_draw_uniform_of(mt, self->degrees[0], self->degrees[1]));
 }
 
-/* Quarter turns counter-clockwise, pixel by pixel. */
-static void turn(const uint8_t *in, const fa_image_form *form, int quarters, uint8_t *out)
+/* How an image is turned: by quarters counter-clockwise, or (-1) by the matrix; and what size it gets. */
+typedef struct rotation_plan {
+    int quarters;
+    double m[6];
+    int64_t height, width;
+} rotation_plan;
+
+static double moved(double x, double y, const double m[3])
+{
+    return m[0] * x + m[1] * y + m[2];
+}
+
+/* As many pixels as a side of the turned image touches; it is no longer than width + height, up to rounding. */
+static int64_t expanded_side(const double m[3], double width, double height)
+{
+    const double at[4] = {moved(0, 0, m), moved(width, 0, m), moved(width, height, m), moved(0, height, m)};
+    const double most = fmax(fmax(at[0], at[1]), fmax(at[2], at[3]));
+    const double least = fmin(fmin(at[0], at[1]), fmin(at[2], at[3]));
+    const double side = ceil(most) - floor(least);
+    return !(side >= 1) ? 1 : (int64_t)fmin(side, width + height + 2);
+}
+
+static rotation_plan plan_rotation(const fa_transform_body *self, const fa_image_form *form, const int64_t *draws)
+{
+    rotation_plan plan = {.quarters = -1, .height = form->height, .width = form->width};
+    double angle = fmod(fa_draw_to_double(draws[0]), 360.0), *m = plan.m;
+    angle += angle < 0 ? 360.0 : 0;
+    if (!self->has_center && fmod(angle, 90.0) == 0 &&
+        (fmod(angle, 180.0) == 0 || self->expand || form->height == form->width)) {
+        plan.quarters = (int)(angle / 90.0) % 4;
+        if (plan.quarters % 2 == 1) {
+            plan.height = form->width;
+            plan.width = form->height;
+        }
+        return plan;
+    }
+    const double width = (double)form->width, height = (double)form->height, t = -radians(angle);
+    const double x = self->has_center ? self->center[0] : width / 2.0;
+    const double y = self->has_center ? self->center[1] : height / 2.0;
+    m[0] = m[4] = fifteen_places(cos(t));
+    m[1] = fifteen_places(sin(t));
+    m[3] = fifteen_places(-sin(t));
+    m[2] = m[0] * -x + m[1] * -y + x;
+    m[5] = m[3] * -x + m[4] * -y + y;
+    if (self->expand) {
+        plan.width = expanded_side(m, width, height);
+        plan.height = expanded_side(m + 3, width, height);
+        const double left = -((double)plan.width - width) / 2.0, top = -((double)plan.height - height) / 2.0;
+        m[2] = moved(left, top, m);
+        m[5] = moved(left, top, m + 3);
+    }
+    return plan;
+}
+
+static void rotation_resize(const fa_transform_body *self, fa_image_form *form, const int64_t *draws)
+{
+    const rotation_plan plan = plan_rotation(self, form, draws);
+    form->height = plan.height;
+    form->width = plan.width;
+}
+
+/* Pixel by pixel. */
+static void turn(const uint8_t *in, const fa_image_form *form, const rotation_plan *plan, uint8_t *out)
 {
     const int64_t height = form->height, width = form->width;
-    for (int64_t y = 0; y < height; y++)
-        for (int64_t x = 0; x < width; x++, out += form->channels) {
+    const int quarters = plan->quarters;
+    for (int64_t y = 0; y < plan->height; y++)
+        for (int64_t x = 0; x < plan->width; x++, out += form->channels) {
             int64_t row = quarters == 0 ? y : quarters == 1 ? x : quarters == 2 ? height - 1 - y : height - 1 - x;
             int64_t column = quarters == 0 ? x : quarters == 1 ? width - 1 - y : quarters == 2 ? width - 1 - x : y;
             memcpy(out, in + (row * width + column) * form->channels, (size_t)form->channels);
@@ -91,19 +154,13 @@ static bool rotation_apply(const fa_transform_body *self, const fa_image_form *f
                            const int64_t *draws, void *out, fa_where where)
 {
     (void)where;
-    double angle = fmod(fa_draw_to_double(draws[0]), 360.0);
-    angle += angle < 0 ? 360.0 : 0;
-    if (!self->has_center && fmod(angle, 90.0) == 0 && (fmod(angle, 180.0) == 0 || form->height == form->width)) {
-        turn(in, form, (int)(angle / 90.0) % 4, out);
+    const rotation_plan plan = plan_rotation(self, form, draws);
+    if (plan.quarters >= 0) {
+        turn(in, form, &plan, out);
         return true;
     }
-    const double t = -radians(angle), x = self->has_center ? self->center[0] : (double)form->width / 2.0;
-    const double y = self->has_center ? self->center[1] : (double)form->height / 2.0;
-    double m[6] = {fifteen_places(cos(t)),  fifteen_places(sin(t)), 0,
-                   fifteen_places(-sin(t)), fifteen_places(cos(t)), 0};
-    m[2] = m[0] * -x + m[1] * -y + x;
-    m[5] = m[3] * -x + m[4] * -y + y;
-    fa_warp(in, form, m, self->interpolation, (uint8_t)self->fill, out);
+    fa_fill_bytes(self, out, plan.height * plan.width, form->channels);
+    fa_warp(in, form, plan.m, self->interpolation, out, plan.height, plan.width);
     return true;
 }
 
@@ -120,10 +177,11 @@ static void rotation_print(const fa_transform_body *self, fa_repr *text)
 {
     fa_repr_add(text, "RandomRotation(degrees=");
     fa_repr_floats(text, self->degrees, 2, '[', ']');
-    fa_repr_add(text, ", interpolation=%s, expand=False", fa_interpolation_name(self->interpolation));
+    fa_repr_add(text, ", interpolation=%s, expand=%s", fa_interpolation_name(self->interpolation),
+                self->expand ? "True" : "False");
     print_center(self, text);
     fa_repr_add(text, ", fill=");
-    fa_repr_number(text, self->fill);
+    fa_fill_print(self, text);
     fa_repr_add(text, ")");
 }
 
@@ -131,15 +189,20 @@ static const fa_transform_kind rotation = {.name = "random_rotation",
                                            .infer = warp_infer,
                                            .apply = rotation_apply,
                                            .draw = rotation_draw,
+                                           .resize = rotation_resize,
                                            .print = rotation_print};
 
 fa_transform *fa_random_rotation_at(const fa_random_rotation_args *args)
 {
+    static const char *const call = "fa_random_rotation";
     fa_transform_body body = {
-        .kind = &rotation, .draws = 1, .interpolation = (int)args->interpolation, .fill = args->fill};
+        .kind = &rotation, .draws = 1, .interpolation = (int)args->interpolation, .expand = args->expand};
     set_degrees(&body, args->degrees, args->degrees_range);
     set_center(&body, args->center);
-    return check_common(&body, "fa_random_rotation", args->where_) ? fa_transform_make(&body, args->where_) : NULL;
+    return fa_fill_set(&body, args->fill, args->fills, args->channels, call, args->where_) &&
+                   check_common(&body, call, args->where_)
+               ? fa_transform_make(&body, args->where_)
+               : NULL;
 }
 
 /* ---- RandomAffine ------------------------------------------------------------------------------------------------ */
@@ -182,7 +245,8 @@ static bool affine_apply(const fa_transform_body *self, const fa_image_form *for
     m[5] += m[3] * (-x - drawn[MOVE_X]) + m[4] * (-y - drawn[MOVE_Y]);
     m[2] += x;
     m[5] += y;
-    fa_warp(in, form, m, self->interpolation, (uint8_t)self->fill, out);
+    fa_fill_bytes(self, out, form->height * form->width, form->channels);
+    fa_warp(in, form, m, self->interpolation, out, form->height, form->width);
     return true;
 }
 
@@ -204,9 +268,9 @@ static void affine_print(const fa_transform_body *self, fa_repr *text)
         print_floats(text, "shear", self->shear, self->shears, '[', ']');
     if (self->interpolation != FA_INTERPOLATION_NEAREST)
         fa_repr_add(text, ", interpolation=%s", fa_interpolation_name(self->interpolation));
-    if (self->fill != 0) {
+    if (!fa_fill_is_default(self)) {
         fa_repr_add(text, ", fill=");
-        fa_repr_number(text, self->fill);
+        fa_fill_print(self, text);
     }
     print_center(self, text);
     fa_repr_add(text, ")");
@@ -239,7 +303,6 @@ fa_transform *fa_random_affine_at(const fa_random_affine_args *args)
     fa_transform_body body = {.kind = &affine,
                               .draws = AFFINE_DRAWS,
                               .interpolation = (int)args->interpolation,
-                              .fill = args->fill,
                               .has_translate = is_set(args->translate[0]),
                               .has_scale = is_set(args->scale[0])};
     set_degrees(&body, args->degrees, args->degrees_range);
@@ -253,7 +316,8 @@ fa_transform *fa_random_affine_at(const fa_random_affine_args *args)
         body.shear[d] = is_set(args->shear_x_range[0]) ? args->shear_x_range[d] : (d == 0 ? -args->shear : args->shear);
         body.shear[2 + d] = body.shears == 4 ? args->shear_y_range[d] : 0;
     }
-    return check_common(&body, "fa_random_affine", args->where_) && check_affine(&body, args->where_)
+    return fa_fill_set(&body, args->fill, args->fills, args->channels, "fa_random_affine", args->where_) &&
+                   check_common(&body, "fa_random_affine", args->where_) && check_affine(&body, args->where_)
                ? fa_transform_make(&body, args->where_)
                : NULL;
 }

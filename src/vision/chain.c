@@ -70,6 +70,7 @@ bool fa_chain_begin(fa_chain *chain, const fa_transform *transform, const fa_ima
     if (!fa_form_bytes(form, &chain->in_bytes))
         return fa_fail_memory(where, SIZE_MAX);
     bytes = chain->in_bytes;
+    chain->first_loose = chain->n;
     for (int i = 0; i < chain->n; i++) {
         chain->form[i + 1] = chain->form[i];
         if (!chain->step[i]->kind->infer(chain->step[i], &chain->form[i + 1], where))
@@ -78,6 +79,8 @@ bool fa_chain_begin(fa_chain *chain, const fa_transform *transform, const fa_ima
             return fa_fail_memory(where, SIZE_MAX);
         if (chain->draws == 0)
             chain->first_draw = i;
+        if (chain->form[i + 1].any_size && chain->first_loose == chain->n)
+            chain->first_loose = i;
         chain->draws += chain->step[i]->draws;
         if (i + 1 < chain->n && bytes > chain->between_bytes)
             chain->between_bytes = bytes;
@@ -98,13 +101,49 @@ void fa_chain_end(fa_chain *chain)
     chain->table = NULL;
 }
 
+/* Makes `form` that of step i's result, of one image whose draws are known. False after an error. */
+static bool next_form(const fa_chain *chain, int i, const int64_t *draws, fa_image_form *form, fa_where where)
+{
+    const fa_transform_body *step = chain->step[i];
+    if (i < chain->first_loose) {
+        *form = chain->form[i + 1];
+        return true;
+    }
+    if (step->kind->resize == NULL)
+        return step->kind->infer(step, form, where);
+    step->kind->resize(step, form, draws);
+    return true;
+}
+
+/* Where an image gets a size that a step behind refuses, that step and the others draw nothing: the image is an error
+ * when it is made. */
 void fa_chain_draw(const fa_chain *chain, fa_mt *mt, int64_t *draws)
 {
-    for (int i = 0; i < chain->n; i++)
-        if (chain->step[i]->draws > 0) {
-            chain->step[i]->kind->draw(chain->step[i], &chain->form[i], mt, draws);
-            draws += chain->step[i]->draws;
+    fa_image_form form = chain->form[0];
+    for (int i = 0; i < chain->n; draws += chain->step[i++]->draws) {
+        const fa_transform_body *step = chain->step[i];
+        const bool resizes = step->kind->resize != NULL;
+        fa_image_form next = form;
+        if (!resizes && !next_form(chain, i, NULL, &next, FA_HERE)) {
+            fa_error_record record;
+            fa_error_take(&record);
+            return;
         }
+        if (step->draws > 0)
+            step->kind->draw(step, &form, mt, draws);
+        if (resizes)
+            (void)next_form(chain, i, draws, &next, FA_HERE);
+        form = next;
+    }
+}
+
+bool fa_chain_one_size(const fa_chain *chain, const char *what, fa_where where)
+{
+    return !fa_chain_result(chain)->any_size ||
+           fa_fail(
+               FA_SHAPE_ERROR, where, what,
+               "got transforms that leave each image a size of its own (RandomRotation with expand), needs one size "
+               "for all. Hint: fa_center_crop(224) behind it, or fa_resize(.size_hw = {224, 224}).");
 }
 
 /* out[i] = table[in[i * stride]]; inlined with a constant stride where it is 1. */
@@ -124,9 +163,8 @@ static inline __attribute__((always_inline)) void look_up_channel(const float *t
         out[i] = table[in[i * stride]];
 }
 
-static void look_up(const fa_chain *chain, const uint8_t *in, float *out)
+static void look_up(const fa_chain *chain, const fa_image_form *form, const uint8_t *in, float *out)
 {
-    const fa_image_form *form = &chain->form[chain->table_from];
     int64_t channels = form->channels, area = form->height * form->width;
     if (channels == 1)
         look_up_channel(chain->table, in, 1, area, out);
@@ -151,7 +189,7 @@ bool fa_chain_apply(const fa_chain *chain, int begin, int end, const void *in, c
         next = table ? chain->table_to : i + 1;
         void *to = next == end ? out : (char *)between + (size_t)turn * chain->between_bytes;
         if (table)
-            look_up(chain, in, to);
+            look_up(chain, &chain->form[i], in, to);
         else if (!chain->step[i]->kind->apply(chain->step[i], &chain->form[i], in, draws, to, where))
             return false;
         for (; i < next; i++)
@@ -161,10 +199,57 @@ bool fa_chain_apply(const fa_chain *chain, int begin, int end, const void *in, c
     return true;
 }
 
+/* Step i, or those of the table, which end at `next`, of an image of this form, which becomes the result's. `made` is
+ * room for the result, unless that is `out`. False after an error. */
+static bool apply_loose(const fa_chain *chain, int i, int next, const void *in, const int64_t *draws,
+                        fa_image_form *form, fa_buffer **made, void *out, fa_where where)
+{
+    const fa_image_form before = *form;
+    const int64_t *drawn = draws;
+    size_t bytes = 0;
+    for (int k = i; k < next; drawn += chain->step[k++]->draws)
+        if (!next_form(chain, k, drawn, form, where))
+            return false;
+    if (!fa_form_bytes(form, &bytes))
+        return fa_fail_memory(where, SIZE_MAX);
+    if (next < chain->n && (*made = fa_buffer_new(bytes)) == NULL)
+        return fa_fail_memory(where, bytes);
+    void *to = *made != NULL ? (*made)->data : out;
+    if (chain->table == NULL || i != chain->table_from)
+        return chain->step[i]->kind->apply(chain->step[i], &before, in, draws, to, where);
+    look_up(chain, &before, in, to);
+    return true;
+}
+
+/* Steps from `begin` on, some of which give each image a size of its own: so room is taken step by step. */
+static bool apply_loose_from(const fa_chain *chain, int begin, const void *in, const int64_t *draws, void *out,
+                             fa_where where)
+{
+    fa_image_form form = chain->form[begin];
+    fa_buffer *held = NULL;
+    bool fine = true;
+    for (int i = 0; i < begin; i++)
+        draws += chain->step[i]->draws;
+    for (int i = begin, next; i < chain->n && fine; i = next) {
+        fa_buffer *made = NULL;
+        next = chain->table != NULL && i == chain->table_from ? chain->table_to : i + 1;
+        fine = apply_loose(chain, i, next, in, draws, &form, &made, out, where);
+        fa_buffer_release(held);
+        held = made;
+        in = made != NULL ? made->data : NULL;
+        for (int k = i; k < next; k++)
+            draws += chain->step[k]->draws;
+    }
+    fa_buffer_release(held);
+    return fine;
+}
+
 /* Steps from `begin` on. False after an error. */
 static bool apply_from(const fa_chain *chain, int begin, const void *in, const int64_t *draws, void *out,
                        fa_where where)
 {
+    if (chain->first_loose < chain->n)
+        return apply_loose_from(chain, begin, in, draws, out, where);
     fa_buffer *between = NULL;
     const bool only_table = chain->table_from == begin && chain->table_to == chain->n;
     if (chain->n - begin > 1 && !only_table && (between = fa_buffer_new(2 * chain->between_bytes)) == NULL)
@@ -252,11 +337,25 @@ static void draw_now(const fa_chain *chain, int64_t draws[FA_MAX_DRAWS])
     fa_generator_unlock(generator);
 }
 
+bool fa_chain_run_draws(const fa_chain *chain, int64_t draws[FA_MAX_DRAWS], fa_image_form *result, fa_where where)
+{
+    draw_now(chain, draws);
+    *result = chain->form[0];
+    for (int i = 0; i < chain->n && fa_ok(); draws += chain->step[i++]->draws)
+        (void)next_form(chain, i, draws, result, where);
+    return fa_ok();
+}
+
+bool fa_chain_run_image(const fa_chain *chain, const void *in, const int64_t *draws, void *out, fa_where where)
+{
+    return apply_from(chain, 0, in, draws, out, where);
+}
+
 bool fa_chain_run(const fa_chain *chain, const void *in, void *out, fa_where where)
 {
     int64_t draws[FA_MAX_DRAWS];
     draw_now(chain, draws);
-    return fa_ok() && apply_from(chain, 0, in, draws, out, where);
+    return fa_ok() && fa_chain_run_image(chain, in, draws, out, where);
 }
 
 /* ---- In a batch -------------------------------------------------------------------------------------------------- */
@@ -400,15 +499,17 @@ bool fa_sample_image_at(fa_sample *sample, const uint8_t *pixels, int64_t height
                        (long long)channels);
     if (transform != NULL && !fa_object_check((fa_object *)transform, &fa_transform_class, "fa_sample_image", where))
         return false;
-    const fa_image_form form = {false, channels, height, width};
+    const fa_image_form form = {false, channels, height, width, false};
     fa_chain plain = {.table = NULL}, *own = NULL;
     if (transform != NULL ? (own = fa_chain_get(transform, &form, where)) == NULL
                           : !fa_chain_begin(&plain, NULL, &form, where))
         return false;
     const fa_chain *chain = own != NULL ? own : &plain;
     const fa_image_form *result = fa_chain_result(chain);
-    void *out = fa_sample_room_at(sample, result->floats ? FA_FLOAT32 : FA_UINT8,
-                                  FA_SHAPE(result->channels, result->height, result->width), where);
+    void *out = NULL;
+    if (fa_chain_one_size(chain, "fa_sample_image", where))
+        out = fa_sample_room_at(sample, result->floats ? FA_FLOAT32 : FA_UINT8,
+                                FA_SHAPE(result->channels, result->height, result->width), where);
     if (out != NULL && sample->batch->ahead && chain->draws > 0)
         return defer(chain, own, transform, pixels, true, out, sample->batch, where);
     bool fine = out != NULL && draw_and_put(chain, pixels, out, where);

@@ -364,7 +364,7 @@ static fa_dataset *open_cifar(const fa_cifar_args *args, const layout *layouts, 
 {
     if (!fa_data_args_check(args->root, args->transform, what, args->where_))
         return NULL;
-    fa_memory_images images = {.form = {false, 3, SIDE, SIDE}};
+    fa_memory_images images = {.form = {false, 3, SIDE, SIDE, false}};
     reading *r = fa_calloc(1, sizeof *r);
     if (r == NULL) {
         fa_fail_memory(args->where_, sizeof *r);

@@ -59,7 +59,7 @@ static bool form_of(const fa_meta *meta, int channels_first, const origin *o, fa
         return refuse(o, FA_SHAPE_ERROR, meta,
                       "uint8 [N, H, W], [N, H, W, C] or [N, C, H, W], or float32 [N, C, H, W] or [N, H, W]");
     if (meta->ndim == 3) {
-        *form = (fa_image_form){floats, 1, s[1], s[2]};
+        *form = (fa_image_form){floats, 1, s[1], s[2], false};
         *planes = false;
         return true;
     }
@@ -67,7 +67,7 @@ static bool form_of(const fa_meta *meta, int channels_first, const origin *o, fa
     if (!is_channels(first ? s[1] : s[3]) && channels_first < 0)
         return refuse(o, FA_SHAPE_ERROR, meta,
                       floats ? "1, 3 or 4 channels in dimension 1" : "1, 3 or 4 channels in dimension 1 or 3");
-    *form = first ? (fa_image_form){floats, s[1], s[2], s[3]} : (fa_image_form){floats, s[3], s[1], s[2]};
+    *form = first ? (fa_image_form){floats, s[1], s[2], s[3], false} : (fa_image_form){floats, s[3], s[1], s[2], false};
     *planes = first && !floats && form->channels > 1;
     return true;
 }

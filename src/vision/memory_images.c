@@ -95,7 +95,8 @@ fa_dataset *fa_memory_images_make(fa_memory_images *images, fa_transform *transf
     set->rule = *target;
     *images = (fa_memory_images){.pixels = NULL};
     if ((transform != NULL && !fa_object_check((fa_object *)transform, &fa_transform_class, what, where)) ||
-        !fa_chain_begin(&set->chain, transform, &set->images.form, where)) {
+        !fa_chain_begin(&set->chain, transform, &set->images.form, where) ||
+        !fa_chain_one_size(&set->chain, what, where)) {
         memory_destroy(set);
         return NULL;
     }

@@ -152,7 +152,7 @@ static bool read_half(fa_memory_images *images, const char *root, bool train, co
         return false;
     images->pixels = pixels.buffer;
     images->n = pixels.size[0];
-    images->form = (fa_image_form){false, 1, pixels.size[1], pixels.size[2]};
+    images->form = (fa_image_form){false, 1, pixels.size[1], pixels.size[2], false};
     if (!fa_idx_read(path, 1, f->call, where, &labels))
         return false;
     bool fine = widen_labels(images, &labels, train ? "train" : "test", images_path, path, f, where);

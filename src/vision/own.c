@@ -51,7 +51,7 @@ static bool lambda_infer(const fa_transform_body *self, fa_image_form *form, fa_
     fa_image image = image_of(form, NULL);
     if (!self->lambda.form(self->lambda.user, &image))
         return failed(where, "form");
-    *form = (fa_image_form){image.floats, image.channels, image.height, image.width};
+    *form = (fa_image_form){image.floats, image.channels, image.height, image.width, form->any_size};
     return (form->channels >= 1 && form->height >= 1 && form->width >= 1) ||
            fa_fail(FA_SHAPE_ERROR, where, "fa_lambda",
                    "got %lld x %lld pixels of %lld channels from the form callback, needs at least 1 each.",
@@ -151,7 +151,7 @@ static bool maybe_infer(const fa_transform_body *self, fa_image_form *form, fa_w
         if (!step[i]->kind->infer(step[i], form, where))
             return false;
         if (form->floats != before.floats || form->channels != before.channels || form->height != before.height ||
-            form->width != before.width)
+            form->width != before.width || form->any_size != before.any_size)
             return fa_fail(FA_SHAPE_ERROR, where, "random_apply",
                            "got %s, which gives images another form, needs transforms that keep it.",
                            step[i]->kind->name);

@@ -23,8 +23,9 @@ typedef struct value {
     char key[MAX_WORD], word[MAX_WORD]; /* word: "" for numbers */
     double number[MAX_NUMBERS];
     int n;
-    bool single; /* one number without brackets */
-    bool used;
+    bool single;      /* one number without brackets */
+    const char *text; /* as it stands there */
+    int length;
 } value;
 
 typedef struct call {
@@ -103,9 +104,8 @@ static bool read_number(parser *p, double *x)
     return true;
 }
 
-static bool read_value(parser *p, value *v)
+static bool read_form(parser *p, value *v)
 {
-    skip(p, false);
     if (*p->at != '(' && *p->at != '[') {
         v->single = true;
         v->n = 1;
@@ -123,26 +123,33 @@ static bool read_value(parser *p, value *v)
     return true;
 }
 
+static bool read_value(parser *p, value *v)
+{
+    skip(p, false);
+    v->text = p->at;
+    const bool fine = read_form(p, v);
+    v->length = (int)(p->at - v->text);
+    return fine;
+}
+
 /* ---- Reading keys ------------------------------------------------------------------------------------------------ */
 
 /* The value of a key; NULL when it is not there, or is None. */
-static const value *find(call *c, const char *key)
+static const value *find(const call *c, const char *key)
 {
     for (int i = 0; i < c->values; i++)
-        if (strcmp(c->value[i].key, key) == 0) {
-            c->value[i].used = true;
+        if (strcmp(c->value[i].key, key) == 0)
             return strcmp(c->value[i].word, "None") == 0 ? NULL : &c->value[i];
-        }
     return NULL;
 }
 
-static double number_of(call *c, const char *key, double otherwise)
+static double number_of(const call *c, const char *key, double otherwise)
 {
     const value *v = find(c, key);
-    return v != NULL && v->n > 0 && v->word[0] == 0 ? v->number[0] : otherwise;
+    return v != NULL ? v->number[0] : otherwise;
 }
 
-static bool truth_of(call *c, const char *key)
+static bool truth_of(const call *c, const char *key)
 {
     const value *v = find(c, key);
     return v != NULL && strcmp(v->word, "True") == 0;
@@ -154,14 +161,14 @@ static int64_t whole(double x)
 }
 
 /* One number by itself: Python's way of giving a range around the usual value. */
-static bool is_single(call *c, const char *key)
+static bool is_single(const call *c, const char *key)
 {
     const value *v = find(c, key);
     return v != NULL && v->single && v->word[0] == 0;
 }
 
 /* Two numbers, or one for both; unset when the key is not there. */
-static void pair_of(call *c, const char *key, double out[2])
+static void pair_of(const call *c, const char *key, double out[2])
 {
     const value *v = find(c, key);
     for (int d = 0; d < 2; d++)
@@ -169,7 +176,7 @@ static void pair_of(call *c, const char *key, double out[2])
 }
 
 /* How far from the usual value, or the two ends themselves. */
-static void spread_of(call *c, const char *key, double *spread, double ends[2])
+static void spread_of(const call *c, const char *key, double *spread, double ends[2])
 {
     const bool single = is_single(c, key);
     pair_of(c, key, ends);
@@ -178,7 +185,7 @@ static void spread_of(call *c, const char *key, double *spread, double ends[2])
         ends[0] = ends[1] = (double)INT64_MIN;
 }
 
-static void size_of(call *c, int64_t out[2])
+static void size_of(const call *c, int64_t out[2])
 {
     double size[2];
     pair_of(c, "size", size);
@@ -187,7 +194,7 @@ static void size_of(call *c, int64_t out[2])
 }
 
 /* Left, top, right, bottom of one, two or four numbers. */
-static void padding_of(call *c, int64_t *all, int64_t out[4])
+static void padding_of(const call *c, int64_t *all, int64_t out[4])
 {
     const value *v = find(c, "padding");
     *all = v != NULL && v->n == 1 ? whole(v->number[0]) : 0;
@@ -195,7 +202,7 @@ static void padding_of(call *c, int64_t *all, int64_t out[4])
         out[d] = v == NULL || v->n < 2 ? INT64_MIN : whole(v->number[v->n == 4 ? d : d % 2]);
 }
 
-static int choice_of(call *c, const char *key, int otherwise, const char *(*name)(int), int count)
+static int choice_of(const call *c, const char *key, int otherwise, const char *(*name)(int), int count)
 {
     const value *v = find(c, key);
     for (int i = 0; v != NULL && i < count; i++)
@@ -204,54 +211,68 @@ static int choice_of(call *c, const char *key, int otherwise, const char *(*name
     return v == NULL ? otherwise : count;
 }
 
-static fa_interpolation interpolation_of(call *c, fa_interpolation otherwise)
+/* One number, or one a channel. */
+static double fill_of(const call *c, double fills[FA_MAX_CHANNELS], int *channels)
+{
+    const value *v = find(c, "fill");
+    if (v == NULL || v->single)
+        return number_of(c, "fill", 0);
+    memcpy(fills, v->number, sizeof v->number);
+    *channels = v->n;
+    return 0;
+}
+
+static fa_interpolation interpolation_of(const call *c, fa_interpolation otherwise)
 {
     return (fa_interpolation)choice_of(c, "interpolation", (int)otherwise, fa_interpolation_name,
                                        FA_INTERPOLATION_LANCZOS + 1);
 }
 
-static fa_padding_mode mode_of(call *c)
+static fa_padding_mode mode_of(const call *c)
 {
     return (fa_padding_mode)choice_of(c, "padding_mode", 0, fa_padding_mode_name, FA_PADDING_SYMMETRIC + 1);
 }
 
 /* ---- One function a name ----------------------------------------------------------------------------------------- */
 
-static fa_transform *make_compose(call *c, fa_where where)
+static fa_transform *make_compose(const call *c, fa_where where)
 {
     return fa_compose_at(c->steps, c->step, where);
 }
 
-static fa_transform *make_random_apply(call *c, fa_where where)
+static fa_transform *make_random_apply(const call *c, fa_where where)
 {
     return fa_random_apply_at(number_of(c, "p", 0.5), c->steps, c->step, where);
 }
 
-static fa_transform *make_to_tensor(call *c, fa_where where)
+static fa_transform *make_to_tensor(const call *c, fa_where where)
 {
     (void)c;
     return fa_to_tensor_at(where);
 }
 
-static fa_transform *make_normalize(call *c, fa_where where)
+static fa_transform *make_normalize(const call *c, fa_where where)
 {
     fa_normalize_args args = {.where_ = where};
     const value *mean = find(c, "mean"), *std = find(c, "std");
-    args.channels = mean != NULL ? mean->n : 0;
-    if (mean != NULL && std != NULL && std->n == mean->n) {
-        memcpy(args.mean, mean->number, sizeof args.mean);
-        memcpy(args.std, std->number, sizeof args.std);
+    const int means = mean != NULL ? mean->n : 0, stds = std != NULL ? std->n : 0;
+    if (means != stds || means == 0) {
+        fa_fail(FA_VALUE_ERROR, where, what, "got Normalize with %d mean%s and %d std%s, needs one of each a channel.",
+                means, means == 1 ? "" : "s", stds, stds == 1 ? "" : "s");
+        return NULL;
     }
+    args.channels = means;
+    memcpy(args.mean, mean->number, sizeof args.mean);
+    memcpy(args.std, std->number, sizeof args.std);
     return fa_normalize_at(&args);
 }
 
-static fa_transform *make_resize(call *c, fa_where where)
+static fa_transform *make_resize(const call *c, fa_where where)
 {
     fa_resize_args args = {.where_ = where,
                            .interpolation = interpolation_of(c, FA_INTERPOLATION_BILINEAR),
                            .max_size = whole(number_of(c, "max_size", 0)),
                            .size_hw = {INT64_MIN, INT64_MIN}};
-    (void)find(c, "antialias");
     const value *size = find(c, "size");
     if (size != NULL && size->n > 1)
         size_of(c, args.size_hw);
@@ -260,61 +281,61 @@ static fa_transform *make_resize(call *c, fa_where where)
     return fa_resize_at(&args);
 }
 
-static fa_transform *make_center_crop(call *c, fa_where where)
+static fa_transform *make_center_crop(const call *c, fa_where where)
 {
     fa_center_crop_args args = {.where_ = where};
     size_of(c, args.size_hw);
     return fa_center_crop_at(&args);
 }
 
-static fa_transform *make_pad(call *c, fa_where where)
+static fa_transform *make_pad(const call *c, fa_where where)
 {
-    fa_pad_image_args args = {.where_ = where, .fill = number_of(c, "fill", 0), .padding_mode = mode_of(c)};
+    fa_pad_image_args args = {.where_ = where, .padding_mode = mode_of(c)};
+    args.fill = fill_of(c, args.fills, &args.channels);
     padding_of(c, &args.padding, args.padding_ltrb);
     return fa_pad_image_at(&args);
 }
 
-static fa_transform *make_random_crop(call *c, fa_where where)
+static fa_transform *make_random_crop(const call *c, fa_where where)
 {
-    fa_random_crop_args args = {.where_ = where,
-                                .pad_if_needed = truth_of(c, "pad_if_needed"),
-                                .fill = number_of(c, "fill", 0),
-                                .padding_mode = mode_of(c)};
+    fa_random_crop_args args = {
+        .where_ = where, .pad_if_needed = truth_of(c, "pad_if_needed"), .padding_mode = mode_of(c)};
+    args.fill = fill_of(c, args.fills, &args.channels);
     size_of(c, args.size_hw);
     padding_of(c, &args.padding, args.padding_ltrb);
     return fa_random_crop_at(&args);
 }
 
-static fa_random_flip_args chance_of(call *c, double otherwise, fa_where where)
+static fa_random_flip_args chance_of(const call *c, double otherwise, fa_where where)
 {
     return (fa_random_flip_args){.where_ = where, .p = number_of(c, "p", otherwise)};
 }
 
-static fa_transform *make_horizontal_flip(call *c, fa_where where)
+static fa_transform *make_horizontal_flip(const call *c, fa_where where)
 {
     const fa_random_flip_args args = chance_of(c, 0.5, where);
     return fa_random_horizontal_flip_at(&args);
 }
 
-static fa_transform *make_vertical_flip(call *c, fa_where where)
+static fa_transform *make_vertical_flip(const call *c, fa_where where)
 {
     const fa_random_flip_args args = chance_of(c, 0.5, where);
     return fa_random_vertical_flip_at(&args);
 }
 
-static fa_transform *make_random_grayscale(call *c, fa_where where)
+static fa_transform *make_random_grayscale(const call *c, fa_where where)
 {
     const fa_random_flip_args args = chance_of(c, 0.1, where);
     return fa_random_grayscale_at(&args);
 }
 
-static fa_transform *make_grayscale(call *c, fa_where where)
+static fa_transform *make_grayscale(const call *c, fa_where where)
 {
     return fa_grayscale_at((int)whole(number_of(c, "num_output_channels", 1)), where);
 }
 
 /* A pair of shares or ratios; the default when it is not there. torchvision prints four decimals: 0.75, 1.3333. */
-static void range_of(call *c, const char *key, double low, double high, double out[2])
+static void range_of(const call *c, const char *key, double low, double high, double out[2])
 {
     pair_of(c, key, out);
     for (int d = 0; d < 2; d++) {
@@ -324,50 +345,46 @@ static void range_of(call *c, const char *key, double low, double high, double o
     }
 }
 
-static fa_transform *make_resized_crop(call *c, fa_where where)
+static fa_transform *make_resized_crop(const call *c, fa_where where)
 {
     fa_random_resized_crop_args args = {.where_ = where,
                                         .interpolation = interpolation_of(c, FA_INTERPOLATION_BILINEAR)};
-    (void)find(c, "antialias");
     size_of(c, args.size_hw);
     range_of(c, "scale", 0.08, 1, args.scale);
     range_of(c, "ratio", 3.0 / 4, 4.0 / 3, args.ratio);
     return fa_random_resized_crop_at(&args);
 }
 
-static fa_transform *make_rotation(call *c, fa_where where)
+static fa_transform *make_rotation(const call *c, fa_where where)
 {
     fa_random_rotation_args args = {.where_ = where,
                                     .interpolation = interpolation_of(c, FA_INTERPOLATION_NEAREST),
-                                    .fill = number_of(c, "fill", 0)};
-    if (truth_of(c, "expand")) {
-        fa_fail(FA_VALUE_ERROR, where, what, "got RandomRotation(expand=True), needs expand=False.");
-        return NULL;
-    }
+                                    .expand = truth_of(c, "expand")};
+    args.fill = fill_of(c, args.fills, &args.channels);
     spread_of(c, "degrees", &args.degrees, args.degrees_range);
     pair_of(c, "center", args.center);
     return fa_random_rotation_at(&args);
 }
 
-static fa_transform *make_affine(call *c, fa_where where)
+static fa_transform *make_affine(const call *c, fa_where where)
 {
-    fa_random_affine_args args = {.where_ = where,
-                                  .interpolation = interpolation_of(c, FA_INTERPOLATION_NEAREST),
-                                  .fill = number_of(c, "fill", 0)};
+    fa_random_affine_args args = {.where_ = where, .interpolation = interpolation_of(c, FA_INTERPOLATION_NEAREST)};
+    args.fill = fill_of(c, args.fills, &args.channels);
     spread_of(c, "degrees", &args.degrees, args.degrees_range);
     pair_of(c, "translate", args.translate);
     pair_of(c, "scale", args.scale);
     pair_of(c, "center", args.center);
     const value *shear = find(c, "shear");
     args.shear = number_of(c, "shear", 0);
+    const bool none = shear != NULL && args.shear == 0; /* unlike None it draws its word */
     for (int d = 0; d < 2; d++) {
-        args.shear_x_range[d] = shear != NULL && shear->n > 1 ? shear->number[d] : (double)INT64_MIN;
+        args.shear_x_range[d] = shear != NULL && shear->n > 1 ? shear->number[d] : none ? 0 : (double)INT64_MIN;
         args.shear_y_range[d] = shear != NULL && shear->n > 3 ? shear->number[2 + d] : (double)INT64_MIN;
     }
     return fa_random_affine_at(&args);
 }
 
-static fa_transform *make_jitter(call *c, fa_where where)
+static fa_transform *make_jitter(const call *c, fa_where where)
 {
     fa_color_jitter_args args = {.where_ = where};
     spread_of(c, "brightness", &args.brightness, args.brightness_range);
@@ -377,13 +394,12 @@ static fa_transform *make_jitter(call *c, fa_where where)
     return fa_color_jitter_at(&args);
 }
 
-static fa_transform *make_erasing(call *c, fa_where where)
+static fa_transform *make_erasing(const call *c, fa_where where)
 {
     fa_random_erasing_args args = {.where_ = where, .p = number_of(c, "p", 0.5)};
     range_of(c, "scale", 0.02, 0.33, args.scale);
     range_of(c, "ratio", 0.3, 3.3, args.ratio);
     const value *v = find(c, "value");
-    (void)find(c, "inplace");
     args.random = v != NULL && strcmp(v->word, "random") == 0;
     if (v != NULL && !v->single) {
         args.channels = v->n;
@@ -396,7 +412,7 @@ static fa_transform *make_erasing(call *c, fa_where where)
 
 static const struct maker {
     const char *name;
-    fa_transform *(*make)(call *c, fa_where where);
+    fa_transform *(*make)(const call *c, fa_where where);
     const char *keys[MAX_KEYS]; /* in the order of torchvision's constructor */
     bool holds;                 /* other transforms */
 } makers[] = {
@@ -418,6 +434,98 @@ static const struct maker {
     {"ColorJitter", make_jitter, {"brightness", "contrast", "saturation", "hue"}, false},
     {"RandomErasing", make_erasing, {"p", "scale", "ratio", "value", "inplace"}, false},
 };
+
+/* ---- What values may be ------------------------------------------------------------------------------------------ */
+
+enum { ONE = 1 << 1, TWO = 1 << 2, FOUR = 1 << 4, ANY = -2 /* all but none */ };
+
+/* torchvision printed "warn" for an antialias that was not given. */
+static const char *truth_name(int i)
+{
+    static const char *const name[] = {"False", "True", "warn"};
+    return name[i];
+}
+
+static const char *random_name(int only)
+{
+    (void)only;
+    return "random";
+}
+
+/* A key means the same in all transforms. */
+static const struct rule {
+    const char *key;
+    int counts;               /* bit n: n numbers may stand there */
+    bool whole;               /* they must be whole */
+    const char *(*word)(int); /* words that may stand there */
+    int words;
+    const char *wanted; /* in words */
+} rules[] = {
+    {"p", ONE, false, NULL, 0, "a number"},
+    {"mean", ANY, false, NULL, 0, "numbers"},
+    {"std", ANY, false, NULL, 0, "numbers"},
+    {"size", ONE | TWO, true, NULL, 0, "1 or 2 whole numbers"},
+    {"max_size", ONE, true, NULL, 0, "a whole number or None"},
+    {"interpolation", 0, false, fa_interpolation_name, FA_INTERPOLATION_LANCZOS + 1,
+     "nearest, bilinear, bicubic, box, hamming or lanczos"},
+    {"antialias", 0, false, truth_name, 3, "True or False"},
+    {"padding", ONE | TWO | FOUR, true, NULL, 0, "1, 2 or 4 whole numbers"},
+    {"pad_if_needed", 0, false, truth_name, 2, "True or False"},
+    {"fill", ANY, false, NULL, 0, "a number, or one a channel"},
+    {"padding_mode", 0, false, fa_padding_mode_name, FA_PADDING_SYMMETRIC + 1, "constant, edge, reflect or symmetric"},
+    {"num_output_channels", ONE, true, NULL, 0, "1 or 3"},
+    {"scale", TWO, false, NULL, 0, "2 numbers"},
+    {"ratio", TWO, false, NULL, 0, "2 numbers"},
+    {"degrees", ONE | TWO, false, NULL, 0, "1 or 2 numbers"},
+    {"expand", 0, false, truth_name, 2, "True or False"},
+    {"center", TWO, false, NULL, 0, "2 numbers or None"},
+    {"translate", TWO, false, NULL, 0, "2 numbers or None"},
+    {"shear", ONE | TWO | FOUR, false, NULL, 0, "1, 2 or 4 numbers or None"},
+    {"brightness", ONE | TWO, false, NULL, 0, "1 or 2 numbers"},
+    {"contrast", ONE | TWO, false, NULL, 0, "1 or 2 numbers"},
+    {"saturation", ONE | TWO, false, NULL, 0, "1 or 2 numbers"},
+    {"hue", ONE | TWO, false, NULL, 0, "1 or 2 numbers"},
+    {"value", ANY, false, random_name, 1, "a number, one a channel, or random"},
+    {"inplace", 0, false, truth_name, 2, "True or False"},
+};
+
+static bool obeys(const value *v, const struct rule *rule)
+{
+    if (strcmp(v->word, "None") == 0)
+        return true;
+    for (int i = 0; v->word[0] != 0 && i < rule->words; i++)
+        if (strcmp(v->word, rule->word(i)) == 0)
+            return true;
+    if (v->word[0] != 0 || (rule->counts >> v->n & 1) == 0)
+        return false;
+    for (int i = 0; i < v->n; i++)
+        if (rule->whole && v->number[i] != floor(v->number[i]))
+            return false;
+    return true;
+}
+
+/* Each value has a key of its own that the transform has, and is what the key takes. */
+static bool check_values(const parser *p, const call *c)
+{
+    for (int i = 0; i < c->values; i++) {
+        const value *v = &c->value[i];
+        const struct rule *rule = rules;
+        int known = 0;
+        while (known < MAX_KEYS && c->maker->keys[known] != NULL && strcmp(c->maker->keys[known], v->key) != 0)
+            known++;
+        if (known == MAX_KEYS || c->maker->keys[known] == NULL)
+            return fa_fail(FA_VALUE_ERROR, p->where, what, "got %s(%s=...), which has no such option.", c->name,
+                           v->key);
+        if (find(c, v->key) != v && strcmp(v->word, "None") != 0)
+            return fa_fail(FA_VALUE_ERROR, p->where, what, "got %s twice for %s, needs it once.", v->key, c->name);
+        while (strcmp(rule->key, v->key) != 0)
+            rule++; /* every key of a transform has a rule */
+        if (!obeys(v, rule))
+            return fa_fail(FA_VALUE_ERROR, p->where, what, "got %s(%s=%.*s), needs %s.", c->name, v->key,
+                           v->length < 60 ? v->length : 60, v->text, rule->wanted);
+    }
+    return true;
+}
 
 /* ---- Calls ------------------------------------------------------------------------------------------------------- */
 
@@ -482,22 +590,15 @@ static bool read_item(parser *p, call *c, int depth)
     return read_place(p, c, v);
 }
 
-static fa_transform *make_call(const parser *p, call *c)
+static fa_transform *make_call(const parser *p, const call *c)
 {
     const struct maker *maker = c->maker;
-    fa_transform *made = maker->make(c, p->where);
+    fa_transform *made = check_values(p, c) ? maker->make(c, p->where) : NULL;
     if (made != NULL && !maker->holds && c->steps > 0) {
         fa_fail(FA_VALUE_ERROR, p->where, what, "got a transform inside %s, needs none there.", c->name);
         fa_transform_free(made);
         return NULL;
     }
-    for (int i = 0; i < c->values && made != NULL; i++)
-        if (!c->value[i].used) {
-            fa_fail(FA_VALUE_ERROR, p->where, what, "got %s(%s=...), which has no such option.", c->name,
-                    c->value[i].key);
-            fa_transform_free(made);
-            return NULL;
-        }
     return made;
 }
 

@@ -140,8 +140,8 @@ static void count_traits(unsigned traits)
 size_t fa_picture_notes(char *text, size_t size)
 {
     static const char *const note[FA_TRAIT_COUNT][2] = {
-        [FA_TRAIT_TURNED] = {"carries an EXIF rotation that was not applied (.exif = true applies it)",
-                             "carry an EXIF rotation that was not applied (.exif = true applies it)"},
+        [FA_TRAIT_TURNED] = {"carries an EXIF rotation that was not applied (.exif = true, --exif apply it)",
+                             "carry an EXIF rotation that was not applied (.exif = true, --exif apply it)"},
         [FA_TRAIT_TRANSPARENT] = {"has transparency, which was dropped unless a background was given (.background)",
                                   "have transparency, which was dropped unless a background was given (.background)"},
         [FA_TRAIT_SIXTEEN_BITS] = {"has 16 bits a channel, of which the upper 8 were taken",

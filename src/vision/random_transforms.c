@@ -70,6 +70,13 @@ static int64_t source(const axis *a, int64_t i)
 
 /* ---- RandomCrop -------------------------------------------------------------------------------------------------- */
 
+static void set_size(fa_image_form *form, const int64_t size[2])
+{
+    form->height = size[0];
+    form->width = size[1];
+    form->any_size = false;
+}
+
 static bool crop_infer(const fa_transform_body *self, fa_image_form *form, fa_where where)
 {
     static const char *const call = "random_crop";
@@ -77,16 +84,15 @@ static bool crop_infer(const fa_transform_body *self, fa_image_form *form, fa_wh
     if (form->height < 1 || form->width < 1)
         return fa_fail(FA_SHAPE_ERROR, where, call, "got images of %lld x %lld pixels, needs at least 1 x 1.",
                        (long long)form->height, (long long)form->width);
-    if (axis_length(&y) < self->size[0] || axis_length(&x) < self->size[1])
+    if (!form->any_size && (axis_length(&y) < self->size[0] || axis_length(&x) < self->size[1]))
         return fa_fail(
             FA_SHAPE_ERROR, where, call,
             "got images of %lld x %lld pixels with their padding, needs %lld x %lld or more. Hint: a smaller "
             "size, or .pad_if_needed = true.",
             (long long)axis_length(&y), (long long)axis_length(&x), (long long)self->size[0], (long long)self->size[1]);
-    if (self->padding_mode == FA_PADDING_CONSTANT && !fa_check_fill(self->fill, form, call, where))
+    if (self->padding_mode == FA_PADDING_CONSTANT && !fa_fill_check(self, form, call, where))
         return false;
-    form->height = self->size[0];
-    form->width = self->size[1];
+    set_size(form, self->size);
     return true;
 }
 
@@ -101,17 +107,17 @@ static void crop_draw(const fa_transform_body *self, const fa_image_form *form, 
     fa_mt_randint(mt, &draws[1], 1, 0, right + 1);
 }
 
-/* One pixel of `bytes` bytes: that of the row, or the fill. */
+/* One pixel of `bytes` bytes: that of the row, or the fill; with floats, of the plane. */
 static void crop_pixel(char *to, const char *row, int64_t column, size_t bytes, const fa_transform_body *self,
-                       bool floats)
+                       bool floats, int64_t plane)
 {
     if (row != NULL && column != FILL) {
         memcpy(to, row + (size_t)column * bytes, bytes);
     } else if (floats) {
-        float fill = (float)self->fill;
+        float fill = (float)fa_fill_of(self, plane);
         memcpy(to, &fill, sizeof fill);
     } else {
-        memset(to, (int)self->fill, bytes);
+        fa_fill_bytes(self, (uint8_t *)to, 1, (int64_t)bytes);
     }
 }
 
@@ -133,12 +139,12 @@ void fa_crop_at(const fa_transform_body *self, const fa_image_form *form, const 
                 line == FILL ? NULL : (const char *)in + (size_t)((plane * form->height + line) * x.n) * bytes;
             const int64_t begin = row != NULL ? from : width, end = row != NULL ? to : width;
             for (int64_t j = 0; j < begin; j++)
-                crop_pixel(at + (size_t)j * bytes, row, source(&x, left + j), bytes, self, form->floats);
+                crop_pixel(at + (size_t)j * bytes, row, source(&x, left + j), bytes, self, form->floats, plane);
             if (end > begin)
                 memcpy(at + (size_t)begin * bytes, row + (size_t)(first + begin) * bytes,
                        (size_t)(end - begin) * bytes);
             for (int64_t j = end; j < width; j++)
-                crop_pixel(at + (size_t)j * bytes, row, source(&x, left + j), bytes, self, form->floats);
+                crop_pixel(at + (size_t)j * bytes, row, source(&x, left + j), bytes, self, form->floats, plane);
         }
 }
 
@@ -173,9 +179,9 @@ static void crop_print(const fa_transform_body *self, fa_repr *text)
         fa_repr_add(text, "None");
     if (self->pad_if_needed)
         fa_repr_add(text, ", pad_if_needed=True");
-    if (self->fill != 0) {
+    if (!fa_fill_is_default(self)) {
         fa_repr_add(text, ", fill=");
-        fa_repr_number(text, self->fill);
+        fa_fill_print(self, text);
     }
     if (self->padding_mode != FA_PADDING_CONSTANT)
         fa_repr_add(text, ", padding_mode=%s", fa_padding_mode_name(self->padding_mode));
@@ -209,13 +215,15 @@ fa_transform *fa_random_crop_at(const fa_random_crop_args *args)
                               .single = args->padding_ltrb[0] == INT64_MIN,
                               .padding_given = args->padding != 0 || args->padding_ltrb[0] != INT64_MIN,
                               .pad_if_needed = args->pad_if_needed,
-                              .fill = args->fill,
                               .padding_mode = (int)args->padding_mode};
     for (int d = 0; d < 2; d++)
         crop.size[d] = args->size_hw[d] == INT64_MIN ? args->size : args->size_hw[d];
     for (int d = 0; d < 4; d++)
         crop.padding[d] = args->padding_ltrb[d] == INT64_MIN ? args->padding : args->padding_ltrb[d];
-    return check_crop(&crop, "fa_random_crop", args->where_) ? fa_transform_make(&crop, args->where_) : NULL;
+    return fa_fill_set(&crop, args->fill, args->fills, args->channels, "fa_random_crop", args->where_) &&
+                   check_crop(&crop, "fa_random_crop", args->where_)
+               ? fa_transform_make(&crop, args->where_)
+               : NULL;
 }
 
 /* ---- Pad, CenterCrop --------------------------------------------------------------------------------------------- */
@@ -235,7 +243,7 @@ static bool pad_infer(const fa_transform_body *self, fa_image_form *form, fa_whe
     if (form->height < 1 || form->width < 1)
         return fa_fail(FA_SHAPE_ERROR, where, "pad_image", "got images of %lld x %lld pixels, needs at least 1 x 1.",
                        (long long)form->height, (long long)form->width);
-    if (self->padding_mode == FA_PADDING_CONSTANT && !fa_check_fill(self->fill, form, "pad_image", where))
+    if (self->padding_mode == FA_PADDING_CONSTANT && !fa_fill_check(self, form, "pad_image", where))
         return false;
     form->height = window.size[0];
     form->width = window.size[1];
@@ -256,7 +264,7 @@ static void pad_print(const fa_transform_body *self, fa_repr *text)
     fa_repr_add(text, "Pad(padding=");
     print_padding(self, text);
     fa_repr_add(text, ", fill=");
-    fa_repr_number(text, self->fill);
+    fa_fill_print(self, text);
     fa_repr_add(text, ", padding_mode=%s)", fa_padding_mode_name(self->padding_mode));
 }
 
@@ -267,12 +275,14 @@ fa_transform *fa_pad_image_at(const fa_pad_image_args *args)
 {
     fa_transform_body pad = {.kind = &pad_image,
                              .size = {1, 1},
-                             .fill = args->fill,
                              .single = args->padding_ltrb[0] == INT64_MIN,
                              .padding_mode = (int)args->padding_mode};
     for (int d = 0; d < 4; d++)
         pad.padding[d] = args->padding_ltrb[d] == INT64_MIN ? args->padding : args->padding_ltrb[d];
-    return check_crop(&pad, "fa_pad_image", args->where_) ? fa_transform_make(&pad, args->where_) : NULL;
+    return fa_fill_set(&pad, args->fill, args->fills, args->channels, "fa_pad_image", args->where_) &&
+                   check_crop(&pad, "fa_pad_image", args->where_)
+               ? fa_transform_make(&pad, args->where_)
+               : NULL;
 }
 
 static bool center_infer(const fa_transform_body *self, fa_image_form *form, fa_where where)
@@ -280,8 +290,7 @@ static bool center_infer(const fa_transform_body *self, fa_image_form *form, fa_
     if (form->height < 1 || form->width < 1)
         return fa_fail(FA_SHAPE_ERROR, where, "center_crop", "got images of %lld x %lld pixels, needs at least 1 x 1.",
                        (long long)form->height, (long long)form->width);
-    form->height = self->size[0];
-    form->width = self->size[1];
+    set_size(form, self->size);
     return true;
 }
 

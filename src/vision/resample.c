@@ -30,6 +30,7 @@ static double triangle(double x)
     return x < 1 ? 1 - x : 0;
 }
 
+/* The coefficients are floats in Pillow. */
 static double hamming(double x)
 {
     x = fabs(x);
@@ -38,7 +39,7 @@ static double hamming(double x)
     if (x >= 1)
         return 0;
     x *= M_PI;
-    return sin(x) / x * (0.54 + 0.46 * cos(x));
+    return sin(x) / x * (0.54F + 0.46F * cos(x));
 }
 
 /* Keys' cubic with a = -0.5. */

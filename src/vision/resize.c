@@ -31,6 +31,8 @@ static bool resize_infer(const fa_transform_body *self, fa_image_form *form, fa_
     if (form->height < 1 || form->width < 1)
         return fa_fail(FA_SHAPE_ERROR, where, "resize", "got images of %lld x %lld pixels, needs at least 1 x 1.",
                        (long long)form->height, (long long)form->width);
+    if (self->single && form->any_size)
+        return true;
     int64_t height = self->size[0], width = self->size[1];
     if (self->single) {
         bool upright = form->width <= form->height;
@@ -49,6 +51,7 @@ static bool resize_infer(const fa_transform_body *self, fa_image_form *form, fa_
                        (long long)form->height, (long long)form->width, (long long)height, (long long)width, MAX_SIZE);
     form->height = height;
     form->width = width;
+    form->any_size = false;
     return true;
 }
 
@@ -125,6 +128,7 @@ static bool resized_infer(const fa_transform_body *self, fa_image_form *form, fa
                        (long long)form->width);
     form->height = self->size[0];
     form->width = self->size[1];
+    form->any_size = false;
     return true;
 }
 

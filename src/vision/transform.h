@@ -21,6 +21,7 @@ enum { FA_MAX_STEPS = 32, FA_MAX_DRAWS = 1024, FA_PIXEL_VALUES = 256 };
 typedef struct fa_image_form {
     bool floats;
     int64_t channels, height, width;
+    bool any_size; /* height and width follow from draws; these are what they would be without */
 } fa_image_form;
 
 typedef struct fa_transform_body fa_transform_body;
@@ -36,6 +37,8 @@ typedef struct fa_transform_kind {
     float (*pixel)(const fa_transform_body *self, int64_t channel, float x);
     /* Writes the body's `draws` numbers for one image. NULL: draws nothing. */
     void (*draw)(const fa_transform_body *self, const fa_image_form *form, fa_mt *mt, int64_t *draws);
+    /* Makes `form` that of the result when the draws are known; NULL: they do not matter, infer tells. */
+    void (*resize)(const fa_transform_body *self, fa_image_form *form, const int64_t *draws);
     /* Writes the transform as torchvision prints it. */
     void (*print)(const fa_transform_body *self, fa_repr *text);
     void (*destroy)(fa_transform_body *self); /* what the kind owns; may be NULL */
@@ -56,7 +59,10 @@ struct fa_transform_body {
     bool padding_given;
     bool pad_if_needed;
     int padding_mode; /* fa_padding_mode */
-    double fill;
+    double fill[FA_MAX_CHANNELS];
+    int fills;       /* how many there are: one a channel; 0: the first is that of all */
+    bool fills_told; /* their number was given; else zeros at the end are not among them */
+    bool expand;
     double p;                                            /* of random ones */
     double degrees[2], translate[2], scale[2], ratio[2]; /* random_resized_crop, affine, rotation, erasing */
     double shear[4], center[2];
@@ -120,8 +126,23 @@ void fa_repr_size(fa_repr *text, const int64_t *size, int n);
 bool fa_same_form(const fa_transform_body *self, fa_image_form *form, fa_where where);
 /* Refuses floats: "NAME: got images of floats ...". */
 bool fa_bytes_only(const fa_image_form *form, const char *name, fa_where where);
-/* A fill that bytes cannot hold is refused. */
-bool fa_check_fill(double fill, const fa_image_form *form, const char *name, fa_where where);
+/* Of a constructor's arguments; false after an error. */
+bool fa_fill_set(fa_transform_body *body, double fill, const double fills[FA_MAX_CHANNELS], int channels,
+                 const char *call, fa_where where);
+/* A fill that bytes cannot hold, or of other channels, is refused. */
+bool fa_fill_check(const fa_transform_body *self, const fa_image_form *form, const char *name, fa_where where);
+static inline double fa_fill_of(const fa_transform_body *self, int64_t channel)
+{
+    return self->fill[self->fills > 1 ? channel : 0];
+}
+/* Bytes [pixels, channels], which has been checked. */
+void fa_fill_bytes(const fa_transform_body *self, uint8_t *out, int64_t pixels, int64_t channels);
+/* "7" or "(7, 8, 9)". */
+void fa_fill_print(const fa_transform_body *self, fa_repr *text);
+static inline bool fa_fill_is_default(const fa_transform_body *self)
+{
+    return self->fills == 0 && self->fill[0] == 0;
+}
 bool fa_form_bytes(const fa_image_form *form, size_t *bytes);
 
 /* ---- Pixels, each in its own file -------------------------------------------------------------------------------- */
@@ -132,9 +153,10 @@ void fa_crop_at(const fa_transform_body *self, const fa_image_form *form, const 
 /* Bytes [height, width, channels] made [out_height, out_width, channels], as Pillow resizes them (resample.c). */
 bool fa_resample(const uint8_t *in, int64_t height, int64_t width, int64_t channels, uint8_t *out, int64_t out_height,
                  int64_t out_width, int interpolation, fa_where where);
-/* Each pixel of the result is that of `in` at matrix (x, y, 1), as Pillow's Image.transform (warp.c). */
-void fa_warp(const uint8_t *in, const fa_image_form *form, const double matrix[6], int interpolation, uint8_t fill,
-             uint8_t *out);
+/* Each pixel of the result, which is filled already, is that of `in` at matrix (x, y, 1) where there is one, as
+ * Pillow's Image.transform (warp.c). */
+void fa_warp(const uint8_t *in, const fa_image_form *form, const double matrix[6], int interpolation, uint8_t *out,
+             int64_t out_height, int64_t out_width);
 /* convert("L") of RGB. */
 static inline uint8_t fa_grey_of(const uint8_t *rgb)
 {
@@ -152,8 +174,9 @@ typedef struct fa_chain {
     fa_image_form form[FA_MAX_STEPS + 1];      /* before step i, and after the last */
     size_t in_bytes, out_bytes, between_bytes; /* between: the largest image between two steps */
     int first_draw;                            /* the first step that draws, or n */
-    int table_from, table_to;                  /* steps from ... to - 1 are the table; none of them draws */
-    float *table;                              /* [channels, 256], or NULL */
+    int first_loose; /* the first step whose result has a size that follows from draws, or n; not before first_draw */
+    int table_from, table_to; /* steps from ... to - 1 are the table; none of them draws */
+    float *table;             /* [channels, 256], or NULL */
 } fa_chain;
 
 /* Checks and lays out the transform (NULL: no steps) for images of a form. False after an error; else end it with
@@ -178,6 +201,12 @@ struct fa_chain_cache *fa_chain_cache_new(void);
 void fa_chain_cache_free(struct fa_chain_cache *cache);
 /* Draws, if the chain does, and makes `out` of an image. False after an error. */
 bool fa_chain_run(const fa_chain *chain, const void *in, void *out, fa_where where);
+/* The two halves of it: `draws` from the default generator, with the form of the result that they lead to; and the
+ * image. */
+bool fa_chain_run_draws(const fa_chain *chain, int64_t draws[FA_MAX_DRAWS], fa_image_form *result, fa_where where);
+bool fa_chain_run_image(const fa_chain *chain, const void *in, const int64_t *draws, void *out, fa_where where);
+/* Refuses a chain that leaves images of sizes that follow from draws. */
+bool fa_chain_one_size(const fa_chain *chain, const char *what, fa_where where);
 /* The form of the chain's result. */
 static inline const fa_image_form *fa_chain_result(const fa_chain *chain)
 {

@@ -196,16 +196,6 @@ bool fa_bytes_only(const fa_image_form *form, const char *name, fa_where where)
                                     "got images of float32, needs bytes. Hint: put it before fa_to_tensor().");
 }
 
-bool fa_check_fill(double fill, const fa_image_form *form, const char *name, fa_where where)
-{
-    if (form->floats || (fill >= 0 && fill < FA_PIXEL_VALUES && fill == floor(fill)))
-        return true;
-    return fa_fail(FA_VALUE_ERROR, where, name,
-                   "got fill %g for images of bytes, needs a whole number from 0 to 255. Hint: after fa_to_tensor() "
-                   "it may be any number.",
-                   fill);
-}
-
 void fa_repr_size(fa_repr *text, const int64_t *size, int n)
 {
     if (n == 1)

@@ -7,14 +7,31 @@ static bool form_of(const fa_meta *meta, fa_image_form *form)
 {
     const int64_t *s = meta->shape;
     if (meta->dtype == FA_DT_UINT8 && (meta->ndim == 2 || meta->ndim == 3))
-        *form = (fa_image_form){false, meta->ndim == 3 ? s[2] : 1, s[0], s[1]};
+        *form = (fa_image_form){false, meta->ndim == 3 ? s[2] : 1, s[0], s[1], false};
     else if (meta->dtype == FA_DT_FLOAT32 && meta->ndim == 3)
-        *form = (fa_image_form){true, s[0], s[1], s[2]};
+        *form = (fa_image_form){true, s[0], s[1], s[2], false};
     else
         return fa_refuse(FA_SHAPE_ERROR, "transform",
                          "got %s %s, needs an image: uint8 [H, W, C] or [H, W], or float32 [C, H, W].",
                          fa_dtype_name(meta->dtype), fa_shape_text(meta));
     return true;
+}
+
+static fa_tensor *apply(const fa_chain *chain, const void *in, fa_where where)
+{
+    int64_t draws[FA_MAX_DRAWS];
+    fa_image_form result;
+    if (!fa_chain_run_draws(chain, draws, &result, where))
+        return NULL;
+    const fa_meta meta = result.floats
+                             ? fa_meta_of(FA_DT_FLOAT32, 3, (int64_t[]){result.channels, result.height, result.width})
+                             : fa_meta_of(FA_DT_UINT8, 3, (int64_t[]){result.height, result.width, result.channels});
+    fa_leaf *leaf = fa_leaf_new(&meta);
+    fa_tensor *made = NULL;
+    if (leaf != NULL && fa_chain_run_image(chain, in, draws, leaf->buffer->data, where))
+        made = fa_handle(fa_leaf_node(leaf));
+    fa_leaf_release(leaf);
+    return made;
 }
 
 fa_tensor *fa_transform_apply_at(fa_transform *transform, fa_tensor *image, fa_where where)
@@ -29,16 +46,8 @@ fa_tensor *fa_transform_apply_at(fa_transform *transform, fa_tensor *image, fa_w
     fa_chain *chain = fa_chain_get(transform, &form, where);
     if (chain == NULL)
         return NULL;
-    const fa_image_form *result = fa_chain_result(chain);
-    fa_meta meta = result->floats
-                       ? fa_meta_of(FA_DT_FLOAT32, 3, (int64_t[]){result->channels, result->height, result->width})
-                       : fa_meta_of(FA_DT_UINT8, 3, (int64_t[]){result->height, result->width, result->channels});
-    fa_leaf *leaf = fa_leaf_new(&meta);
     const void *in = fa_node_bytes(node);
-    fa_tensor *made = NULL;
-    if (leaf != NULL && in != NULL && fa_chain_run(chain, in, leaf->buffer->data, where))
-        made = fa_handle(fa_leaf_node(leaf));
-    fa_leaf_release(leaf);
+    fa_tensor *made = in != NULL ? apply(chain, in, where) : NULL;
     fa_chain_drop(chain);
     return made;
 }

@@ -1,10 +1,15 @@
 /* Images moved by an affine matrix, as Pillow's Image.transform: the pixel at (x, y) of the result is that of the image
- * at matrix (x + 0.5, y + 0.5, 1), or the fill when it lies outside.
+ * at matrix (x + 0.5, y + 0.5, 1), and stays what it was when that lies outside.
  *
  * Without interpolation in 16.16 fixed point, steps added up, as Pillow does it, so that the same pixels are chosen. */
 #include "vision/transform.h"
 
 #include <math.h>
+
+typedef struct result {
+    uint8_t *pixels;
+    int64_t height, width;
+} result;
 
 /* ---- Without interpolation --------------------------------------------------------------------------------------- */
 
@@ -15,14 +20,15 @@ static int64_t to_fixed(double x)
 
 /* Inlined with constant channels where they are 3 or 1. */
 static inline __attribute__((always_inline)) void nearest_of(const uint8_t *in, const fa_image_form *form,
-                                                             const double m[6], int64_t channels, uint8_t *out)
+                                                             const double m[6], int64_t channels, result to)
 {
     const int64_t height = form->height, width = form->width;
+    uint8_t *out = to.pixels;
     int64_t row_x = to_fixed(m[2] + m[0] * 0.5 + m[1] * 0.5), row_y = to_fixed(m[5] + m[3] * 0.5 + m[4] * 0.5);
     const int64_t dx = to_fixed(m[0]), dy = to_fixed(m[3]), down_x = to_fixed(m[1]), down_y = to_fixed(m[4]);
-    for (int64_t i = 0; i < height; i++, row_x += down_x, row_y += down_y) {
+    for (int64_t i = 0; i < to.height; i++, row_x += down_x, row_y += down_y) {
         int64_t x = row_x, y = row_y;
-        for (int64_t j = 0; j < width; j++, x += dx, y += dy, out += channels) {
+        for (int64_t j = 0; j < to.width; j++, x += dx, y += dy, out += channels) {
             int64_t column = x >> 16, row = y >> 16;
             if (column >= 0 && column < width && row >= 0 && row < height)
                 memcpy(out, in + (row * width + column) * channels, (size_t)channels);
@@ -30,33 +36,34 @@ static inline __attribute__((always_inline)) void nearest_of(const uint8_t *in, 
     }
 }
 
-static void nearest(const uint8_t *in, const fa_image_form *form, const double m[6], uint8_t *out)
+static void nearest(const uint8_t *in, const fa_image_form *form, const double m[6], result to)
 {
     if (form->channels == 3)
-        nearest_of(in, form, m, 3, out);
+        nearest_of(in, form, m, 3, to);
     else if (form->channels == 1)
-        nearest_of(in, form, m, 1, out);
+        nearest_of(in, form, m, 1, to);
     else
-        nearest_of(in, form, m, form->channels, out);
+        nearest_of(in, form, m, form->channels, to);
 }
 
 /* The same in doubles, added up: without a turn, and where places are too far away for 16.16 bits. */
-static void nearest_exact(const uint8_t *in, const fa_image_form *form, const double m[6], uint8_t *out)
+static void nearest_exact(const uint8_t *in, const fa_image_form *form, const double m[6], result to)
 {
     const int64_t height = form->height, width = form->width, channels = form->channels;
+    uint8_t *out = to.pixels;
     double row_x = m[2] + m[0] * 0.5 + m[1] * 0.5, row_y = m[5] + m[3] * 0.5 + m[4] * 0.5;
-    for (int64_t i = 0; i < height; i++, row_x += m[1], row_y += m[4]) {
+    for (int64_t i = 0; i < to.height; i++, row_x += m[1], row_y += m[4]) {
         double x = row_x, y = row_y;
-        for (int64_t j = 0; j < width; j++, x += m[0], y += m[3], out += channels)
+        for (int64_t j = 0; j < to.width; j++, x += m[0], y += m[3], out += channels)
             if (x >= 0 && y >= 0 && x < (double)width && y < (double)height)
                 memcpy(out, in + ((int64_t)y * width + (int64_t)x) * channels, (size_t)channels);
     }
 }
 
-static bool fits_fixed(const fa_image_form *form, const double m[6])
+static bool fits_fixed(result to, const double m[6])
 {
     for (int corner = 0; corner < 4; corner++) {
-        double px = corner & 1 ? (double)form->width : 0, py = corner & 2 ? (double)form->height : 0;
+        double px = corner & 1 ? (double)to.width : 0, py = corner & 2 ? (double)to.height : 0;
         if (!(fabs(m[0] * px + m[1] * py + m[2]) < 32768 && fabs(m[3] * px + m[4] * py + m[5]) < 32768))
             return false;
     }
@@ -127,11 +134,12 @@ static inline __attribute__((always_inline)) void bilinear_pixel(const uint8_t *
 
 /* Inlined with constant taps, and with constant channels where they are 3 or 1. */
 static inline __attribute__((always_inline)) void smooth(const uint8_t *in, const fa_image_form *form,
-                                                         const double m[6], int taps, int64_t channels, uint8_t *out)
+                                                         const double m[6], int taps, int64_t channels, result to)
 {
     const int64_t height = form->height, width = form->width;
-    for (int64_t i = 0; i < height; i++)
-        for (int64_t j = 0; j < width; j++, out += channels) {
+    uint8_t *out = to.pixels;
+    for (int64_t i = 0; i < to.height; i++)
+        for (int64_t j = 0; j < to.width; j++, out += channels) {
             double px = (double)j + 0.5, py = (double)i + 0.5;
             double x = m[0] * px + m[1] * py + m[2], y = m[3] * px + m[4] * py + m[5];
             if (!(x >= 0 && x < (double)width && y >= 0 && y < (double)height))
@@ -149,36 +157,36 @@ static inline __attribute__((always_inline)) void smooth(const uint8_t *in, cons
         }
 }
 
-static void bilinear(const uint8_t *in, const fa_image_form *form, const double m[6], uint8_t *out)
+static void bilinear(const uint8_t *in, const fa_image_form *form, const double m[6], result to)
 {
     if (form->channels == 3)
-        smooth(in, form, m, 2, 3, out);
+        smooth(in, form, m, 2, 3, to);
     else if (form->channels == 1)
-        smooth(in, form, m, 2, 1, out);
+        smooth(in, form, m, 2, 1, to);
     else
-        smooth(in, form, m, 2, form->channels, out);
+        smooth(in, form, m, 2, form->channels, to);
 }
 
-static void bicubic(const uint8_t *in, const fa_image_form *form, const double m[6], uint8_t *out)
+static void bicubic(const uint8_t *in, const fa_image_form *form, const double m[6], result to)
 {
     if (form->channels == 3)
-        smooth(in, form, m, 4, 3, out);
+        smooth(in, form, m, 4, 3, to);
     else if (form->channels == 1)
-        smooth(in, form, m, 4, 1, out);
+        smooth(in, form, m, 4, 1, to);
     else
-        smooth(in, form, m, 4, form->channels, out);
+        smooth(in, form, m, 4, form->channels, to);
 }
 
-void fa_warp(const uint8_t *in, const fa_image_form *form, const double matrix[6], int interpolation, uint8_t fill,
-             uint8_t *out)
+void fa_warp(const uint8_t *in, const fa_image_form *form, const double matrix[6], int interpolation, uint8_t *out,
+             int64_t out_height, int64_t out_width)
 {
-    memset(out, fill, (size_t)(form->height * form->width * form->channels));
+    const result to = {out, out_height, out_width};
     if (interpolation == FA_INTERPOLATION_BICUBIC)
-        bicubic(in, form, matrix, out);
+        bicubic(in, form, matrix, to);
     else if (interpolation == FA_INTERPOLATION_BILINEAR)
-        bilinear(in, form, matrix, out);
-    else if ((matrix[1] == 0 && matrix[3] == 0) || !fits_fixed(form, matrix))
-        nearest_exact(in, form, matrix, out);
+        bilinear(in, form, matrix, to);
+    else if ((matrix[1] == 0 && matrix[3] == 0) || !fits_fixed(to, matrix))
+        nearest_exact(in, form, matrix, to);
     else
-        nearest(in, form, matrix, out);
+        nearest(in, form, matrix, to);
 }

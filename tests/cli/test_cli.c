@@ -98,6 +98,10 @@ static void test_training(void **state)
     assert_int_equal(run(*state, "$F bench --network mnist --seconds 0.01 --batches 2 --batch 8 --profile --json"), 0);
     assert_contains(output, "\"limit_flops\":");
     assert_contains(output, "\"share_of_limit\":");
+    assert_int_equal(run(*state, "$F bench --network fake64 --seconds 0.01 --batches 3 --batch 256"), 0);
+    assert_contains(output, "above 0 behind each max-pool");
+    assert_int_equal(run(*state, "$F bench --network cifar --batch 641"), 1);
+    assert_contains(output, "got 640 items for batches of 641");
     run(*state, "$F train $D/nowhere --out $D/e >&-");
     assert_int_equal(run(*state, "test -e $D/e/history.csv"), 1);
 }

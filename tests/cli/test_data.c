@@ -129,6 +129,100 @@ static void test_class_folders(void **state)
     /* a damaged picture is named; the run can go on when it is mended */
     write_file(at("c/dog/bad.png"), "no picture", 10);
     expect("train $D/c --epochs 1 --out $D/c5", 1, "c/dog/bad.png");
+    assert_contains(output, "go on with: facula train --resume ");
+    assert_contains(output, "(a picture: --on-bad-image skip leaves it out)");
+    expect("train --resume $D/c5 --on-bad-image skip", 0, "bad.png");
+    assert_contains(output, "images: 1 item was left out:\n");
+    assert_contains(output, "best: epoch 1");
+}
+
+static int count_of(const char *text, const char *part)
+{
+    int n = 0;
+    for (const char *at = strstr(text, part); at != NULL; at = strstr(at + 1, part))
+        n++;
+    return n;
+}
+
+static void copy_picture(const char *from, const char *to)
+{
+    char path[512];
+    size_t size;
+    snprintf(path, sizeof path, "tests/golden/pictures/%s", from);
+    char *bytes = read_file(source_path(path), &size);
+    make_folders(at(to));
+    write_file(at(to), bytes, size);
+    free(bytes);
+}
+
+/* O10: what pictures carry is told once a run, and not followed; with --exif they are turned, in predictions too. */
+static void test_exif(void **state)
+{
+    (void)state;
+    static const char *const classes[] = {"a", "b"};
+    static const char note[] = "carry an EXIF rotation that was not applied (.exif = true, --exif apply it)";
+    class_folders("o/train", classes, 0, 2, 10, 16);
+    class_folders("o/val", classes, 0, 2, 2, 16);
+    class_folders("o/test", classes, 0, 2, 2, 16);
+    copy_picture("jpeg_exif6.jpg", "o/train/a/6.jpg");
+    copy_picture("jpeg_exif3.jpg", "o/train/a/3.jpg");
+    copy_picture("png_c6_8.png", "o/val/b/alpha.png");
+    copy_picture("jpeg_exif3.jpg", "o/test/a/3.jpg");
+    copy_picture("jpeg_exif6.jpg", "o/test/a/6.jpg");
+    expect("train $D/o --epochs 3 --out $D/o1", 0, "epoch 3/3");
+    assert_int_equal(count_of(output, "note: 2 pictures carry an EXIF"), 1);
+    assert_int_equal(count_of(output, "note: test images: 2 pictures carry an EXIF"), 1);
+    assert_int_equal(count_of(output, note), 2);
+    assert_int_equal(count_of(output, "note: 1 picture has"), 1);
+    expect("train $D/o --epochs 1 --out $D/o2 --exif", 0, "epoch 1/1");
+    assert_null(strstr(output, "EXIF"));
+    for (int run = 1; run <= 2; run++) {
+        char line[256], *plain;
+        snprintf(line, sizeof line, "predict $D/o%d $D/o/train/a/6.jpg --json", run);
+        expect(line, 0, "\"failed\": 0");
+        plain = strdup(output);
+        strcat(line, " --exif");
+        expect(line, 0, "\"failed\": 0");
+        assert_int_equal(strcmp(plain, output) == 0, run == 2);
+        free(plain);
+    }
+    expect("train --resume $D/o2 --epochs 2", 0, "epoch 2/2");
+    assert_null(strstr(output, "EXIF"));
+    expect("train --resume $D/o1 --epochs 4 --exif", 2,
+           "--exif: got it, but the run was begun with photographs as they");
+    expect("check $D/o", 0, "EXIF rotation");
+    expect("check $D/o --exif", 0, "Items\n");
+    assert_null(strstr(output, "EXIF rotation"));
+}
+
+/* O11: pictures that cannot be read stop a run with their name, or are left out and told once. */
+static void test_bad_pictures(void **state)
+{
+    (void)state;
+    static const char *const classes[] = {"a", "b"};
+    class_folders("s/train", classes, 0, 2, 12, 16);
+    class_folders("s/val", classes, 0, 2, 5, 16);
+    class_folders("s/test", classes, 0, 2, 5, 16);
+    copy_picture("bad_png_crc.png", "s/train/a/0.png"); /* the first item */
+    copy_picture("bad_jpeg_cut_half.jpg", "s/val/b/cut.jpg");
+    copy_picture("bad_text.jpg", "s/test/a/text.jpg");
+    expect("train $D/s --epochs 2 --out $D/s1", 1, "s/train/a/0.png");
+    expect("train $D/s --epochs 3 --batch-size 1 --workers 2 --out $D/s2 --on-bad-image skip", 0, "epoch 3/3");
+    assert_int_equal(count_of(output, "note: training images: 1 item was left out:\n"), 1);
+    assert_int_equal(count_of(output, "note: validation images: 1 item was left out:\n"), 1);
+    assert_int_equal(count_of(output, "note: test images: 1 item was left out:\n"), 1);
+    assert_int_equal(count_of(output, "s/train/a/0.png"), 1);
+    assert_contains(output, "note: training images:   got /");
+    assert_int_equal(count_of(output, "s/val/b/cut.jpg"), 1);
+    assert_int_equal(count_of(output, "s/test/a/text.jpg"), 1);
+    expect("train --resume $D/s2 --epochs 4", 0, "note: training images: 1 item was left out:\n");
+    for (int i = 1; i < 4; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "s/train/b/%d.png", i);
+        copy_picture("bad_text.jpg", name);
+    }
+    expect("train $D/s --epochs 1 --out $D/s3 --on-bad-image skip", 1, "got more than 2 bad items in a loop");
+    expect("train $D/s --epochs 1 --out $D/s4 --on-bad-image mend", 2, "got \"mend\", needs stop or skip");
 }
 
 static void test_refusals(void **state)
@@ -200,6 +294,11 @@ static void test_lists_and_arrays(void **state)
            "lists of pictures, 3 classes: blue, green, red");
     assert_contains(output, "27 images to train on, 3 held out for validation, 1 to test");
     expect("train $D/l/train.csv --epochs 1 --out $D/l2", 0, "a list of pictures, 3 classes: blue, green, red");
+    expect("check $D/l/train.csv", 0, "l/train.csv: a list of pictures");
+    assert_contains(output, "  blue ");
+    expect("check $D/l --model cifar", 0, "lists of pictures");
+    assert_contains(output, "In train and in test\n");
+    assert_contains(output, "l/test.csv, line 1) is ");
     write_file(at("l/test.csv"), "pictures/1/0.png,pink\n", 22);
     expect("train $D/l --epochs 1 --out $D/l3", 1, "test.csv, line 1: got label pink");
     write_file(at("l/train.csv"), "pictures/1/0.png,red\nnone.png,blue\n", 35);
@@ -232,8 +331,9 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parts),       cmocka_unit_test(test_class_folders),    cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_known_files), cmocka_unit_test(test_lists_and_arrays),
+        cmocka_unit_test(test_parts),        cmocka_unit_test(test_class_folders),    cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_known_files),  cmocka_unit_test(test_lists_and_arrays), cmocka_unit_test(test_exif),
+        cmocka_unit_test(test_bad_pictures),
     };
     if (FA_EMULATED)
         return 0; /* the command could not be started */

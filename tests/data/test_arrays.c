@@ -208,7 +208,7 @@ static void test_concat(void **state)
     (void)state;
     fa_scope {
         fa_dataset *a = fa_image_tensors(images(3, false, false), labels(FA_INT64));
-        const int64_t indices[] = {4, 1};
+        const int64_t indices[] = {4, -4}; /* of 5 */
         fa_dataset *b = fa_subset(a, indices, 2), *empty = fa_subset(a, indices, 0);
         fa_dataset *all = fa_concat_dataset(b, empty, a, b);
         assert_int_equal(fa_length(all), 9);

@@ -225,6 +225,90 @@ static void test_mnist_for_any_workers(void **state)
     }
 }
 
+/* ---- Turned images that get a size of their own ------------------------------------------------------------------ */
+
+static fa_transform *turn_and(fa_transform *next)
+{
+    return fa_compose(fa_random_horizontal_flip(),
+                      fa_random_rotation(40, .expand = true, .fills = {250, 0, 0}, .channels = 3), next,
+                      fa_random_vertical_flip(), fa_to_tensor(), fa_normalize({0.5, 0.5, 0.5}, {0.5, 0.25, 2}));
+}
+
+/* A loader gives what one image after the other does. */
+static void test_expand_for_any_workers(void **state)
+{
+    (void)state;
+    for (int w = 0; w < 4; w++) {
+        pictures set = {.transform = turn_and(fa_random_crop(12))};
+        fa_loader *loader =
+            fa_data_loader(pictures_dataset(&set, false), .batch_size = 1, .num_workers = worker_counts[w]);
+        fa_manual_seed(8);
+        const uint64_t got = one_pass(fnv_start, loader, false);
+        const int64_t then = draw_word();
+        uint64_t want = fnv_start;
+        fa_manual_seed(8);
+        (void)draw_word(); /* the loop's base seed */
+        for (int64_t i = 0; i < COUNT; i++)
+            fa_scope {
+                uint8_t pixels[PIXELS];
+                draw_picture(pixels, i, PIXELS);
+                want = hash_tensor(want, fa_transform_apply(set.transform, fa_from_memory(pixels, FA_UINT8,
+                                                                                          FA_SHAPE(HEIGHT, WIDTH, 3))));
+                want = fnv(want, &i, sizeof i);
+            }
+        assert_int_equal(got, want);
+        assert_int_equal(then, draw_word());
+        fa_loader_free(loader), fa_transform_free(set.transform);
+    }
+}
+
+/* Those that a step behind refuses are bad items, whoever fetches them. */
+static void test_expand_bad_items(void **state)
+{
+    (void)state;
+    uint64_t want = 0;
+    for (int w = 0; w < 4; w++) {
+        pictures set = {.transform = fa_compose(fa_random_rotation(.degrees_range = {0, 90}, .expand = true),
+                                                fa_random_crop(.size_hw = {HEIGHT, WIDTH}), fa_to_tensor())};
+        char notes[8192];
+        fa_loader *loader =
+            fa_data_loader(pictures_dataset(&set, false), .batch_size = 6, .num_workers = worker_counts[w],
+                           .on_bad_item = FA_BAD_ITEM_SKIP, .max_bad_items = COUNT);
+        fa_manual_seed(9);
+        uint64_t hash = one_pass(fnv_start, loader, true);
+        assert_true(fa_loader_notes(loader, notes, sizeof notes) > 0);
+        assert_contains(notes, "random_crop: got ");
+        hash = fnv(hash, notes, strlen(notes));
+        want = w == 0 ? hash : want;
+        assert_int_equal(hash, want);
+        fa_loader_free(loader), fa_transform_free(set.transform);
+    }
+}
+
+/* Each image at a size of its own makes no batch, and no item. */
+static void test_expand_needs_one_size(void **state)
+{
+    (void)state;
+    pictures set = {.transform = turn_and(fa_random_vertical_flip())};
+    fa_dataset *data = pictures_dataset(&set, false);
+    fa_scope {
+        assert_null(fa_dataset_get(data, 0).images);
+        assert_contains(fa_error(), "leave each image a size of its own");
+        fa_clear_error();
+        fa_tensor *images = fa_zeros_with(FA_SHAPE(2, 5, 6, 3), .dtype = FA_UINT8);
+        fa_tensor *labels = fa_zeros_with(FA_SHAPE(2), .dtype = FA_INT64);
+        assert_null(fa_image_tensors(images, labels, .transform = set.transform));
+        assert_contains(fa_error(), "leave each image a size of its own");
+        fa_clear_error();
+        fa_dataset *resized = fa_image_tensors(
+            images, labels,
+            .transform = fa_compose(fa_random_rotation(9, .expand = true), fa_resize(.size_hw = {7, 4})));
+        assert_int_equal(fa_size(fa_dataset_get(resized, 1).images, 1), 7);
+        fa_free(resized);
+    }
+    fa_free(data), fa_transform_free(set.transform);
+}
+
 /* Steps before the first draw run ahead; images of bytes come out in planes. */
 static void test_steps_before_the_first_draw(void **state)
 {
@@ -375,6 +459,9 @@ int main(void)
         cmocka_unit_test_teardown(test_short_forms, clean),
         cmocka_unit_test_teardown(test_pictures_for_any_workers, clean),
         cmocka_unit_test_teardown(test_mnist_for_any_workers, clean),
+        cmocka_unit_test_teardown(test_expand_for_any_workers, clean),
+        cmocka_unit_test_teardown(test_expand_bad_items, clean),
+        cmocka_unit_test_teardown(test_expand_needs_one_size, clean),
         cmocka_unit_test_teardown(test_steps_before_the_first_draw, clean),
         cmocka_unit_test_teardown(test_transform_freed_meanwhile, clean),
         cmocka_unit_test_teardown(test_callback_that_says_so, clean),

@@ -301,6 +301,17 @@ static void test_stop_names_the_item(void **state)
             fa_clear_error();
             fa_free(loader), fa_free(set.transform);
         }
+    for (int w = 0; w < COUNTS; w++) { /* counted from the end */
+        shaky set = {.n = 24, .transform = shaky_transform(), .kind = only_17, .named = true};
+        fa_loader *loader =
+            fa_data_loader(fa_subset(shaky_dataset(&set), ((int64_t[]){0, -7}), 2), .batch_size = 2,
+                           .sampler = fa_list_sampler(((int64_t[]){0, -1}), 2), .num_workers = worker_counts[w]);
+        fa_for_each_batch (b, loader)
+            fail_msg("a batch with a bad item");
+        assert_contains(fa_error(), "(item 17 of the data set, shelf/017.png)");
+        fa_clear_error();
+        fa_free(loader), fa_free(set.transform);
+    }
     shaky set = {.n = 24, .kind = only_17, .named = true};
     fa_dataset *data = shaky_dataset(&set);
     assert_int_equal(fa_dataset_get(data, 17).n, 0);

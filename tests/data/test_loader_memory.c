@@ -49,8 +49,8 @@ static long anonymous_kib(void)
 
 static long epochs_of(int workers, long *grown)
 {
-    fa_transform *t = fa_compose(fa_random_resized_crop(SIDE), fa_random_horizontal_flip(),
-                                 fa_color_jitter(0.2, 0.2, 0.2, 0.1), fa_to_tensor());
+    fa_transform *t = fa_compose(fa_random_rotation(20, .expand = true), fa_random_resized_crop(SIDE),
+                                 fa_random_horizontal_flip(), fa_color_jitter(0.2, 0.2, 0.2, 0.1), fa_to_tensor());
     fa_loader *loader =
         fa_data_loader(fa_dataset_new(t, .length = length, .item = item), .batch_size = BATCH, .shuffle = true,
                        .num_workers = workers, .on_bad_item = FA_BAD_ITEM_SKIP, .max_bad_items = 20);

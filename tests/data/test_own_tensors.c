@@ -82,6 +82,47 @@ static void rows_outlive_the_scope(void **state)
     assert_int_equal(ended, 1);
 }
 
+static bool sum_rows(void *user, const fa_items *items, fa_sample *batch)
+{
+    (void)user;
+    const int64_t n = fa_items_count(items);
+    float *sums = fa_sample_room(batch, FA_FLOAT32, FA_SHAPE(n));
+    int64_t *labels = sums != NULL ? fa_sample_room(batch, FA_INT64, FA_SHAPE(n)) : NULL;
+    for (int64_t i = 0; labels != NULL && i < n; i++) {
+        const fa_item_field image = fa_items_field(items, i, 0);
+        sums[i] = 0;
+        for (int64_t k = 0; k < image.shape.size[0] * image.shape.size[1]; k++)
+            sums[i] += ((const float *)image.data)[k];
+        labels[i] = *(const int64_t *)fa_items_field(items, i, 1).data;
+    }
+    return labels != NULL;
+}
+
+/* A collate callback is given the rows, for any number of workers. */
+static void rows_reach_a_collate(void **state)
+{
+    (void)state;
+    int ended = 0;
+    fa_dataset *set = NULL;
+    fa_scope {
+        fa_tensor *images = fa_arange_with(0, 60, 1, .dtype = FA_FLOAT32);
+        set = fa_dataset_retain(pair_set(fa_view(images, 10, 2, 3), fa_arange(10), 0, 10, &ended));
+    }
+    for (int workers = 0; workers < 4; workers += 3) {
+        fa_loader *loader = fa_data_loader(set, .batch_size = 4, .num_workers = workers, .collate = sum_rows);
+        int64_t seen = 0;
+        fa_for_each_batch (b, loader)
+            for (int64_t i = 0; i < b.size; i++, seen++) {
+                assert_true(((const float *)fa_data(b.images))[i] == (float)(36 * seen + 15));
+                assert_int_equal(((const int64_t *)fa_data(b.labels))[i], seen);
+            }
+        assert_true(fa_ok());
+        assert_int_equal(seen, 10);
+        fa_free(loader);
+    }
+    fa_free(set);
+}
+
 /* A tensor in memory is kept, not copied: what is written between loops is seen. */
 static void a_tensor_in_memory_is_kept(void **state)
 {
@@ -160,6 +201,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(rows_outlive_the_scope, clean),
+        cmocka_unit_test_teardown(rows_reach_a_collate, clean),
         cmocka_unit_test_teardown(a_tensor_in_memory_is_kept, clean),
         cmocka_unit_test_teardown(mistakes_are_named, clean),
         cmocka_unit_test_teardown(length_or_count, clean),

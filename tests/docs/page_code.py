@@ -11,7 +11,8 @@ A block of C is compiled in one of three ways.
     stand outside of main, in the order of the page; statements stand inside, each block in a scope within that of the
     block before, so that a page may use a name again.
 Comments in the page, which are not shown, say what a reader does not need to see:
-  <!-- code: hidden lines -->    lines of C that precede the next block, such as the variables it uses
+  <!-- code: hidden lines -->    lines of C that precede the next block, such as the variables it uses; files of the
+                                 project are included by their paths
   <!-- code: none -->            the next block is not compiled (a struct's listing, code of the library)
   <!-- run: no -->               the page's program is compiled, not run
   <!-- prints -->                the next block of text is what the program has printed since the last such block; where an
@@ -230,7 +231,7 @@ def check_page(path, options):
         name = folder / f"program_{number}"
         name.with_suffix(".c").write_text(source, encoding="utf-8")
         command = shlex.split(options.cc) + ["-std=gnu17", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unused",
-                                             "-Wno-unused-parameter", f"-I{ROOT / 'include'}"]
+                                             "-Wno-unused-parameter", f"-I{ROOT / 'include'}", f"-I{ROOT}"]
         library = pathlib.Path(options.library).resolve()
         command += [f"{name}.c", "-o", str(name), str(library), f"-Wl,-rpath,{library.parent}", "-lm", "-lpthread"]
         built = subprocess.run(command, capture_output=True, text=True)

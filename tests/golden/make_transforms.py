@@ -2,7 +2,7 @@
 
     python make_transforms.py         # needs torch, torchvision, numpy, pillow; writes beside this file
 
-Each case: the transform as torchvision prints it, sizes of the images, the seed, an FNV-1a hash over the results of
+Each case: the transform as torchvision prints it (RandomCrop with the options that it leaves out), sizes of the images, the seed, an FNV-1a hash over the results of
 TIMES images, and a random_() int64 drawn afterwards. Pixel k of image i is (k * 37 + (k * k // 7) * 11 + i * 101) % 256,
 in the order [H, W, C]. Kinds of transforms are those of tests/torch/compare_transforms.py.
 """
@@ -54,7 +54,7 @@ def main():
                 h, w = h + 8, w + 8
             transform = make(r, h, w, c)
             value, word = run(transform, h, w, c, seed)
-            cases.append({"kind": kind, "text": repr(transform), "height": h, "width": w, "channels": c, "seed": seed,
+            cases.append({"kind": kind, "text": live.text_of(transform), "height": h, "width": w, "channels": c, "seed": seed,
                           "hash": f"{value:#x}", "word": str(word)})
     mixed = []
     from torchvision.transforms import v2

@@ -42,11 +42,48 @@ def padding(r):
     return r.choice([r.randint(1, 9), tuple(r.randint(0, 9) for _ in range(4))])
 
 
+def fill(r, c):
+    return r.choice([0, 77, tuple(r.randint(0, 255) for _ in range(c)), (r.randint(0, 255),)])
+
+
+def crop(r, h, w, c):
+    options = {"padding": r.choice([None, padding(r)]), "fill": fill(r, c),
+               "padding_mode": r.choice(["constant", "constant", "edge", "reflect", "symmetric"])}
+    if r.random() < 0.3:
+        return T.RandomCrop(size(r, 60), pad_if_needed=True, **options)
+    return T.RandomCrop((r.randint(1, h), r.randint(1, w)), **options)
+
+
+def rotation(r, h, w, c):
+    return T.RandomRotation(r.choice([10, 180, (90, 90), (180, 180), (-90, -90), pair(r, -720, 720)]), r.choice(MODES),
+                            expand=r.choice([False, True]), fill=fill(r, c),
+                            center=r.choice([None, None, (r.randint(0, w), r.randint(0, h))]))
+
+
+def expand(r, h, w, c):
+    turn = T.RandomRotation(r.choice([30, (90, 90), pair(r, -360, 360)]), r.choice(MODES), expand=True, fill=fill(r, c))
+    least = min(h, w)
+    tail = r.choice([[T.CenterCrop(size(r))], [T.Resize(size(r), r.choice(MORE))], [T.RandomCrop(r.randint(1, least))],
+                     [T.RandomResizedCrop(size(r)), T.RandomHorizontalFlip()], [T.Resize(r.randint(1, 30)), T.CenterCrop(9)],
+                     [T.Pad(2, 5), affine(r, h, w, c)], [T.ToTensor(), T.RandomErasing(1.0), T.Normalize([0.5] * c, [0.25] * c)]])
+    return T.Compose([T.RandomHorizontalFlip(), turn, *tail])
+
+
+def text_of(transform):
+    """As it prints in Python, and with the options that RandomCrop leaves out."""
+    text = repr(transform)
+    if not isinstance(transform, T.RandomCrop):
+        return text
+    text = text[:-1] + (", pad_if_needed=True" if transform.pad_if_needed else "")
+    text += f", fill={transform.fill}" if transform.fill != 0 else ""
+    return text + (f", padding_mode={transform.padding_mode}" if transform.padding_mode != "constant" else "") + ")"
+
+
 def affine(r, h, w, c):
     return T.RandomAffine(r.choice([0, 45, 180, pair(r, -90, 90)]), translate=r.choice([None, pair(r, 0, 0.6)]),
                           scale=r.choice([None, pair(r, 0.3, 2.5)]),
                           shear=r.choice([None, 20, pair(r, -40, 40), pair(r, -40, 40) + pair(r, -30, 30)]),
-                          interpolation=r.choice(MODES), fill=r.choice([0, 77]),
+                          interpolation=r.choice(MODES), fill=fill(r, c),
                           center=r.choice([None, (r.randint(0, w), r.randint(0, h))]))
 
 
@@ -58,14 +95,13 @@ def jitter(r, h, w, c):
 KINDS = {
     "resize": resize,
     "center": lambda r, h, w, c: T.CenterCrop(size(r, 60)),
-    "pad": lambda r, h, w, c: T.Pad(padding(r), r.choice([0, 9]), r.choice(["constant", "edge", "reflect", "symmetric"])),
-    "crop": lambda r, h, w, c: T.RandomCrop((r.randint(1, h), r.randint(1, w)), padding=r.choice([None, padding(r)])),
+    "pad": lambda r, h, w, c: T.Pad(padding(r), fill(r, c), r.choice(["constant", "edge", "reflect", "symmetric"])),
+    "crop": crop,
     "flips": lambda r, h, w, c: T.Compose([T.RandomHorizontalFlip(r.choice([0.5, 0.3])), T.RandomVerticalFlip(0.4)]),
     "resized": lambda r, h, w, c: T.RandomResizedCrop(size(r), r.choice([(0.08, 1.0), pair(r, 0.01, 1)]),
                                                       r.choice([(3 / 4, 4 / 3), pair(r, 0.2, 5)]), r.choice(MORE)),
-    "rotation": lambda r, h, w, c: T.RandomRotation(r.choice([10, 180, (90, 90), (180, 180), (-90, -90), pair(r, -720, 720)]),
-                                                    r.choice(MODES), fill=r.choice([0, 200]),
-                                                    center=r.choice([None, None, (r.randint(0, w), r.randint(0, h))])),
+    "rotation": rotation,
+    "expand": expand,
     "affine": affine,
     "jitter": jitter,
     "gray": lambda r, h, w, c: T.Compose([T.Grayscale(3 if c == 3 else 1), T.ToTensor()]),
@@ -81,7 +117,7 @@ KINDS = {
     "fit": lambda r, h, w, c: T.Compose([T.Resize(r.randint(8, 40)), T.CenterCrop((24, 24)), T.ToTensor()]),
 }
 # within one level of 255; all others must be equal
-NEAR = {"rotation", "affine", "jitter", "apply", "recipe"}
+NEAR = {"rotation", "expand", "affine", "jitter", "apply", "recipe"}
 
 
 def picture(r, h, w, c):
@@ -120,14 +156,20 @@ def run_case(process, r, kind, totals):
     times, seed = 4, r.randrange(2**32)
     transform = KINDS[kind](r, h, w, c)
     images = [picture(r, h, w, c) for _ in range(times)]
-    text = repr(transform)
+    text = text_of(transform)
     case = f"{kind} seed {seed} image {h}x{w}x{c}: {text}"
     process.stdin.write(f"{seed} {times} {h} {w} {c} {len(text)}\n{text}".encode() + b"".join(i.tobytes() for i in images))
     process.stdin.flush()
     torch.manual_seed(seed)
     want = []
     for image in images:
-        out = transform(Image.fromarray(image[:, :, 0] if c == 1 else image))
+        try:
+            out = transform(Image.fromarray(image[:, :, 0] if c == 1 else image))
+        except ValueError as refused:  # such a size that a side of it comes to nothing
+            got = answer(process.stdout, times)[0]
+            if not isinstance(got, str):
+                print(f"FAILED {case}\n    torchvision refuses: {refused}")
+            return not isinstance(got, str)
         out = out.numpy() if isinstance(out, torch.Tensor) else numpy.asarray(out)
         want.append(out if out.dtype != numpy.uint8 else out.reshape(out.shape[0], out.shape[1], -1))
     word = torch.empty((), dtype=torch.int64).random_().item()
@@ -146,7 +188,7 @@ def run_case(process, r, kind, totals):
         if a.shape != b.shape or a.dtype != b.dtype:
             print(f"FAILED {case}\n    shape {a.shape} {a.dtype}, wanted {b.shape} {b.dtype}")
             return 1
-        level = 1 if a.dtype == numpy.uint8 else (4 / 255 + 1e-6 if kind == "recipe" else 1e-6)
+        level = 1 if a.dtype == numpy.uint8 else (4 / 255 + 1e-6 if kind in ("recipe", "expand") else 1e-6)
         difference = numpy.abs(a.astype(numpy.float64) - b.astype(numpy.float64))
         worst = difference.max(initial=0)
         totals[kind] = [max(totals[kind][0], float(worst)), totals[kind][1] + int((difference > 0).sum()), totals[kind][2] + difference.size]

@@ -241,6 +241,38 @@ static void test_lambda(void **state)
     assert_int_equal(mine.destroyed, 2);
 }
 
+/* ---- Fills ------------------------------------------------------------------------------------------------------- */
+
+static fa_tensor *apply_once(fa_transform *transform, fa_tensor *image)
+{
+    fa_tensor *y = transform != NULL ? fa_transform_apply(transform, image) : NULL;
+    fa_transform_free(transform);
+    return y;
+}
+
+/* One number a channel; of floats too; zeros at the end are told by .channels. */
+static void test_fills(void **state)
+{
+    (void)state;
+    fa_scope {
+        fa_tensor *bytes = fa_from_memory(((uint8_t[]){7, 8, 9}), FA_UINT8, FA_SHAPE(1, 1, 3));
+        const uint8_t *p = fa_data(apply_once(fa_pad_image(.padding_ltrb = {1, 0, 0, 0}, .fills = {1, 2, 3}), bytes));
+        assert_memory_equal(p, ((uint8_t[]){1, 2, 3, 7, 8, 9}), 6);
+        p = fa_data(apply_once(
+            fa_pad_image(.padding_ltrb = {0, 0, 1, 0}, .fill = 4, .fills = {255, 0, 0}, .channels = 3), bytes));
+        assert_memory_equal(p, ((uint8_t[]){7, 8, 9, 255, 0, 0}), 6);
+        p = fa_data(apply_once(fa_pad_image(.padding_ltrb = {0, 0, 1, 0}, .fills = {5}, .channels = 1), bytes));
+        assert_memory_equal(p, ((uint8_t[]){7, 8, 9, 5, 5, 5}), 6);
+        p = fa_data(
+            apply_once(fa_random_rotation(.degrees_range = {30, 30}, .fills = {1, 2, 3}, .expand = true), bytes));
+        assert_memory_equal(p, ((uint8_t[]){1, 2, 3}), 3);
+        fa_tensor *floats = apply_once(fa_to_tensor(), bytes);
+        const float *x = fa_data(
+            apply_once(fa_random_crop(.size_hw = {1, 3}, .padding_ltrb = {0, 0, 2, 0}, .fills = {0.5, -1, 2}), floats));
+        assert_true(x[1] == 0.5f && x[4] == -1 && x[8] == 2 && x[3] == (float)8 / 255);
+    }
+}
+
 /* ---- Mistakes ---------------------------------------------------------------------------------------------------- */
 
 #define REFUSED(call, part)                                                                                            \
@@ -249,13 +281,6 @@ static void test_lambda(void **state)
         assert_contains(fa_error(), part);                                                                             \
         fa_clear_error();                                                                                              \
     } while (0)
-
-static fa_tensor *apply_once(fa_transform *transform, fa_tensor *image)
-{
-    fa_tensor *y = transform != NULL ? fa_transform_apply(transform, image) : NULL;
-    fa_transform_free(transform);
-    return y;
-}
 
 static void test_mistakes(void **state)
 {
@@ -272,6 +297,8 @@ static void test_mistakes(void **state)
     REFUSED(fa_random_rotation(-4), "got degrees from 4 to -4");
     REFUSED(fa_random_rotation(nan), "degrees");
     REFUSED(fa_random_rotation(4, .interpolation = FA_INTERPOLATION_LANCZOS), "got interpolation 5");
+    REFUSED(fa_random_rotation(4, .fills = {1, 2, 3}, .channels = 2), "got 3 fills and .channels = 2");
+    REFUSED(fa_random_crop(4, .channels = 17), "got 0 fills and .channels = 17");
     REFUSED(fa_random_affine(4, .translate = {0.1, 1.1}), "got translate 1.1");
     REFUSED(fa_random_affine(4, .scale = {2, 1}), "got scale {2, 1}");
     REFUSED(fa_random_affine(4, .shear = -1), "got shear from 1 to -1");
@@ -291,6 +318,15 @@ static void test_mistakes(void **state)
         REFUSED(apply_once(fa_resize(4), floats), "Hint: put it before fa_to_tensor()");
         REFUSED(apply_once(fa_color_jitter(0.4), four), "got images of 4 channels");
         REFUSED(apply_once(fa_random_rotation(4, .fill = 256), bytes), "got fill 256");
+        REFUSED(apply_once(fa_random_affine(4, .fills = {1, 2, 3, 4}), bytes), "got 4 fills for images of 3 channels");
+        REFUSED(apply_once(fa_pad_image(1, .fills = {255}), bytes), "got 1 fills for images of 3 channels");
+        REFUSED(apply_once(fa_random_crop(4, .fills = {1, 0.5, 2}), bytes), "got fill 0.5");
+        REFUSED(apply_once(fa_random_apply(0.5, fa_random_rotation(4, .expand = true)), bytes),
+                "got random_rotation, which gives images another form");
+        REFUSED(apply_once(fa_compose(fa_random_rotation(.degrees_range = {90, 90}, .expand = true),
+                                      fa_random_crop(.size_hw = {5, 6})),
+                           bytes),
+                "got images of 6 x 5 pixels");
         REFUSED(apply_once(fa_random_erasing(), bytes), "Hint: put it after fa_to_tensor()");
         REFUSED(apply_once(fa_random_erasing(1, .values = {1, 2}, .channels = 2), floats), "got 2 values");
         REFUSED(apply_once(fa_random_apply(0.5, fa_grayscale(1)), bytes),
@@ -323,6 +359,12 @@ static void test_texts(void **state)
     assert_string_equal(text, "Normalize(mean=[1e-05], std=[1e+16])");
     fa_free(scientific);
     REFUSED(fa_transform_parse("Compose(ToTensor()"), "needs a name or ')'");
+    fa_transform *none = fa_transform_parse("RandomAffine(10, shear=0)"); /* unlike None it draws */
+    fa_transform_text(none, text, sizeof text);
+    assert_string_equal(text, "RandomAffine(degrees=[-10.0, 10.0], shear=[0.0, 0.0])");
+    fa_free(none);
+    fa_free(fa_transform_parse("Resize(4, antialias=warn), RandomErasing(p=None, inplace=True)"));
+    assert_true(fa_ok());
     REFUSED(fa_transform_parse("Lambda()"), "a callback cannot");
     REFUSED(fa_transform_parse("Blur(3)"), "got Blur");
     REFUSED(fa_transform_parse("RandomRotation(10, fill=2e308)"), "a number");
@@ -341,6 +383,21 @@ static void test_texts(void **state)
     REFUSED(fa_transform_parse("RandomErasing(value=\"random)"), "closing quote");
     REFUSED(fa_transform_parse("Blur(size=3)"), "got Blur");
     REFUSED(fa_transform_parse("ToTensor(size=3)"), "has no such option");
+    REFUSED(fa_transform_parse("RandomHorizontalFlip(p=x)"), "got RandomHorizontalFlip(p=x), needs a number");
+    REFUSED(fa_transform_parse("RandomHorizontalFlip((0.1, 0.2))"), "p=(0.1, 0.2)), needs a number");
+    REFUSED(fa_transform_parse("RandomCrop((1, 2, 3))"), "needs 1 or 2 whole numbers");
+    REFUSED(fa_transform_parse("RandomCrop(8, padding=foo)"), "got RandomCrop(padding=foo), needs 1, 2 or 4 whole");
+    REFUSED(fa_transform_parse("RandomCrop(8, padding=(1, 2, 3))"), "needs 1, 2 or 4 whole numbers");
+    REFUSED(fa_transform_parse("RandomCrop(8, padding=1.5)"), "needs 1, 2 or 4 whole numbers");
+    REFUSED(fa_transform_parse("RandomCrop(8, pad_if_needed=1)"), "needs True or False");
+    REFUSED(fa_transform_parse("RandomCrop(8, padding_mode=edgy)"), "needs constant, edge, reflect or symmetric");
+    REFUSED(fa_transform_parse("RandomCrop(8, size=3)"), "got size twice");
+    REFUSED(fa_transform_parse("RandomAffine(10, translate=0.1)"), "needs 2 numbers");
+    REFUSED(fa_transform_parse("RandomErasing(value=foo)"), "or random");
+    REFUSED(fa_transform_parse("RandomResizedCrop(8, scale=(0.5,))"), "needs 2 numbers");
+    REFUSED(fa_transform_parse("Normalize(0.5, nan)"), "got Normalize(std=nan), needs numbers");
+    REFUSED(fa_transform_parse("Normalize((0.5,), (0.5, 0.5))"), "1 mean and 2 stds");
+    REFUSED(fa_transform_parse("Normalize(0.5)"), "1 mean and 0 stds");
     REFUSED(fa_transform_parse("ToTensor(ToTensor())"), "needs none there");
     REFUSED(fa_transform_parse("ToTensor() x"), "got x");
     REFUSED(fa_transform_parse("ToTensor() )"), "needs a transform's name");
@@ -352,8 +409,7 @@ static void test_texts(void **state)
             "inside each other");
     REFUSED(fa_transform_parse(""), "needs a transform's name");
     REFUSED(fa_transform_parse(NULL), "got no text");
-    REFUSED(fa_transform_parse("RandomRotation(degrees=[0, 1], expand=True)"), "expand=False");
-    REFUSED(fa_transform_parse("Pad(padding=3, padding_mode=wrap)"), "got padding_mode 4");
+    REFUSED(fa_transform_parse("Pad(padding=3, padding_mode=wrap)"), "got Pad(padding_mode=wrap), needs constant");
 }
 
 /* What stands in a Python program, and how torchvision prints the transform that it makes. */
@@ -367,6 +423,13 @@ static void test_python_texts(void **state)
         {"RandomRotation(10)", "RandomRotation(degrees=[-10.0, 10.0], interpolation=nearest, expand=False, fill=0)"},
         {"RandomRotation((0, 10), InterpolationMode.BILINEAR)",
          "RandomRotation(degrees=[0.0, 10.0], interpolation=bilinear, expand=False, fill=0)"},
+        {"RandomRotation(10, expand=True, fill=(124, 116, 104))",
+         "RandomRotation(degrees=[-10.0, 10.0], interpolation=nearest, expand=True, fill=(124, 116, 104))"},
+        {"RandomRotation(10, 'bilinear', True, (3, 4), [255, 0, 0])",
+         "RandomRotation(degrees=[-10.0, 10.0], interpolation=bilinear, expand=True, center=(3, 4), fill=(255, 0, 0))"},
+        {"RandomAffine(5, fill=(0, 0, 0))", "RandomAffine(degrees=[-5.0, 5.0], fill=(0, 0, 0))"},
+        {"Pad(3, (7,))", "Pad(padding=3, fill=(7,), padding_mode=constant)"},
+        {"RandomCrop(28, 4, fill=(1.5, -2, 3))", "RandomCrop(size=(28, 28), padding=4, fill=(1.5, -2, 3))"},
         {"ColorJitter(0.2, contrast=0.5)",
          "ColorJitter(brightness=(0.8, 1.2), contrast=(0.5, 1.5), saturation=None, hue=None)"},
         {"RandomAffine(5, translate=(0.1, 0.2), shear=3)",
@@ -418,7 +481,8 @@ static void test_no_memory(void **state)
             fa_buffer_pool_trim();
             fa_memory_fail_after(n);
             fa_transform *t = fa_transform_parse(
-                "Compose(Resize(size=12), RandomResizedCrop(size=(6, 6)), RandomApply(p=1.0 RandomHorizontalFlip() "
+                "Compose(Resize(size=12), RandomRotation(45, expand=True), RandomResizedCrop(size=(6, 6)), "
+                "RandomApply(p=1.0 RandomHorizontalFlip() "
                 "ColorJitter(brightness=(0.5, 1.5))) ToTensor() RandomErasing(p=1.0, value=random))");
             if (t != NULL)
                 (void)!fa_transform_apply(t, image);
@@ -439,7 +503,7 @@ int main(void)
         cmocka_unit_test_teardown(test_antialias, clean),    cmocka_unit_test_teardown(test_lambda, clean),
         cmocka_unit_test_teardown(test_mistakes, clean),     cmocka_unit_test_teardown(test_texts, clean),
         cmocka_unit_test_teardown(test_python_texts, clean), cmocka_unit_test_teardown(test_mixup_mistakes, clean),
-        cmocka_unit_test_teardown(test_no_memory, clean),
+        cmocka_unit_test_teardown(test_no_memory, clean),    cmocka_unit_test_teardown(test_fills, clean),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }

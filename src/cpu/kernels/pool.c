@@ -266,15 +266,6 @@ FA_INLINE void spread_2x2(float *dx0, float *dx1, int64_t C, fi winner, fv g, in
     fv_store_some(dx1 + C, fv_select(fi_eq(winner, fi_set1(3)), g, fv_zero()), n);
 }
 
-FA_INLINE fi load_positions(const uint8_t *p, int64_t n)
-{
-    if (n >= FV_LANES)
-        return fi_load_u8(p);
-    uint8_t bytes[FV_LANES] = {0};
-    memcpy(bytes, p, (size_t)n);
-    return fi_load_u8(bytes);
-}
-
 /* One row of windows: two rows of dx. The winners come from x, or from their positions (then x is NULL). The sum with 0
  * turns -0 into 0, as adding to a cleared dx does. */
 FA_INLINE void grad_row_2x2(const pool_call *c, int64_t task, bool known)
@@ -288,14 +279,14 @@ FA_INLINE void grad_row_2x2(const pool_call *c, int64_t task, bool known)
         const int64_t from = j * C, to = 2 * j * C;
         int64_t o = 0;
         for (; o + FV_LANES <= C; o += FV_LANES) {
-            const fi winner = known ? load_positions(position + from + o, FV_LANES)
+            const fi winner = known ? fi_load_u8(position + from + o)
                                     : winner_2x2(x0 + to + o, x0 + W * C + to + o, C, FV_LANES);
             spread_2x2(dx0 + to + o, dx1 + to + o, C, winner, fv_load(g + from + o) + fv_zero(), FV_LANES);
         }
         if (o < C) {
             const int64_t n = C - o;
             const fi winner =
-                known ? load_positions(position + from + o, n) : winner_2x2(x0 + to + o, x0 + W * C + to + o, C, n);
+                known ? fi_load_u8_n(position + from + o, n) : winner_2x2(x0 + to + o, x0 + W * C + to + o, C, n);
             spread_2x2(dx0 + to + o, dx1 + to + o, C, winner, fv_load_n(g + from + o, n) + fv_zero(), n);
         }
     }
