@@ -179,7 +179,7 @@ static fa_value *names_value(const fa_run *run, fa_where where)
         return fa_value_none_at(where);
     fa_value *list = fa_container_at(FA_VALUE_LIST, FA_FLAVOUR_PLAIN, where);
     for (int64_t i = 0; i < run->class_count; i++)
-        fa_list_add_at(list, fa_value_string_at(run->class_names[i], where), where);
+        fa_list_add_at(list, fa_value_path_at(run->class_names[i], where), where); /* folders' names */
     return list;
 }
 

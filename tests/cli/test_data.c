@@ -225,6 +225,34 @@ static void test_bad_pictures(void **state)
     expect("train $D/s --epochs 1 --out $D/s4 --on-bad-image mend", 2, "got \"mend\", needs stop or skip");
 }
 
+/* O12: any bytes make a name. The checkpoint has Python's text for those that are no UTF-8. */
+static void test_names(void **state)
+{
+    (void)state;
+    static const char *const classes[] = {"\xe7\x8c\xab", "a b'\xc3\xa9", "\xff\xfe", "%s\n"};
+    class_folders("names \xe9", classes, 0, 4, 6, 16);
+    expect("train \"$D\"/names* --epochs 1 --out $D/told", 0,
+           "4 classes: %s\\x0a, a b'\xc3\xa9, \xe7\x8c\xab, \\xff\\xfe\n");
+    expect("train --resume $D/told --epochs 2", 0, "goes on with epoch 2");
+    expect("predict $D/told \"$D\"/names*/*", 0, "\\xff\\xfe ");
+    expect("predict $D/told \"$D\"/names*/* --json", 0,
+           "\"classes\": [\"%s\\n\", \"a b'\xc3\xa9\", \"\xe7\x8c\xab\", \"\\\\xff\\\\xfe\"]");
+    char *run = read_file(at("told/run.json"), NULL);
+    assert_contains(run, "\"class_names\": [\"%s\\u000a\", \"a b'\xc3\xa9\", \"\xe7\x8c\xab\", \"\\udcff\\udcfe\"]");
+    assert_contains(run, "names \\udce9\"");
+    free(run);
+    fa_scope {
+        fa_value *names = fa_get(fa_load(at("told/last.pth")), "class_names");
+        assert_string_equal(fa_as_path(fa_value_at(names, 3)), "\xff\xfe");
+        assert_string_equal(fa_as_string(fa_value_at(names, 3)), "\xed\xb3\xbf\xed\xb3\xbe");
+    }
+    write_file(at("names \xe9/\xff\xfe/\xe8.jpg"), "none", 4);
+    expect("check \"$D\"/names*", 1, "\\xff\\xfe/\\xe8.jpg, which is no picture");
+    assert_contains(output, "\n  \\xff\\xfe   "); /* a row of its own */
+    expect("check \"$D\"/names* --json", 1, "[\"\\\\xff\\\\xfe\", 6]");
+    remove(at("names \xe9/\xff\xfe/\xe8.jpg"));
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -331,9 +359,14 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parts),        cmocka_unit_test(test_class_folders),    cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_known_files),  cmocka_unit_test(test_lists_and_arrays), cmocka_unit_test(test_exif),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_class_folders),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_known_files),
+        cmocka_unit_test(test_lists_and_arrays),
+        cmocka_unit_test(test_exif),
         cmocka_unit_test(test_bad_pictures),
+        cmocka_unit_test(test_names),
     };
     if (FA_EMULATED)
         return 0; /* the command could not be started */
