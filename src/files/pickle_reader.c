@@ -42,6 +42,8 @@ fa_cell *fa_pickle_arg(const fa_cell *tuple, int64_t i)
 
 fa_cell *fa_pickle_latin1(fa_pickle_reader *r, const fa_cell *text)
 {
+    if (!fa_pickle_spend(r, text->as.text.length))
+        return NULL;
     fa_cell *bytes =
         fa_cell_text(FA_VALUE_BYTES, FA_FLAVOUR_PLAIN, text->as.text.bytes, text->as.text.length, r->where);
     if (bytes == NULL)
@@ -483,6 +485,7 @@ static void finish(fa_pickle_reader *r, bool fine)
     r->marks = NULL;
     r->height = r->stack_capacity = r->memo_size = r->made_count = r->made_capacity = 0;
     r->mark_count = r->mark_capacity = r->cells = 0;
+    r->spent = 0;
 }
 
 fa_cell *fa_pickle_read(fa_pickle_reader *r)

@@ -145,16 +145,18 @@ static fa_cell *ordered_dict(fa_pickle_reader *r, const fa_pickle_global *g, fa_
     const fa_cell *pairs = fa_pickle_arg(args, 0);
     if (pairs != NULL && pairs->kind != FA_VALUE_LIST)
         return fa_pickle_refuse(r, "an OrderedDict is not made of a list of pairs");
+    if (pairs != NULL && !fa_pickle_spend_entries(r, pairs))
+        return NULL;
     fa_cell *dict = fa_cell_container(FA_VALUE_DICT, g->number, r->where);
     for (int64_t i = 0; dict != NULL && pairs != NULL && i < pairs->as.entries->count; i++) {
         const fa_entries *pair =
             pairs->as.entries->item[i]->kind == FA_VALUE_LIST || pairs->as.entries->item[i]->kind == FA_VALUE_TUPLE
                 ? pairs->as.entries->item[i]->as.entries
                 : NULL;
-        bool fine = pair != NULL && pair->count == 2 && fa_cell_is_key(pair->item[0]);
-        if (!fine)
+        if (pair == NULL || pair->count != 2)
             fa_pickle_refuse(r, "an OrderedDict is not made of pairs of key and value");
-        if (!fine || !fa_cell_put(dict, pair->item[0], pair->item[1], r->where)) {
+        if (pair == NULL || pair->count != 2 || !fa_pickle_check_key(r, pair->item[0], "an OrderedDict") ||
+            !fa_cell_put(dict, pair->item[0], pair->item[1], r->where)) {
             fa_cell_drop(dict);
             return NULL;
         }
@@ -167,9 +169,12 @@ static fa_cell *counter(fa_pickle_reader *r, const fa_pickle_global *g, fa_cell 
     const fa_cell *counts = fa_pickle_arg(args, 0);
     if (counts != NULL && counts->kind != FA_VALUE_DICT)
         return fa_pickle_refuse(r, "a Counter is not made of a dict");
+    if (counts != NULL && !fa_pickle_spend_entries(r, counts))
+        return NULL;
     fa_cell *dict = fa_cell_container(FA_VALUE_DICT, g->number, r->where);
     for (int64_t i = 0; dict != NULL && counts != NULL && i < counts->as.entries->count; i++)
-        if (!fa_cell_put(dict, counts->as.entries->key[i], counts->as.entries->item[i], r->where)) {
+        if (!fa_pickle_check_key(r, counts->as.entries->key[i], "a Counter") ||
+            !fa_cell_put(dict, counts->as.entries->key[i], counts->as.entries->item[i], r->where)) {
             fa_cell_drop(dict);
             return NULL;
         }
@@ -181,13 +186,12 @@ static fa_cell *set(fa_pickle_reader *r, const fa_pickle_global *g, fa_cell *arg
     const fa_cell *items = fa_pickle_arg(args, 0);
     if (items != NULL && items->kind != FA_VALUE_LIST && items->kind != FA_VALUE_TUPLE)
         return fa_pickle_refuse(r, "a set is not made of a list");
+    if (items != NULL && !fa_pickle_spend_entries(r, items))
+        return NULL;
     fa_cell *made = fa_cell_container(FA_VALUE_LIST, g->number, r->where);
     for (int64_t i = 0; made != NULL && items != NULL && i < items->as.entries->count; i++) {
         fa_cell *item = items->as.entries->item[i];
-        bool fine = fa_cell_is_key(item);
-        if (!fine)
-            fa_pickle_refuse(r, "a set holds something that can change");
-        if (!fine || !fa_cell_put(made, item, NULL, r->where)) {
+        if (!fa_pickle_check_key(r, item, "a set") || !fa_cell_put(made, item, NULL, r->where)) {
             fa_cell_drop(made);
             return NULL;
         }
@@ -231,6 +235,8 @@ static fa_cell *bytearray(fa_pickle_reader *r, const fa_pickle_global *g, fa_cel
         return encode(r, g, args);
     if (from != NULL && from->kind != FA_VALUE_BYTES)
         return fa_pickle_refuse(r, "a bytearray is not made of bytes");
+    if (from != NULL && !fa_pickle_spend(r, from->as.text.length))
+        return NULL;
     return fa_cell_text(FA_VALUE_BYTES, g->number, from != NULL ? from->as.text.bytes : "",
                         from != NULL ? from->as.text.length : 0, r->where);
 }
