@@ -64,6 +64,17 @@ fa_cell *fa_pickle_latin1(fa_pickle_reader *r, const fa_cell *text)
     return bytes;
 }
 
+const char *fa_pickle_name_of(const fa_cell *cell)
+{
+    const global *g = cell != NULL ? global_of(cell) : NULL;
+    if (g == NULL || g->known != NULL)
+        return NULL;
+    for (const char *c = g->name; *c != '\0'; c++)
+        if (*c < 32 || *c >= 127)
+            return NULL;
+    return g->name;
+}
+
 static const char *module_of(const global *g)
 {
     return g->known != NULL ? g->known->module : g->module;
@@ -94,7 +105,9 @@ static bool forbidden(fa_pickle_reader *r, const char *module, const char *name)
             "%s asks for %s.%s: refused. Nothing in a file is executed; %s%s are read.%s", r->path, shown[0], shown[1],
             r->rules->persistent != NULL ? "tensors, plain values" : "plain values",
             r->rules->modules ? " and modules" : "",
-            r->rules->persistent != NULL ? " Hint: save the state_dict instead, or only what is plain." : "");
+            r->rules->persistent == NULL       ? ""
+            : strncmp(module, "numpy", 5) == 0 ? " Hint: save float(x) or torch.from_numpy(x) in place of NumPy's x."
+                                               : " Hint: save the state_dict instead, or only what is plain.");
     return false;
 }
 

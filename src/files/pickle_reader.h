@@ -71,6 +71,8 @@ fa_cell *fa_pickle_read(fa_pickle_reader *reader);
 fa_cell *fa_pickle_refuse(fa_pickle_reader *reader, const char *format, ...) FA_PRINTF_(2, 3);
 /* The global that a cell stands for; NULL when it is none of the table's. */
 const fa_pickle_global *fa_pickle_global_of(const fa_cell *cell);
+/* The name of one that is known by its name only, if that can be printed; NULL: it is none. */
+const char *fa_pickle_name_of(const fa_cell *cell);
 /* Raises an error that names the global that a cell stands for, or says that it stands for none; returns false. */
 bool fa_pickle_forbid(fa_pickle_reader *reader, const fa_cell *cell);
 /* The bytes that are the code points of a string; NULL after an error: one is beyond 255. */

@@ -61,8 +61,15 @@ static bool truth(const fa_cell *cell)
     return cell != NULL && cell->kind == FA_VALUE_BOOL && cell->as.number != 0;
 }
 
+/* `marks`, a dict: PyTorch keeps x.conj() and such as the elements of x with a mark "conj" or "neg" on the tensor. */
+static bool is_marked(const fa_cell *marks, const char *mark)
+{
+    return marks != NULL && marks->kind == FA_VALUE_DICT && truth(fa_cell_find_text(marks, mark));
+}
+
 /* A tensor of (storage, offset, sizes, strides). `stored`: FA_STORED_COUNT: the storage's own type. */
-static fa_cell *tensor(fa_pickle_reader *r, const fa_cell *args, fa_stored stored, bool requires_grad)
+static fa_cell *tensor(fa_pickle_reader *r, const fa_cell *args, fa_stored stored, bool requires_grad,
+                       const fa_cell *marks)
 {
     const fa_pth_storage *storage = storage_of(fa_pickle_arg(args, 0));
     const fa_cell *offset = fa_pickle_arg(args, 1);
@@ -72,6 +79,11 @@ static fa_cell *tensor(fa_pickle_reader *r, const fa_cell *args, fa_stored store
         stored = storage->stored;
     if (stored == FA_STORED_COUNT)
         return fa_pickle_refuse(r, "a tensor of an untyped storage does not say its type");
+    if (is_marked(marks, "conj") || is_marked(marks, "neg"))
+        return fa_pickle_refuse(r,
+                                "a tensor is a view that stands for the %s of what is stored, which is not read "
+                                "here. Hint: in Python, save x.resolve_conj().resolve_neg()",
+                                is_marked(marks, "conj") ? "conjugates" : "negatives");
     fa_tensor_view view = {.stored = stored, .requires_grad = requires_grad};
     int sizes = dims(fa_pickle_arg(args, 2), view.size), strides = dims(fa_pickle_arg(args, 3), view.stride);
     if (sizes < 0 || strides < 0)
@@ -90,7 +102,7 @@ static fa_cell *tensor(fa_pickle_reader *r, const fa_cell *args, fa_stored store
 static fa_cell *rebuild_tensor(fa_pickle_reader *r, const fa_pickle_global *g, fa_cell *args)
 {
     (void)g;
-    return tensor(r, args, FA_STORED_COUNT, truth(fa_pickle_arg(args, 4)));
+    return tensor(r, args, FA_STORED_COUNT, truth(fa_pickle_arg(args, 4)), fa_pickle_arg(args, 6));
 }
 
 static fa_stored dtype_of(const fa_cell *cell);
@@ -98,10 +110,14 @@ static fa_stored dtype_of(const fa_cell *cell);
 static fa_cell *rebuild_tensor_v3(fa_pickle_reader *r, const fa_pickle_global *g, fa_cell *args)
 {
     (void)g;
-    fa_stored stored = dtype_of(fa_pickle_arg(args, 6));
+    fa_cell *type = fa_pickle_arg(args, 6);
+    const fa_stored stored = dtype_of(type);
+    const char *named = fa_pickle_name_of(type);
+    if (stored == FA_STORED_COUNT && named != NULL)
+        return fa_pickle_refuse(r, "a tensor has the type torch.%s, which is not read here", named);
     if (stored == FA_STORED_COUNT)
         return fa_pickle_refuse(r, "a tensor does not say its type");
-    return tensor(r, args, stored, truth(fa_pickle_arg(args, 4)));
+    return tensor(r, args, stored, truth(fa_pickle_arg(args, 4)), fa_pickle_arg(args, 7));
 }
 
 /* (tensor, requires_grad, hooks, state): the tensor itself, marked. */

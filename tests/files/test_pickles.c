@@ -221,6 +221,52 @@ static void test_large_numbers(void **state)
         }
 }
 
+/* ---- Tensors that are not what is stored ---------------------------------------------------------------------------
+ */
+
+/* x.conj() and x.conj().imag are kept as x's own elements with a mark. Other marks, and those that are false, are fine.
+ */
+static void test_marked_tensors(void **state)
+{
+    (void)state;
+    static const struct {
+        literal marks;
+        const char *words; /* NULL: it loads */
+    } cases[] = {{VALUE("N"), NULL},
+                 {VALUE("}"), NULL},
+                 {VALUE("}X\4\0\0\0conj\x89s"), NULL},
+                 {VALUE("}X\4\0\0\0conj\x88s"), "the conjugates of what is stored"},
+                 {VALUE("}X\3\0\0\0neg\x88s"), "the negatives of what is stored"}};
+    const float stored[2] = {1, 2};
+    for (int untyped = 0; untyped < 2; untyped++)
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+            fa_scope {
+                pickled p = {.length = 0};
+                ADD(&p, "\x80\x02");
+                add_row_of(&p, untyped ? "UntypedStorage" : "FloatStorage", "0", "cpu", untyped ? 8 : 2, 0, 2);
+                p.length -= 2; /* tR */
+                add(&p, cases[i].marks.bytes, cases[i].marks.length);
+                ADD(&p, "tR.");
+                fa_value *value = fa_load(save_pickle(&p, stored, 2));
+                if ((value != NULL) != (cases[i].words == NULL))
+                    fail_msg("case %zu: %s", i, fa_error());
+                if (value == NULL)
+                    assert_contains(fa_error(), cases[i].words);
+                fa_clear_error();
+            }
+    /* A type that came after this reader is named. */
+    fa_scope {
+        pickled p = {.length = 0};
+        ADD(&p, "\x80\x02");
+        add_row_of(&p, "UntypedStorage", "0", "cpu", 8, 0, 2);
+        p.length -= 2 + strlen("ctorch\nuint16\n");
+        ADD(&p, "ctorch\nfloat8_e5m2fnuz\ntR.");
+        assert_null(fa_load(save_pickle(&p, stored, 2)));
+        assert_contains(fa_error(), "has the type torch.float8_e5m2fnuz, which is not read here");
+        fa_clear_error();
+    }
+}
+
 /* ---- What is wrong with a pickle -----------------------------------------------------------------------------------
  */
 
@@ -761,6 +807,7 @@ int main(void)
         cmocka_unit_test_teardown(test_large_numbers, nothing_left),
         cmocka_unit_test_teardown(test_refused, nothing_left),
         cmocka_unit_test_teardown(test_copies, nothing_left),
+        cmocka_unit_test_teardown(test_marked_tensors, nothing_left),
         cmocka_unit_test_teardown(test_nothing_is_run, nothing_left),
         cmocka_unit_test_teardown(test_views_of_a_large_storage, nothing_left),
         cmocka_unit_test_teardown(test_locations, nothing_left),
