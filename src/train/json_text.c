@@ -22,6 +22,8 @@ void fa_text_json_string(fa_text *out, const char *text)
             broken = fa_utf8_valid(at + 1, length, &bad) ? at + 1 + length : at + 1 + bad;
         } else if (*at == '"' || *at == '\\') {
             fa_text_add(out, "\\%c", *at);
+        } else if (*at == '\n') {
+            fa_text_add(out, "\\n");
         } else if ((unsigned char)*at < 0x20) {
             fa_text_add(out, "\\u%04x", (unsigned char)*at);
         } else {

@@ -99,6 +99,47 @@ static void test_parts(void **state)
     expect("train $D/p --out $D/p2", 1, "p/test/4, which is none of the 3 classes");
 }
 
+/* A resumed run looks at its data again: other names and labels are refused, other contents are told, another place is
+ * none of its business. */
+static void test_changed_data(void **state)
+{
+    (void)state;
+    static const char *const pets[] = {"cat", "dog"};
+    class_folders("g", pets, 0, 2, 12, 16);
+    expect("train $D/g --epochs 1 --batch-size 8 --held-out 4 --out $D/g1", 0, "saved in");
+    expect("train --resume $D/g1 --epochs 2", 0, "goes on with epoch 2");
+    assert_null(strstr(output, "have changed"));
+    assert_int_equal(rename(at("g"), at("h")), 0);
+    expect("train --resume $D/g1 --epochs 3", 1, "/g, which could not be opened");
+    expect("train $D/h --resume $D/g1 --epochs 3", 0, "goes on with epoch 3");
+    assert_null(strstr(output, "have changed"));
+
+    char from[1200], to[1200];
+    for (int i = 0; i < 12; i++) {
+        snprintf(from, sizeof from, "%s/h/dog/%d.png", folder.path, i);
+        snprintf(to, sizeof to, "%s/h/dog/a%d.png", folder.path, i);
+        assert_int_equal(rename(from, to), 0);
+    }
+    expect("train --resume $D/g1 --epochs 4", 1,
+           "was begun with other data: got 20 items, but not with the same labels");
+    for (int i = 0; i < 12; i++) {
+        snprintf(from, sizeof from, "%s/h/dog/%d.png", folder.path, i);
+        snprintf(to, sizeof to, "%s/h/dog/a%d.png", folder.path, i);
+        assert_int_equal(rename(to, from), 0);
+    }
+    snprintf(from, sizeof from, "%s/h/dog", folder.path);
+    snprintf(to, sizeof to, "%s/h/wolf", folder.path);
+    assert_int_equal(rename(from, to), 0);
+    expect("train --resume $D/g1 --epochs 4", 1, "has other classes: got \"wolf\" as class 1, needs \"dog\"");
+    assert_int_equal(rename(to, from), 0);
+    expect("train --resume $D/g1 --epochs 4", 0, "goes on with epoch 4");
+    assert_null(strstr(output, "have changed"));
+    picture("h/cat/5.png", 16, 20, 0);
+    expect("train --resume $D/g1 --epochs 5", 0, "note: the training data, or those held out of them, have changed");
+    expect("train --resume $D/g1 --epochs 6", 0, "goes on with epoch 6");
+    assert_null(strstr(output, "have changed")); /* told once: from here on they are its data */
+}
+
 /* One folder a class and nothing else: split by the seed. Pictures of many sizes. */
 static void test_class_folders(void **state)
 {
@@ -246,7 +287,7 @@ static void test_names(void **state)
     expect("predict $D/told \"$D\"/names*/* --json", 0,
            "\"classes\": [\"%s\\n\", \"a b'\xc3\xa9\", \"\xe7\x8c\xab\", \"\\\\xff\\\\xfe\"]");
     char *run = read_file(at("told/run.json"), NULL);
-    assert_contains(run, "\"class_names\": [\"%s\\u000a\", \"a b'\xc3\xa9\", \"\xe7\x8c\xab\", \"\\udcff\\udcfe\"]");
+    assert_contains(run, "\"class_names\": [\"%s\\n\", \"a b'\xc3\xa9\", \"\xe7\x8c\xab\", \"\\udcff\\udcfe\"]");
     assert_contains(run, "names \\udce9\"");
     free(run);
     fa_scope {
@@ -368,6 +409,7 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_changed_data),
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_class_folders),
         cmocka_unit_test(test_refusals),
