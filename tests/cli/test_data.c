@@ -271,6 +271,7 @@ static void test_bad_pictures(void **state)
         copy_picture("bad_text.jpg", name);
     }
     expect("train $D/s --epochs 1 --out $D/s3 --on-bad-image skip", 1, "got more than 2 bad items in a loop");
+    assert_null(strstr(output, "train.c:")); /* no place in the command's own source */
     expect("train $D/s --epochs 1 --out $D/s4 --on-bad-image mend", 2, "got \"mend\", needs stop or skip");
 }
 
@@ -409,14 +410,10 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_changed_data),
-        cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_class_folders),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_known_files),
-        cmocka_unit_test(test_lists_and_arrays),
-        cmocka_unit_test(test_exif),
-        cmocka_unit_test(test_bad_pictures),
+        cmocka_unit_test(test_changed_data),  cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_class_folders), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_known_files),   cmocka_unit_test(test_lists_and_arrays),
+        cmocka_unit_test(test_exif),          cmocka_unit_test(test_bad_pictures),
         cmocka_unit_test(test_names),
     };
     if (FA_EMULATED)
