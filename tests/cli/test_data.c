@@ -99,6 +99,16 @@ static void test_parts(void **state)
     expect("train $D/p --out $D/p2", 1, "p/test/4, which is none of the 3 classes");
 }
 
+/* A name that no checkpoint can hold is refused before the first step. */
+static void test_names_of_other_days(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"caf\xe9", "the"};
+    class_folders("l1", names, 0, 2, 4, 16);
+    expect("train $D/l1 --out $D/l1run", 1, "got \"caf\xe9\" as the name of class 0, which is not UTF-8");
+    assert_int_equal(access(at("l1run"), F_OK), -1);
+}
+
 /* A resumed run looks at its data again: other names and labels are refused, other contents are told, another place is
  * none of its business. */
 static void test_changed_data(void **state)
@@ -273,9 +283,13 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_changed_data),  cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_class_folders), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_known_files),   cmocka_unit_test(test_lists_and_arrays),
+        cmocka_unit_test(test_changed_data),
+        cmocka_unit_test(test_names_of_other_days),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_class_folders),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_known_files),
+        cmocka_unit_test(test_lists_and_arrays),
     };
     if (FA_EMULATED)
         return 0; /* the command could not be started */
