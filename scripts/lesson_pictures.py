@@ -105,7 +105,8 @@ class Picture:
             return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
         header = struct.pack(">IIBBBBB", len(rows[0]), len(rows), 8, 2, 0, 0, 0)
-        png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw, 9)) + chunk(b"IEND", b"")
+        png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw, 9))
+        png += chunk(b"IEND", b"")
         self.add("image", x=x, y=y, width=side, height=side,
                  href="data:image/png;base64," + base64.b64encode(png).decode())
         self.box(x, y, side, side)
@@ -218,8 +219,8 @@ def window(data):
     table(p, 232, top + 32, cell, patch, lambda v: f"{v:.2f}")
     p.text(378, middle + 5, "×", "middle")
     p.text(392, top + 20, "the kernel", kind="faint")
-    table(p, 392, top + 32, cell, kernel, number, lambda a, b: ORANGE if kernel[a][b] > 0 else BLUE if kernel[a][b] < 0
-          else None)
+    table(p, 392, top + 32, cell, kernel, number,
+          lambda a, b: ORANGE if kernel[a][b] > 0 else BLUE if kernel[a][b] < 0 else None)
     p.text(538, middle + 5, "=", "middle")
     p.text(552, top + 20, "one number of the map", kind="faint")
     p.box(552, middle - 22, 68, 44, colour=ORANGE, stroke=2.0)

@@ -1,5 +1,6 @@
-"""The chapter's pictures can be made again: a short run of examples/lesson/pictures.c, drawn by scripts/lesson_pictures.py,
-gives as many as docs/lesson/pictures/ has, of the same sizes; all have an alternative text where they are shown.
+"""The chapter's pictures can be made again: a short run of examples/lesson/pictures.c, drawn by
+scripts/lesson_pictures.py, gives as many as docs/lesson/pictures/ has, of the same sizes; all have an alternative text
+where they are shown.
 
 usage: test_pictures.py PROGRAM FOLDER"""
 import pathlib
@@ -24,7 +25,8 @@ class Pictures(unittest.TestCase):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         subprocess.run([program, str(folder / "data"), "1000", "2", "0.1", str(ROOT / "data/mnist")], check=True)
-        subprocess.run([str(ROOT / "scripts/lesson_pictures.py"), str(folder / "data"), str(folder / "drawn")], check=True)
+        draw = [str(ROOT / "scripts/lesson_pictures.py"), str(folder / "data"), str(folder / "drawn")]
+        subprocess.run(draw, check=True)
         self.assertEqual(sizes(folder / "drawn"), sizes(KEPT))
 
     def test_all_are_shown_with_a_text(self):
