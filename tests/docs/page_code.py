@@ -4,8 +4,8 @@
 usage: page_code.py --cc CC --library libfacula.so --work FOLDER [PAGE...]
 
 A block of C is compiled in one of three ways.
-  - Under a line that is nothing but a path in backquotes it is a part of that file (test_docs.py looks whether it
-    is), and not compiled here.
+  - Under a line that is nothing but a path in backquotes it is a part of that file (test_docs.py looks whether it is),
+    and not compiled here.
   - With `int main` in it, it is a program of its own.
   - Any other block becomes part of the page's program. Definitions of functions and of types, #include and #define lines
     stand outside of main, in the order of the page; statements stand inside, each block in a scope within that of the

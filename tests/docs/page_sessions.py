@@ -68,7 +68,7 @@ def main():
     parser.add_argument("--work", required=True)
     parser.add_argument("pages", nargs="*")
     options = parser.parse_args()
-    written = [ROOT / "README.md"] + sorted(ROOT.glob("docs/**/*.md"))
+    written = [ROOT / "README.md"] + sorted(p for p in ROOT.glob("docs/**/*.md") if "reference" not in p.parts)
     environment = dict(os.environ, PATH=options.path + os.pathsep + os.environ["PATH"])
     commands = failed = 0
     for page in [pathlib.Path(page) for page in options.pages] or written:
