@@ -179,7 +179,7 @@ def main():
     parser.add_argument("pages", nargs="*")
     options = parser.parse_args()
     written = [ROOT / "README.md"] + sorted(ROOT.glob("docs/**/*.md"))
-    written = [page for page in written if not {"reference", "fr"} & set(page.parts)]  # fr: the blocks of the English pages
+    written = [page for page in written if not {"reference", "fr"} & set(page.parts)]  # fr: English pages' blocks
     pages = [pathlib.Path(page) for page in options.pages] or written
     failed = programs = runs = 0
     for page in pages:
