@@ -204,6 +204,8 @@ def main():
     wanted = {PICTURES / "speed.svg": speed_picture(text), PICTURES / "losses.svg": losses_picture(ours, theirs)}
     for page in PAGES:
         def fill(mark):
+            if mark.group(3) not in tables:
+                return mark.group(0)
             indent = re.search(r"[ ]*$", mark.group(1)).group(0)
             body = "\n".join(indent + line for line in tables[mark.group(3)].split("\n"))
             return f"{mark.group(1)}{mark.group(2)}\n{body}\n{indent}<!-- end -->"
