@@ -97,7 +97,7 @@ def files_table(text):
 class Picture:
     def __init__(self, width, height, what):
         self.parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-                      f'font-family="system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif" font-size="13" role="img">',
+                      f'font-family="system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif" font-size="13">',
                       f"<title>{what}</title>"]
 
     def text(self, x, y, text, anchor="start", colour=INK, weight="normal", size=13):
