@@ -25,9 +25,10 @@ highlight_language = "text"
 exclude_patterns = []
 
 
-def leave_out_files(app, name, source):
+def prepare(app, name, source):
     """Links to headers lead to their pages of the reference; those to other files outside of docs/, which the site does not
-    have, become their text."""
+    have, become their text. The name of a file above a block of its code becomes the block's caption,
+    and a block that is cut out of a function moves to the left margin."""
     here = pathlib.Path(app.srcdir, name).parent
 
     def text_of(link):
@@ -39,6 +40,7 @@ def leave_out_files(app, name, source):
         return link.group(0) if inside else link.group(1)
 
     source[0] = re.sub(r"\[([^\]]*)\]\(([^)\s]+)\)", text_of, source[0])
+    source[0] = re.sub(r"^`([\w./]+)`\n\n```c\n", r"```{code-block} c\n:caption: \1\n:dedent:\n\n", source[0], flags=re.M)
 
 
 def put_pictures_in(app, doctree):
@@ -52,5 +54,5 @@ def put_pictures_in(app, doctree):
 
 
 def setup(app):
-    app.connect("source-read", leave_out_files)
+    app.connect("source-read", prepare)
     app.connect("doctree-read", put_pictures_in)

@@ -97,7 +97,7 @@ def files_table(text):
 class Picture:
     def __init__(self, width, height, what):
         self.parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-                      f'font-family="system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif" font-size="13" role="img">',
+                      f'font-family="system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif" font-size="13">',
                       f"<title>{what}</title>"]
 
     def text(self, x, y, text, anchor="start", colour=INK, weight="normal", size=13):
@@ -204,6 +204,8 @@ def main():
     wanted = {PICTURES / "speed.svg": speed_picture(text), PICTURES / "losses.svg": losses_picture(ours, theirs)}
     for page in PAGES:
         def fill(mark):
+            if mark.group(3) not in tables:
+                return mark.group(0)
             indent = re.search(r"[ ]*$", mark.group(1)).group(0)
             body = "\n".join(indent + line for line in tables[mark.group(3)].split("\n"))
             return f"{mark.group(1)}{mark.group(2)}\n{body}\n{indent}<!-- end -->"

@@ -264,7 +264,8 @@ class Writer:
             elif declaration.startswith(("typedef", "enum", "struct")):
                 name = re.search(r"(\w+);[^;]*$", re.sub(r"/\*.*?\*/", "", declaration, flags=re.S))
                 if name and not name.group(1).endswith(("_args", "_guard", "_impl")):
-                    lines.append("\n".join(l for l in declaration.split("\n") if not re.search(r"\w+_;", l)))
+                    shown = "\n".join(l for l in declaration.split("\n") if not re.search(r"\w+_;", l))
+                    lines.append(re.sub(r"\{\n\}", "{ .. }", shown))
                     names.append(name.group(1))
         return lines, tables, names
 

@@ -5,10 +5,9 @@
 int main(int argc, char **argv)
 {
     fa_manual_seed(0);
-    fa_module *model =
-        fa_nn_sequential(fa_nn_conv2d(1, 32, 3, .padding = 1), fa_nn_relu(), fa_nn_max_pool2d(2),
-                         fa_nn_conv2d(32, 64, 3, .padding = 1), fa_nn_relu(), fa_nn_max_pool2d(2), fa_nn_flatten(),
-                         fa_nn_linear(3136, 128), fa_nn_relu(), fa_nn_linear(128, 10));
+    fa_module *model = fa_nn_sequential(fa_nn_conv2d(1, 32, 3, .padding = 1), fa_nn_relu(), fa_nn_max_pool2d(2),
+                                        fa_nn_conv2d(32, 64, 3, .padding = 1), fa_nn_relu(), fa_nn_max_pool2d(2),
+                                        fa_nn_flatten(), fa_nn_linear(3136, 128), fa_nn_relu(), fa_nn_linear(128, 10));
     fa_dataset *digits = fa_mnist(argc > 1 ? argv[1] : "data/mnist", .transform = fa_to_tensor());
     static int64_t first[6400];
     for (int64_t i = 0; i < 6400; i++)
