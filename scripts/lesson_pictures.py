@@ -207,7 +207,7 @@ def window(data):
     # the place where the answer is greatest, away from the border
     i, j = max(((i, j) for i in range(2, 26) for j in range(2, 26)), key=lambda at: maps[at[0]][at[1]])
     patch = [row[j - 1:j + 2] for row in rows[i - 1:i + 2]]
-    p = Picture(720, 262)
+    p = Picture(720, 236)
     side, top, cell = 196.0, 30.0, 44.0
     step = side / 28
     p.text(0, 18, "the digit, and a window of 3 × 3", kind="faint")
@@ -248,7 +248,7 @@ def kernels(data):
 
 
 def moved(data):
-    p = Picture(720, 366)
+    p = Picture(720, 352)
     side = 150.0
     maps = data["still_and_moved_maps"]
     scale = signed(extent(maps))
@@ -320,7 +320,7 @@ def shapes(data):
 
 
 def filters(data):
-    p = Picture(720, 232)
+    p = Picture(720, 204)
     weights, maps = data["filters"], data["filter_maps"]
     small, side = 45.0, 78.0
     for k in range(8):

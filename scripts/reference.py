@@ -29,6 +29,9 @@ ORDER = list(TITLES)
 REST = {"fa_tensor_dataset": "tensors", "fa_dict": "key, value, ..", "fa_list": "values", "fa_tuple": "values",
         "fa_compose": "transforms"}
 
+# Arguments that no field of the macro's struct stands for.
+FIRST = {"fa_module_new": ["type", "fa_forward_function forward"]}
+
 
 class Group:
     """A comment and the declarations that it speaks of."""
@@ -104,7 +107,7 @@ def struct_fields(body):
         note = notes[int(behind.strip("\x1e"))] if behind else notes[int(before[-1])] if before else ""
         if "kw_" in declaration:
             options = True
-        elif not re.search(r"\b(begin_|where_)\b", declaration) and declaration:
+        elif not re.search(r"\b\w+_$", declaration) and declaration:
             pointer = re.match(r"(.*?)\(\*(\w+)\)(\(.*\))$", declaration, re.S)
             if pointer:
                 result.append((" ".join((pointer.group(1) + "(*)" + pointer.group(3)).split()), pointer.group(2), note, options))
@@ -217,6 +220,7 @@ class Writer:
             given = defaults(body, self.macros)
             fields = [f for f in self.structs[struct] if f[1] not in ops_table.REFUSED.get(re.sub("^fa_(nn_)?", "", name), [])]
             first = [p.strip() for p in parameters.split(",") if p.strip() != "..."]
+            first += FIRST.get(name, [])
             if struct == "fa_new_args":
                 first = [n for n in (ops_table.functions(str(self.header.path)).get(name) or "").split(", ") if n and n[0] != "."]
                 if "rand" not in name:
@@ -228,7 +232,8 @@ class Writer:
         names = [p.strip() for p in parameters.split(",")]
         if function:
             typed = parameters_of(function[1])
-            if len(typed) == len(names) and "..." not in names:
+            takes_words = re.search(r"(?<!#)#[a-z]", self.macros[name])
+            if len(typed) == len(names) and "..." not in names and not takes_words:
                 return f"{kind}{space}{name}({', '.join(typed)})", []
         shown = (ops_table.functions(str(self.header.path)).get(name) or parameters).replace("...", REST.get(name, ".."))
         return f"{kind}{space}{name}({shown})", []
@@ -258,7 +263,7 @@ class Writer:
                     names.append(name)
             elif declaration.startswith(("typedef", "enum", "struct")):
                 name = re.search(r"(\w+);[^;]*$", re.sub(r"/\*.*?\*/", "", declaration, flags=re.S))
-                if name and not name.group(1).endswith(("_args", "_guard")):
+                if name and not name.group(1).endswith(("_args", "_guard", "_impl")):
                     lines.append("\n".join(l for l in declaration.split("\n") if not re.search(r"\w+_;", l)))
                     names.append(name.group(1))
         return lines, tables, names

@@ -32,7 +32,9 @@ typedef struct fa_check_args {
 /* Fetches every item of the loaders' data sets once, on all threads, and tells what a training would meet. What is said
  * of sizes, equal images, mean and standard deviation is of images as the items hold them: data sets made without
  * transforms tell most. In memory are 256 images at a time, and 40 bytes an item. The default generator is left as it
- * was. Items that cannot be read are no errors here. NULL after an error: no loader, no memory.
+ * was. Items that cannot be read are no errors here. With a .worker_init items are fetched on the calling thread, with the
+ * state that it returns for worker 0; of a loader with a .collate single items are looked at. NULL after an error: no
+ * loader, no memory, that of .worker_init.
  *
  * The report is a dict of plain values of the current scope:
  *
@@ -51,6 +53,8 @@ typedef struct fa_check_args {
  *   "checks"     a list of dicts: "group" ("data", "model", "training"), "name", "mark" ("ok", "warning", "stop",
  *                "unknown"), "text", "hint" ("", or what to do)
  *   "warnings", "stops"   how many there are of these marks: with a stop, a training would not go through
+ *
+ * Names of files and classes, and texts that hold them, are strings of fa_value_path: read them with fa_as_path.
  *
  * Equal images have the same size and pixels, found by a hash of 128 bits: a picture saved again without loss is equal,
  * a JPEG of it is not. */

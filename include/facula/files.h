@@ -73,6 +73,9 @@ FA_API fa_value *fa_value_float_at(double x, fa_where where);
 FA_API fa_value *fa_value_string_at(const char *text, fa_where where);
 FA_API fa_value *fa_value_text_at(const char *text, int64_t length, fa_where where); /* may hold zero bytes */
 FA_API fa_value *fa_value_bytes_at(const void *data, int64_t length, fa_where where);
+/* A string of a file's name, which may be any bytes: those that are no UTF-8 stand in it as in Python's os.fsdecode,
+ * U+DC00 + byte. fa_as_path gives the name back. */
+FA_API fa_value *fa_value_path_at(const char *path, fa_where where);
 FA_API fa_value *fa_value_tensor_at(fa_tensor *tensor, fa_where where);
 /* The value itself, so that fa_dict takes both; NULL raises an error. */
 FA_API fa_value *fa_value_same_at(fa_value *value, fa_where where);
@@ -91,6 +94,7 @@ FA_API fa_value *fa_tuple_of_at(int64_t n, fa_value *const *x, fa_where where);
 #define fa_value_float(x) fa_value_float_at((x), FA_HERE)
 #define fa_value_string(text) fa_value_string_at((text), FA_HERE)
 #define fa_value_bytes(data, length) fa_value_bytes_at((data), (length), FA_HERE)
+#define fa_value_path(path) fa_value_path_at((path), FA_HERE)
 #define fa_value_tensor(tensor) fa_value_tensor_at((tensor), FA_HERE)
 
 /* A value of anything plain: bool, integers, float, double, char *, fa_tensor *, fa_value *. In C17 `true` and `false`
@@ -161,6 +165,9 @@ FA_API double fa_as_float_at(fa_value *value, fa_where where);
 FA_API bool fa_as_bool_at(fa_value *value, fa_where where);
 FA_API const char *fa_as_string_at(fa_value *value, fa_where where); /* ends with a zero byte; NULL after an error */
 FA_API const void *fa_as_bytes_at(fa_value *value, int64_t *length, fa_where where);
+/* The file's name that a string of fa_value_path, or of Python's os.fsdecode, stands for; lives in the current scope.
+ */
+FA_API const char *fa_as_path_at(fa_value *value, fa_where where);
 /* A handle in the current scope. Tensors that lie apart in memory or in a type that is not computed in here (int8,
  * int16, uint16: int32; uint32, uint64: int64) are converted when they are first asked for. */
 FA_API fa_tensor *fa_as_tensor_at(fa_value *value, fa_where where);
@@ -169,6 +176,7 @@ FA_API fa_tensor *fa_as_tensor_at(fa_value *value, fa_where where);
 #define fa_as_bool(value) fa_as_bool_at((value), FA_HERE)
 #define fa_as_string(value) fa_as_string_at((value), FA_HERE)
 #define fa_as_bytes(value, length) fa_as_bytes_at((value), (length), FA_HERE)
+#define fa_as_path(value) fa_as_path_at((value), FA_HERE)
 #define fa_as_tensor(value) fa_as_tensor_at((value), FA_HERE)
 
 /* The same of an entry; an error names the key. */

@@ -83,8 +83,8 @@ FA_API bool fa_sample_picture_at(const fa_sample_picture_args *args);
 #define fa_sample_picture(...) FA_CALL_(fa_sample_picture_at, fa_sample_picture_args, .begin_ = 0, __VA_ARGS__)
 
 /* What was special about the pictures read so far in this process, a line each: "12 pictures carry an EXIF rotation
- * that was not applied (.exif = true, --exif apply it)". Writes at most `size` bytes with the 0 at the end, and returns the
- * length of the whole text; 0 when there is nothing to tell. fa_picture_notes_reset begins anew. */
+ * that was not applied (.exif = true, --exif apply it)". Writes at most `size` bytes with the 0 at the end, and returns
+ * the length of the whole text; 0 when there is nothing to tell. fa_picture_notes_reset begins anew. */
 FA_API size_t fa_picture_notes(char *text, size_t size);
 FA_API void fa_picture_notes_reset(void);
 

@@ -81,8 +81,9 @@ typedef struct fa_run_open_args {
 /* Makes the folder, or reads last.pth there and brings model, optimizer, schedule, loader and generators to where the
  * run stood, and writes last.pth. NULL after an error:
  *   - the folder holds a run, and neither resume nor overwrite is set: nothing is touched;
- *   - resuming, the network, the optimizer or one of its options (the learning rate too), the kind of schedule, or the
- *     loader is not that of the run: the message names both, and nothing has changed;
+ *   - resuming, the network, the optimizer or one of its options (the learning rate too), the kind of schedule, the
+ *     loader, or the class names and the items' names and labels, where those are known, are not those of the run: the
+ *     message names both, and nothing has changed;
  *   - another process has the run open;
  *   - files that cannot be read or written.
  * .epochs may be greater than before. The schedule goes on with its own numbers as they were saved (a cosine over 10

@@ -181,7 +181,7 @@ static void show_progress(void *user, int64_t done, int64_t total)
 static void add_check(fa_value *report, const char *group, const char *name, const char *mark, const char *text)
 {
     fa_list_add(fa_get(report, "checks"),
-                fa_dict("group", group, "name", name, "mark", mark, "text", text, "hint", ""));
+                fa_dict("group", group, "name", name, "mark", mark, "text", fa_value_path(text), "hint", ""));
     if (strcmp(mark, "stop") == 0)
         fa_dict_put(report, "stops", fa_get_int(report, "stops") + 1);
 }
@@ -190,7 +190,7 @@ static void add_check(fa_value *report, const char *group, const char *name, con
 static void complete(const checked *c, fa_value *report)
 {
     char text[2048];
-    fa_dict_put(report, "data", c->source.root);
+    fa_dict_put(report, "data", fa_value_path(c->source.root));
     fa_dict_put(report, "kind", c->source.what);
     size_t length = fa_transform_text(c->transform, text, sizeof text);
     fa_dict_put(report, "transforms", length < sizeof text ? text : "");

@@ -36,7 +36,7 @@ static cJSON *json_of(fa_value *value)
         return no_null(cJSON_CreateNumber(fa_as_float(value)));
     if (kind == FA_VALUE_STRING) {
         line l = {0};
-        line_add_utf8(&l, fa_as_string(value), (size_t)fa_len(value));
+        line_add_utf8(&l, fa_as_path(value), strlen(fa_as_path(value)));
         cJSON *item = no_null(cJSON_CreateString(l.length > 0 ? l.text : ""));
         line_free(&l);
         return item;
@@ -189,7 +189,7 @@ static void print_classes(const page *p, int name_width, const int *width)
         for (int64_t k = 0; k < fa_len(p->splits); k++)
             cell[k] =
                 count_text(fa_as_int(fa_get(fa_get(fa_get(fa_value_at(p->splits, k), "classes"), c), 1)), text[k]);
-        print_row(p, fa_as_string(fa_get(fa_get(classes, c), 0)), name_width, cell, width);
+        print_row(p, fa_as_path(fa_get(fa_get(classes, c), 0)), name_width, cell, width);
     }
     if (shown < n)
         printf("  %s... and %lld more classes%s\n", style(p, dim), (long long)(n - shown), style(p, plain));
@@ -223,7 +223,7 @@ static void print_parts(const page *p)
     fa_value *classes = fa_get(fa_value_at(p->splits, 0), "classes");
     for (int64_t c = 0; c < fa_len(classes) && c < MOST_CLASSES; c++) {
         line l = {0};
-        const char *class = fa_as_string(fa_get(fa_get(classes, c), 0));
+        const char *class = fa_as_path(fa_get(fa_get(classes, c), 0));
         line_add_clean(&l, class, strlen(class));
         const int columns = line_columns(&l);
         name_width = columns > name_width ? columns < NAME_MOST ? columns : NAME_MOST : name_width;
@@ -287,8 +287,8 @@ static void print_unreadable(const page *p)
             print_title(p, "Files to look at");
         begun = true;
         for (int64_t i = 0; i < fa_len(items) && i < SHOWN_ITEMS; i++) {
-            const char *name = fa_as_string(fa_get(fa_get(items, i), 0)),
-                       *error = fa_as_string(fa_get(fa_get(items, i), 1));
+            const char *name = fa_as_path(fa_get(fa_get(items, i), 0)),
+                       *error = fa_as_path(fa_get(fa_get(items, i), 1));
             line l = {0};
             line_add(&l, "%s%s%s", strstr(error, name) != NULL ? "" : name, strstr(error, name) != NULL ? "" : ": ",
                      error);
@@ -298,7 +298,7 @@ static void print_unreadable(const page *p)
         }
         for (int64_t i = 0; i < fa_len(damaged) && i < SHOWN_ITEMS; i++) {
             printf("  ");
-            print_clean(fa_as_string(fa_get(damaged, i)), 0, false);
+            print_clean(fa_as_path(fa_get(damaged, i)), 0, false);
             printf(" decodes in spite of damage\n");
         }
         if (n > SHOWN_ITEMS || m > SHOWN_ITEMS)
@@ -312,9 +312,9 @@ static void print_pairs(const page *p, fa_value *pairs, int64_t total)
 {
     for (int64_t i = 0; i < fa_len(pairs) && i < SHOWN_PAIRS; i++) {
         printf("  ");
-        print_clean(fa_as_string(fa_get(fa_get(pairs, i), 1)), 0, false);
+        print_clean(fa_as_path(fa_get(fa_get(pairs, i), 1)), 0, false);
         printf(" is ");
-        print_clean(fa_as_string(fa_get(fa_get(pairs, i), 0)), 0, false);
+        print_clean(fa_as_path(fa_get(fa_get(pairs, i), 0)), 0, false);
         putchar('\n');
     }
     if (total > SHOWN_PAIRS)
@@ -407,13 +407,13 @@ static void print_group(const page *p, const char *group, const char *title)
         if (strcmp(fa_get_string(item, "group"), group) != 0)
             continue;
         line l = {0};
-        line_add(&l, "%s: %s", fa_get_string(item, "name"), fa_get_string(item, "text"));
+        line_add(&l, "%s: %s", fa_get_string(item, "name"), fa_as_path(fa_get(item, "text")));
         print_mark(p, fa_get_string(item, "mark"));
         print_wrapped(p, l.text, 4);
         line_free(&l);
-        if (fa_get_string(item, "hint")[0] != '\0') {
+        if (fa_as_path(fa_get(item, "hint"))[0] != '\0') {
             printf("    %s%s%s ", style(p, dim), p->utf8 ? "→" : "->", style(p, plain));
-            print_wrapped(p, fa_get_string(item, "hint"), p->utf8 ? 6 : 7);
+            print_wrapped(p, fa_as_path(fa_get(item, "hint")), p->utf8 ? 6 : 7);
         }
     }
 }
@@ -442,7 +442,7 @@ void print_report(fa_value *report)
                     .colour = isatty(STDOUT_FILENO) && (no_colour == NULL || no_colour[0] == '\0')};
     setlocale(LC_CTYPE, "C");
     printf("%s", style(&p, bold));
-    print_clean(fa_get_string(report, "data"), 0, false);
+    print_clean(fa_as_path(fa_get(report, "data")), 0, false);
     printf("%s: %s\n", style(&p, plain), fa_get_string(report, "kind"));
     print_parts(&p);
     print_statistics(&p);

@@ -2,6 +2,7 @@
  * of the training part; the test part is looked at once, at the end. */
 #include "train.h"
 #include "data.h"
+#include "values.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -286,15 +287,17 @@ static void print_notes(const char *of, const char *notes)
 static void print_classes(fa_names classes)
 {
     enum { SHOWN = 12 };
-    printf("%lld classes: ", (long long)classes.count);
+    line l = {0};
     for (int64_t c = 0; c < classes.count; c++) {
         if (classes.count > SHOWN && c == SHOWN - 2) {
-            printf(", ...");
+            line_add(&l, ", ...");
             c = classes.count - 1;
         }
-        printf("%s%s", c > 0 ? ", " : "", classes.name[c]);
+        line_add(&l, "%s", c > 0 ? ", " : "");
+        line_add_clean(&l, classes.name[c], strlen(classes.name[c]));
     }
-    printf("\n");
+    printf("%lld classes: %s\n", (long long)classes.count, l.text);
+    line_free(&l);
 }
 
 static void print_sizes(const picture_sizes *sizes)

@@ -25,12 +25,11 @@ void quote_path(char *out, size_t size, const char *path)
 
 fa_value *value_of_train_options(const train_options *o)
 {
-    const char *place = o->place;
-    fa_value *options =
-        fa_dict("command", "train", "data", place, "network", o->network, "optimizer", o->optimizer, "lr", o->lr,
-                "batch_size", o->batch_size, "schedule", o->schedule, "schedule_epochs", o->schedule_epochs, "seed",
-                o->seed, "held_out", o->held_out, "save_every", o->save_every, "save_minutes", o->save_minutes,
-                "keep_last", o->keep_last, "transform", o->transform, "augment", o->augment);
+    fa_value *options = fa_dict("command", "train", "data", fa_value_path(o->place), "network", o->network, "optimizer",
+                                o->optimizer, "lr", o->lr, "batch_size", o->batch_size, "schedule", o->schedule,
+                                "schedule_epochs", o->schedule_epochs, "seed", o->seed, "held_out", o->held_out,
+                                "save_every", o->save_every, "save_minutes", o->save_minutes, "keep_last", o->keep_last,
+                                "transform", o->transform, "augment", o->augment);
     fa_dict_put(options, "on_bad_image", o->on_bad_image);
     return options;
 }
@@ -110,8 +109,10 @@ static void take_changeable(train_options *o, fa_value *checkpoint, fa_value *sa
         o->keep_last = fa_get_int(saved, "keep_last");
     if (!option_given("on-bad-image") && fa_has(saved, "on_bad_image"))
         o->on_bad_image = fa_get_string(saved, "on_bad_image");
-    if (o->data == NULL)
-        o->data = fa_get_string(saved, "data");
+    if (o->data == NULL && (o->data = fa_as_path(fa_get(saved, "data"))) != NULL) {
+        snprintf(o->place, sizeof o->place, "%s", o->data);
+        o->data = o->place;
+    }
     o->schedule_epochs = fa_get_int(saved, "schedule_epochs");
 }
 
@@ -274,8 +275,10 @@ int read_train_options(int argc, char **argv, train_options *o)
     if (status == 0 && o->resume != NULL)
         status = read_saved(o);
     char whole[PATH_MAX];
-    if (status == 0)
-        snprintf(o->place, sizeof o->place, "%s", realpath(o->data, whole) != NULL ? whole : o->data);
+    if (status == 0 && realpath(o->data, whole) != NULL)
+        snprintf(o->place, sizeof o->place, "%s", whole);
+    else if (status == 0 && o->data != o->place)
+        snprintf(o->place, sizeof o->place, "%s", o->data);
     return status;
 }
 

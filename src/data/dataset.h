@@ -145,6 +145,23 @@ static inline fa_names fa_class_list_names(const fa_class_list *list)
     return (fa_names){(const char *const *)list->name, list->count};
 }
 
+/* ---- Telling data sets apart ------------------------------------------------------------------------------------- */
+
+/* Of one item. */
+typedef struct fa_item_trace {
+    uint64_t name;    /* of what it is called in its data set: not of where the data set lies */
+    uint64_t content; /* of the size of its file, or of its bytes in memory; 0: not looked at */
+} fa_item_trace;
+
+/* Of a data set. */
+typedef struct fa_fingerprint {
+    uint64_t items;    /* of targets and names, in order */
+    uint64_t contents; /* of what is in them; for a part of a data set, of the rest as well */
+} fa_fingerprint;
+
+/* `so_far` with these bytes behind it. Not for adversaries. */
+uint64_t fa_fingerprint_add(uint64_t so_far, const void *data, size_t bytes);
+
 /* ---- Data sets --------------------------------------------------------------------------------------------------- */
 
 typedef struct fa_dataset_kind {
@@ -166,6 +183,9 @@ typedef struct fa_dataset_kind {
                    int64_t *target);   /* of its own items; false, without an error: not known */
     fa_buffer *(*targets)(void *data); /* those of all items, int64 [length], where they lie in memory so */
     size_t (*notes)(void *data, char *text, size_t size); /* as fa_dataset_notes */
+    /* By what an item of its own is known again, without decoding it; `look`: its content, too. NULL: by nothing but
+     * its target. */
+    fa_item_trace (*trace)(void *data, int64_t index, bool look);
 } fa_dataset_kind;
 
 typedef struct fa_dataset_body {
@@ -182,6 +202,8 @@ extern const fa_object_kind fa_dataset_class, fa_loader_class;
 
 /* A floating data set that owns `data`; NULL after an error, data destroyed. */
 fa_dataset *fa_dataset_make(const fa_dataset_kind *kind, void *data, bool draws, fa_where where);
+/* Of a data set whose items need not be read for it: some milliseconds for a hundred thousand of them. */
+fa_fingerprint fa_dataset_fingerprint(const fa_dataset_body *body);
 /* The body of a live data set, NULL after an error. */
 fa_dataset_body *fa_dataset_use(fa_dataset *dataset, const char *what, fa_where where);
 bool fa_dataset_prepare(fa_dataset_body *body);

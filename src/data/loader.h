@@ -28,6 +28,8 @@ typedef struct fa_loader_position {
 
 /* What the loader is like; false after an error. */
 bool fa_loader_describe(fa_loader *loader, fa_loader_form *form, fa_where where);
+/* Of its data set; false after an error. */
+bool fa_loader_fingerprint(fa_loader *loader, fa_fingerprint *print, fa_where where);
 /* Inside a loop of the calling thread: the state after the batch that was handed out last; outside: the generators
  * alone. A few kilobytes are copied. False after an error. */
 bool fa_loader_tell(fa_loader *loader, fa_loader_position *position, fa_where where);

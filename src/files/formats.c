@@ -50,6 +50,26 @@ fa_buffer *fa_file_part(const fa_open_file *file, fa_buffer **whole, uint64_t of
     return buffer;
 }
 
+bool fa_write_elements(const fa_tensor_view *view, bool (*write)(void *to, const void *data, size_t bytes), void *to,
+                       fa_where where)
+{
+    const size_t each = fa_stored_types[view->stored].size;
+    if (view->contiguous)
+        return write(to, view->data, (size_t)view->elements * each);
+    const int64_t room = view->elements < FA_VIEW_PART ? view->elements : FA_VIEW_PART;
+    void *part = fa_malloc((size_t)room * each);
+    if (part == NULL)
+        return fa_fail_memory(where, (size_t)room * each);
+    bool good = true;
+    for (int64_t i = 0, count; good && i < view->elements; i += count) {
+        count = view->elements - i < room ? view->elements - i : room;
+        fa_view_copy_part(part, view, i, count);
+        good = write(to, part, (size_t)count * each);
+    }
+    fa_mfree(part);
+    return good;
+}
+
 bool fa_path_ends(const char *path, const char *ending)
 {
     size_t length = strlen(path), tail = strlen(ending);

@@ -35,6 +35,10 @@ fa_value *fa_npy_load(const fa_open_file *file);
 bool fa_safetensors_write(fa_value *value, const char *path, const char *what, fa_where where);
 bool fa_npy_write(fa_value *tensor, const char *path, const char *what, fa_where where);
 
+/* Hands a tensor's elements on in row-major order, those that do not lie so in parts: a tensor may have far more
+ * elements than its file. False after an error, and when `write` returned false. */
+bool fa_write_elements(const fa_tensor_view *view, bool (*write)(void *to, const void *data, size_t bytes), void *to,
+                       fa_where where);
 /* NumPy's word for a type without the order of bytes, "f4"; NULL: it has none. */
 const char *fa_npy_word(fa_stored stored);
 /* Whether a path ends so, upper case or lower: ".npy". */

@@ -26,7 +26,8 @@ bool fa_tensor_info_at(fa_value *tensor, fa_tensor_info *info, fa_where where)
     return true;
 }
 
-/* Both ends and the counts over n elements of one type; VALUE is the i-th as a number. */
+/* Both ends and the counts over n elements of one type, beside those of the elements before; VALUE is the i-th as a
+ * number. */
 #define SCAN(T, VALUE)                                                                                                 \
     for (int64_t i = 0; i < n; i++) {                                                                                  \
         T x = (T)(VALUE);                                                                                              \
@@ -37,7 +38,9 @@ bool fa_tensor_info_at(fa_value *tensor, fa_tensor_info *info, fa_where where)
             most = x;                                                                                                  \
         range->infinite += is_infinite((double)x);                                                                     \
     }                                                                                                                  \
-    range->least = (double)least;                                                                                      \
+    if ((double)least < range->least)                                                                                  \
+        range->least = (double)least;                                                                                  \
+    if ((double)most > range->most)                                                                                    \
     range->most = (double)most
 
 #define SCAN_FLOATS(T, VALUE)                                                                                          \
@@ -89,29 +92,51 @@ static void scan(fa_tensor_range *range, fa_stored stored, const void *data, int
     default:
         break;
     }
-    if (range->least > range->most) /* nothing but NaN */
-        range->least = range->most = NAN;
+}
+
+/* The view without the dimensions along which an element is repeated, in *once; how often each one of it is there. */
+static int64_t repeats(fa_tensor_view *once, const fa_tensor_view *view)
+{
+    int64_t times = 1;
+    *once = *view;
+    for (int d = 0; d < view->ndim; d++)
+        if (view->stride[d] == 0 && view->size[d] > 1) {
+            times *= view->size[d];
+            once->elements /= view->size[d];
+            once->size[d] = 1;
+        }
+    return times;
 }
 
 bool fa_tensor_range_at(fa_value *tensor, fa_tensor_range *range, fa_where where)
 {
     fa_begin(where);
-    fa_tensor_view view;
+    fa_tensor_view view, once;
     *range = (fa_tensor_range){.least = NAN, .most = NAN};
     if (!fa_value_check(tensor, FA_VALUE_TENSOR, "tensor_range", where) || !fa_value_view(tensor, &view, where))
         return false;
-    if (view.elements == 0)
+    if (view.elements == 0 || fa_stored_types[view.stored].dtype < 0)
         return true;
+    range->least = INFINITY;
+    range->most = -INFINITY;
     if (view.contiguous) {
         scan(range, view.stored, view.data, view.elements);
-        return true;
+    } else {
+        const int64_t times = repeats(&once, &view), room = once.elements < FA_VIEW_PART ? once.elements : FA_VIEW_PART;
+        const size_t bytes = (size_t)room * fa_stored_types[view.stored].size;
+        void *part = fa_malloc(bytes);
+        if (part == NULL)
+            return fa_fail_memory(where, bytes);
+        for (int64_t i = 0, count; i < once.elements; i += count) {
+            count = once.elements - i < room ? once.elements - i : room;
+            fa_view_copy_part(part, &once, i, count);
+            scan(range, view.stored, part, count);
+        }
+        fa_mfree(part);
+        range->nan *= times;
+        range->infinite *= times;
     }
-    size_t bytes = (size_t)view.elements * fa_stored_types[view.stored].size;
-    void *copy = fa_malloc(bytes);
-    if (copy == NULL)
-        return fa_fail_memory(where, bytes);
-    fa_view_copy(copy, &view);
-    scan(range, view.stored, copy, view.elements);
-    fa_mfree(copy);
+    if (range->least > range->most) /* nothing but NaN */
+        range->least = range->most = NAN;
     return true;
 }

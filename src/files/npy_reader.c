@@ -168,8 +168,9 @@ static bool parse(header *h)
     return h->at == h->end || damaged(h, "nothing behind the dict");
 }
 
-/* Where the elements begin; 0 after an error. */
-static uint64_t read_header(header *h, char text[HEADER_MAX])
+/* Where the elements begin; 0 after an error. The text is exactly as long as the header, so that a look behind its end
+ * is found by a fuzzer's sanitizer. */
+static uint64_t read_header(header *h)
 {
     const fa_open_file *file = h->file;
     uint8_t start[MAGIC + 2 + 4] = {0};
@@ -193,11 +194,16 @@ static uint64_t read_header(header *h, char text[HEADER_MAX])
                length, HEADER_MAX);
         return 0;
     }
-    if (!fa_file_read(file, text, begin, length))
+    char *text = fa_malloc(length);
+    if (text == NULL) {
+        fa_fail_memory(file->where, length);
         return 0;
+    }
     h->at = text;
     h->end = text + length;
-    return parse(h) ? begin + length : 0;
+    const bool fine = fa_file_read(file, text, begin, length) && parse(h);
+    fa_mfree(text);
+    return fine ? begin + length : 0;
 }
 
 /* ---- Reading ----------------------------------------------------------------------------------------------------- */
@@ -249,13 +255,7 @@ static fa_value *load_elements(const header *h, uint64_t begin, size_t bytes)
 fa_value *fa_npy_load(const fa_open_file *file)
 {
     header h = {.file = file};
-    char *text = fa_malloc(HEADER_MAX);
-    if (text == NULL) {
-        fa_fail_memory(file->where, HEADER_MAX);
-        return NULL;
-    }
-    uint64_t begin = read_header(&h, text);
-    fa_mfree(text);
+    uint64_t begin = read_header(&h);
     if (begin == 0)
         return NULL;
     size_t bytes = fa_stored_types[h.stored].size;

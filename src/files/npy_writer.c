@@ -7,6 +7,11 @@
 
 enum { MAGIC = 6, ALIGNMENT = 64, GROWTH = 21 };
 
+static bool write_elements(void *file, const void *data, size_t bytes)
+{
+    return fa_atomic_write(file, data, bytes);
+}
+
 bool fa_npy_write(fa_value *tensor, const char *path, const char *what, fa_where where)
 {
     fa_tensor_view view;
@@ -22,7 +27,7 @@ bool fa_npy_write(fa_value *tensor, const char *path, const char *what, fa_where
         return fa_fail(FA_VALUE_ERROR, where, what,
                        "got the type %s for %s, which NumPy does not have. Hint: fa_to_dtype(x, FA_FLOAT32).",
                        fa_stored_types[view.stored].name, path);
-    size_t size = fa_stored_types[view.stored].size, bytes = (size_t)view.elements * size;
+    size_t size = fa_stored_types[view.stored].size;
     char head[4 * ALIGNMENT + FA_MAX_DIMS * 24];
     int length = snprintf(head, sizeof head, "\x93NUMPY\x01%c..{'descr': '%c%s', 'fortran_order': False, 'shape': (", 0,
                           size == 1 ? '|' : '<', word);
@@ -40,18 +45,11 @@ bool fa_npy_write(fa_value *tensor, const char *path, const char *what, fa_where
     head[MAGIC + 2] = (char)((length - MAGIC - 4) & 0xff);
     head[MAGIC + 3] = (char)((length - MAGIC - 4) >> 8);
 
-    void *copy = view.contiguous ? NULL : fa_malloc(bytes);
-    if (!view.contiguous && copy == NULL)
-        return fa_fail_memory(where, bytes);
-    if (copy != NULL)
-        fa_view_copy(copy, &view);
     fa_atomic_file file;
-    bool good = fa_atomic_open(&file, path, what, where);
-    if (good) {
-        fa_atomic_write(&file, head, (size_t)length);
-        fa_atomic_write(&file, copy != NULL ? copy : view.data, bytes);
-        good = fa_atomic_commit(&file);
-    }
-    fa_mfree(copy);
-    return good;
+    if (!fa_atomic_open(&file, path, what, where))
+        return false;
+    if (fa_atomic_write(&file, head, (size_t)length) && fa_write_elements(&view, write_elements, &file, where))
+        return fa_atomic_commit(&file);
+    fa_atomic_abandon(&file);
+    return false;
 }

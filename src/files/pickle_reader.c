@@ -42,6 +42,8 @@ fa_cell *fa_pickle_arg(const fa_cell *tuple, int64_t i)
 
 fa_cell *fa_pickle_latin1(fa_pickle_reader *r, const fa_cell *text)
 {
+    if (!fa_pickle_spend(r, text->as.text.length))
+        return NULL;
     fa_cell *bytes =
         fa_cell_text(FA_VALUE_BYTES, FA_FLAVOUR_PLAIN, text->as.text.bytes, text->as.text.length, r->where);
     if (bytes == NULL)
@@ -60,6 +62,17 @@ fa_cell *fa_pickle_latin1(fa_pickle_reader *r, const fa_cell *text)
     *to = 0;
     bytes->as.text.length = to - bytes->as.text.bytes;
     return bytes;
+}
+
+const char *fa_pickle_name_of(const fa_cell *cell)
+{
+    const global *g = cell != NULL ? global_of(cell) : NULL;
+    if (g == NULL || g->known != NULL)
+        return NULL;
+    for (const char *c = g->name; *c != '\0'; c++)
+        if (*c < 32 || *c >= 127)
+            return NULL;
+    return g->name;
 }
 
 static const char *module_of(const global *g)
@@ -92,7 +105,9 @@ static bool forbidden(fa_pickle_reader *r, const char *module, const char *name)
             "%s asks for %s.%s: refused. Nothing in a file is executed; %s%s are read.%s", r->path, shown[0], shown[1],
             r->rules->persistent != NULL ? "tensors, plain values" : "plain values",
             r->rules->modules ? " and modules" : "",
-            r->rules->persistent != NULL ? " Hint: save the state_dict instead, or only what is plain." : "");
+            r->rules->persistent == NULL       ? ""
+            : strncmp(module, "numpy", 5) == 0 ? " Hint: save float(x) or torch.from_numpy(x) in place of NumPy's x."
+                                               : " Hint: save the state_dict instead, or only what is plain.");
     return false;
 }
 
@@ -483,6 +498,7 @@ static void finish(fa_pickle_reader *r, bool fine)
     r->marks = NULL;
     r->height = r->stack_capacity = r->memo_size = r->made_count = r->made_capacity = 0;
     r->mark_count = r->mark_capacity = r->cells = 0;
+    r->spent = 0;
 }
 
 fa_cell *fa_pickle_read(fa_pickle_reader *r)

@@ -2,7 +2,7 @@
  * stands for is a table of the caller's, and what is in none is refused.
  *
  * A hostile pickle costs memory and time in proportion to its length: every byte makes at most one cell, lengths are
- * compared with what is left, memo numbers with what has been read. */
+ * compared with what is left, memo numbers with what has been read, and copies of what was stored are counted. */
 #ifndef FA_FILES_PICKLE_READER_H
 #define FA_FILES_PICKLE_READER_H
 
@@ -58,6 +58,7 @@ struct fa_pickle_reader {
     int64_t *marks;
     int64_t mark_count, mark_capacity;
     int64_t cells;
+    uint64_t spent; /* by fa_pickle_spend */
 };
 
 /* Reads one pickle that begins at `at`. The result has one holder, the caller; it holds plain values, tensors and
@@ -70,10 +71,19 @@ fa_cell *fa_pickle_read(fa_pickle_reader *reader);
 fa_cell *fa_pickle_refuse(fa_pickle_reader *reader, const char *format, ...) FA_PRINTF_(2, 3);
 /* The global that a cell stands for; NULL when it is none of the table's. */
 const fa_pickle_global *fa_pickle_global_of(const fa_cell *cell);
+/* The name of one that is known by its name only, if that can be printed; NULL: it is none. */
+const char *fa_pickle_name_of(const fa_cell *cell);
 /* Raises an error that names the global that a cell stands for, or says that it stands for none; returns false. */
 bool fa_pickle_forbid(fa_pickle_reader *reader, const fa_cell *cell);
 /* The bytes that are the code points of a string; NULL after an error: one is beyond 255. */
 fa_cell *fa_pickle_latin1(fa_pickle_reader *reader, const fa_cell *text);
+/* Before work that is more than the bytes that ask for it: making `bytes` of memory out of something that may be in the
+ * memo. False after an error: all of it together is out of proportion to the pickle. */
+bool fa_pickle_spend(fa_pickle_reader *reader, int64_t bytes);
+/* The same for the entries of a container that is made of another one. */
+bool fa_pickle_spend_entries(fa_pickle_reader *reader, const fa_cell *container);
+/* Whether it can be the key of a dict, or in a set; false after an error. `whose`: "a dict", "a set". */
+bool fa_pickle_check_key(fa_pickle_reader *reader, const fa_cell *key, const char *whose);
 /* Item i of a tuple; NULL past its end, and of anything else. */
 fa_cell *fa_pickle_arg(const fa_cell *tuple, int64_t i);
 

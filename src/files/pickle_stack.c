@@ -185,6 +185,43 @@ bool fa_pickle_push_container(fa_pickle_reader *r, int kind, int flavour)
     return fa_pickle_push(r, fa_pickle_remember(r, fa_cell_container(kind, flavour, r->where)));
 }
 
+/* ---- Work ---------------------------------------------------------------------------------------------------------
+ */
+
+enum { SPENT_A_BYTE = 16, SHORT_KEY = 256 };
+
+bool fa_pickle_spend(fa_pickle_reader *r, int64_t bytes)
+{
+    r->spent += (uint64_t)bytes;
+    if (r->spent <= SPENT_A_BYTE * (uint64_t)(r->at - r->begin))
+        return true;
+    return fa_pickle_fail(r, "what was stored once is copied again and again");
+}
+
+bool fa_pickle_spend_entries(fa_pickle_reader *r, const fa_cell *container)
+{
+    return fa_pickle_spend(r, container->as.entries->count * (int64_t)sizeof(fa_cell *));
+}
+
+/* Bytes that are hashed and compared for a key; those of short ones do not count. */
+static int64_t key_bytes(const fa_cell *key)
+{
+    int64_t bytes = 0;
+    if (key->kind == FA_VALUE_STRING || key->kind == FA_VALUE_BYTES)
+        return key->as.text.length > SHORT_KEY ? key->as.text.length : 0;
+    for (int64_t i = 0; key->kind == FA_VALUE_TUPLE && i < key->as.entries->count; i++)
+        bytes += key_bytes(key->as.entries->item[i]);
+    return bytes;
+}
+
+bool fa_pickle_check_key(fa_pickle_reader *r, const fa_cell *key, const char *whose)
+{
+    if (fa_cell_is_key(key))
+        return fa_pickle_spend(r, key_bytes(key));
+    fa_pickle_refuse(r, "got a key of %s that is a list, dict, set, tensor, object or NaN, or too long", whose);
+    return false;
+}
+
 /* ---- Scalars ------------------------------------------------------------------------------------------------------
  */
 
@@ -301,8 +338,8 @@ bool fa_pickle_append_all(fa_pickle_reader *r, int64_t from, bool set)
         return fa_pickle_fail(r, set ? "got items for a set where there is none"
                                      : "got items for a list where there is none");
     for (int64_t i = from; i < r->height; i++) {
-        if (set && !fa_cell_is_key(r->stack[i]))
-            return fa_pickle_fail(r, "got an item for a set that can change");
+        if (set && !fa_pickle_check_key(r, r->stack[i], "a set"))
+            return false;
         if (!(set ? fa_cell_put(list, r->stack[i], NULL, r->where) : fa_cell_append(list, r->stack[i], r->where)))
             return false;
     }
@@ -318,10 +355,8 @@ bool fa_pickle_put_all(fa_pickle_reader *r, int64_t from)
     if ((r->height - from) % 2 != 0)
         return fa_pickle_fail(r, "got a key without a value for a dict");
     for (int64_t i = from; i < r->height; i += 2) {
-        if (!fa_cell_is_key(r->stack[i]))
-            return fa_pickle_fail(
-                r, "got a key of a dict that is not plain (a list, dict, tensor or object), or too long");
-        if (!fa_cell_put(dict, r->stack[i], r->stack[i + 1], r->where))
+        if (!fa_pickle_check_key(r, r->stack[i], "a dict") ||
+            !fa_cell_put(dict, r->stack[i], r->stack[i + 1], r->where))
             return false;
     }
     fa_pickle_pop_to(r, from);

@@ -61,8 +61,15 @@ static bool truth(const fa_cell *cell)
     return cell != NULL && cell->kind == FA_VALUE_BOOL && cell->as.number != 0;
 }
 
+/* `marks`, a dict: PyTorch keeps x.conj() and such as the elements of x with a mark "conj" or "neg" on the tensor. */
+static bool is_marked(const fa_cell *marks, const char *mark)
+{
+    return marks != NULL && marks->kind == FA_VALUE_DICT && truth(fa_cell_find_text(marks, mark));
+}
+
 /* A tensor of (storage, offset, sizes, strides). `stored`: FA_STORED_COUNT: the storage's own type. */
-static fa_cell *tensor(fa_pickle_reader *r, const fa_cell *args, fa_stored stored, bool requires_grad)
+static fa_cell *tensor(fa_pickle_reader *r, const fa_cell *args, fa_stored stored, bool requires_grad,
+                       const fa_cell *marks)
 {
     const fa_pth_storage *storage = storage_of(fa_pickle_arg(args, 0));
     const fa_cell *offset = fa_pickle_arg(args, 1);
@@ -72,6 +79,11 @@ static fa_cell *tensor(fa_pickle_reader *r, const fa_cell *args, fa_stored store
         stored = storage->stored;
     if (stored == FA_STORED_COUNT)
         return fa_pickle_refuse(r, "a tensor of an untyped storage does not say its type");
+    if (is_marked(marks, "conj") || is_marked(marks, "neg"))
+        return fa_pickle_refuse(r,
+                                "a tensor is a view that stands for the %s of what is stored, which is not read "
+                                "here. Hint: in Python, save x.resolve_conj().resolve_neg()",
+                                is_marked(marks, "conj") ? "conjugates" : "negatives");
     fa_tensor_view view = {.stored = stored, .requires_grad = requires_grad};
     int sizes = dims(fa_pickle_arg(args, 2), view.size), strides = dims(fa_pickle_arg(args, 3), view.stride);
     if (sizes < 0 || strides < 0)
@@ -90,7 +102,7 @@ static fa_cell *tensor(fa_pickle_reader *r, const fa_cell *args, fa_stored store
 static fa_cell *rebuild_tensor(fa_pickle_reader *r, const fa_pickle_global *g, fa_cell *args)
 {
     (void)g;
-    return tensor(r, args, FA_STORED_COUNT, truth(fa_pickle_arg(args, 4)));
+    return tensor(r, args, FA_STORED_COUNT, truth(fa_pickle_arg(args, 4)), fa_pickle_arg(args, 6));
 }
 
 static fa_stored dtype_of(const fa_cell *cell);
@@ -98,10 +110,14 @@ static fa_stored dtype_of(const fa_cell *cell);
 static fa_cell *rebuild_tensor_v3(fa_pickle_reader *r, const fa_pickle_global *g, fa_cell *args)
 {
     (void)g;
-    fa_stored stored = dtype_of(fa_pickle_arg(args, 6));
+    fa_cell *type = fa_pickle_arg(args, 6);
+    const fa_stored stored = dtype_of(type);
+    const char *named = fa_pickle_name_of(type);
+    if (stored == FA_STORED_COUNT && named != NULL)
+        return fa_pickle_refuse(r, "a tensor has the type torch.%s, which is not read here", named);
     if (stored == FA_STORED_COUNT)
         return fa_pickle_refuse(r, "a tensor does not say its type");
-    return tensor(r, args, stored, truth(fa_pickle_arg(args, 4)));
+    return tensor(r, args, stored, truth(fa_pickle_arg(args, 4)), fa_pickle_arg(args, 7));
 }
 
 /* (tensor, requires_grad, hooks, state): the tensor itself, marked. */
@@ -145,16 +161,18 @@ static fa_cell *ordered_dict(fa_pickle_reader *r, const fa_pickle_global *g, fa_
     const fa_cell *pairs = fa_pickle_arg(args, 0);
     if (pairs != NULL && pairs->kind != FA_VALUE_LIST)
         return fa_pickle_refuse(r, "an OrderedDict is not made of a list of pairs");
+    if (pairs != NULL && !fa_pickle_spend_entries(r, pairs))
+        return NULL;
     fa_cell *dict = fa_cell_container(FA_VALUE_DICT, g->number, r->where);
     for (int64_t i = 0; dict != NULL && pairs != NULL && i < pairs->as.entries->count; i++) {
         const fa_entries *pair =
             pairs->as.entries->item[i]->kind == FA_VALUE_LIST || pairs->as.entries->item[i]->kind == FA_VALUE_TUPLE
                 ? pairs->as.entries->item[i]->as.entries
                 : NULL;
-        bool fine = pair != NULL && pair->count == 2 && fa_cell_is_key(pair->item[0]);
-        if (!fine)
+        if (pair == NULL || pair->count != 2)
             fa_pickle_refuse(r, "an OrderedDict is not made of pairs of key and value");
-        if (!fine || !fa_cell_put(dict, pair->item[0], pair->item[1], r->where)) {
+        if (pair == NULL || pair->count != 2 || !fa_pickle_check_key(r, pair->item[0], "an OrderedDict") ||
+            !fa_cell_put(dict, pair->item[0], pair->item[1], r->where)) {
             fa_cell_drop(dict);
             return NULL;
         }
@@ -167,9 +185,12 @@ static fa_cell *counter(fa_pickle_reader *r, const fa_pickle_global *g, fa_cell 
     const fa_cell *counts = fa_pickle_arg(args, 0);
     if (counts != NULL && counts->kind != FA_VALUE_DICT)
         return fa_pickle_refuse(r, "a Counter is not made of a dict");
+    if (counts != NULL && !fa_pickle_spend_entries(r, counts))
+        return NULL;
     fa_cell *dict = fa_cell_container(FA_VALUE_DICT, g->number, r->where);
     for (int64_t i = 0; dict != NULL && counts != NULL && i < counts->as.entries->count; i++)
-        if (!fa_cell_put(dict, counts->as.entries->key[i], counts->as.entries->item[i], r->where)) {
+        if (!fa_pickle_check_key(r, counts->as.entries->key[i], "a Counter") ||
+            !fa_cell_put(dict, counts->as.entries->key[i], counts->as.entries->item[i], r->where)) {
             fa_cell_drop(dict);
             return NULL;
         }
@@ -181,13 +202,12 @@ static fa_cell *set(fa_pickle_reader *r, const fa_pickle_global *g, fa_cell *arg
     const fa_cell *items = fa_pickle_arg(args, 0);
     if (items != NULL && items->kind != FA_VALUE_LIST && items->kind != FA_VALUE_TUPLE)
         return fa_pickle_refuse(r, "a set is not made of a list");
+    if (items != NULL && !fa_pickle_spend_entries(r, items))
+        return NULL;
     fa_cell *made = fa_cell_container(FA_VALUE_LIST, g->number, r->where);
     for (int64_t i = 0; made != NULL && items != NULL && i < items->as.entries->count; i++) {
         fa_cell *item = items->as.entries->item[i];
-        bool fine = fa_cell_is_key(item);
-        if (!fine)
-            fa_pickle_refuse(r, "a set holds something that can change");
-        if (!fine || !fa_cell_put(made, item, NULL, r->where)) {
+        if (!fa_pickle_check_key(r, item, "a set") || !fa_cell_put(made, item, NULL, r->where)) {
             fa_cell_drop(made);
             return NULL;
         }
@@ -231,6 +251,8 @@ static fa_cell *bytearray(fa_pickle_reader *r, const fa_pickle_global *g, fa_cel
         return encode(r, g, args);
     if (from != NULL && from->kind != FA_VALUE_BYTES)
         return fa_pickle_refuse(r, "a bytearray is not made of bytes");
+    if (from != NULL && !fa_pickle_spend(r, from->as.text.length))
+        return NULL;
     return fa_cell_text(FA_VALUE_BYTES, g->number, from != NULL ? from->as.text.bytes : "",
                         from != NULL ? from->as.text.length : 0, r->where);
 }

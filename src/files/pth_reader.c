@@ -181,8 +181,8 @@ static fa_cell *read_pickle(archive *a)
         REFUSE(f, "%s is a zip file without the record data.pkl: it is not a file of torch.save.", f->path);
         return NULL;
     }
-    /* A pickle that is packed better than 32 : 1 is a trap. */
-    uint8_t *bytes = read_small(a, entry, (UINT64_C(1) << 20) + 32 * f->bytes);
+    /* A pickle that is packed better than 32 : 1 is a trap: its values take a hundred times its bytes. */
+    uint8_t *bytes = read_small(a, entry, (UINT64_C(1) << 16) + 32 * f->bytes);
     if (bytes == NULL)
         return NULL;
     const fa_pickle_rules rules = {.globals = fa_pth_globals,

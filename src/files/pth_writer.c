@@ -3,6 +3,7 @@
 #include "files/pth_writer.h"
 
 #include "base/error.h"
+#include "files/formats.h"
 #include "files/pickle_writer.h"
 #include "files/zip_writer.h"
 
@@ -14,21 +15,20 @@ static size_t bytes_of(const fa_tensor_view *view)
     return (size_t)view->elements * fa_stored_types[view->stored].size;
 }
 
+static bool write_record(void *zip, const void *data, size_t bytes)
+{
+    fa_zip_record_write(zip, data, bytes);
+    return !((const fa_zip_writer *)zip)->failed;
+}
+
 static bool write_storage(fa_zip_writer *zip, const fa_tensor_view *view, int64_t number)
 {
     char name[32];
-    size_t bytes = bytes_of(view);
     snprintf(name, sizeof name, "data/%lld", (long long)number);
-    if (view->contiguous) {
-        fa_zip_record(zip, name, view->data, bytes);
-        return true;
-    }
-    void *copy = fa_malloc(bytes);
-    if (copy == NULL)
-        return fa_fail_memory(zip->file->where, bytes);
-    fa_view_copy(copy, view);
-    fa_zip_record(zip, name, copy, bytes);
-    fa_mfree(copy);
+    fa_zip_record_begin(zip, name, bytes_of(view));
+    if (!fa_write_elements(view, write_record, zip, zip->file->where))
+        return false;
+    fa_zip_record_end(zip);
     return true;
 }
 

@@ -187,17 +187,9 @@ static bool read_item(item *to, fa_value *dict, int64_t i, const char *path, con
                   fa_stored_types[to->view.stored].name, to->name);
 }
 
-static bool write_item(fa_atomic_file *file, const item *i)
+static bool write_elements(void *file, const void *data, size_t bytes)
 {
-    if (i->view.contiguous)
-        return fa_atomic_write(file, i->view.data, bytes_of(i));
-    void *copy = fa_malloc(bytes_of(i));
-    if (copy == NULL)
-        return fa_fail_memory(file->where, bytes_of(i));
-    fa_view_copy(copy, &i->view);
-    bool good = fa_atomic_write(file, copy, bytes_of(i));
-    fa_mfree(copy);
-    return good;
+    return fa_atomic_write(file, data, bytes);
 }
 
 static bool write_file(const text *head, const item *items, int64_t count, const char *path, const char *what,
@@ -212,7 +204,7 @@ static bool write_file(const text *head, const item *items, int64_t count, const
     fa_atomic_expect(&file, all);
     bool good = fa_atomic_write(&file, head->data, head->length);
     for (int64_t i = 0; good && i < count; i++)
-        good = write_item(&file, &items[i]);
+        good = fa_write_elements(&items[i].view, write_elements, &file, where);
     if (good)
         return fa_atomic_commit(&file);
     fa_atomic_abandon(&file);

@@ -4,11 +4,13 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
+/* Of any bytes: a file's name may stand in a text. */
 static const char *scope_text(const char *text, fa_where where)
 {
-    fa_value *value = fa_value_string_at(text, where);
-    const char *copy = value != NULL ? fa_as_string_at(value, where) : NULL;
+    fa_value *value = fa_value_bytes_at(text, (int64_t)strlen(text), where);
+    const char *copy = value != NULL ? fa_as_bytes_at(value, NULL, where) : NULL;
     return copy != NULL ? copy : "";
 }
 

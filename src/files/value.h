@@ -50,6 +50,10 @@ fa_value *fa_value_of_leaf(fa_leaf *leaf, fa_where where);
 bool fa_value_view(fa_value *tensor, fa_tensor_view *out, fa_where where);
 /* Elements in row-major order, in the stored type. */
 void fa_view_copy(void *to, const fa_tensor_view *view);
+/* `count` of them, from number `first` on. A tensor may have far more elements than its file: whoever wants them one
+ * after the other takes them in parts of FA_VIEW_PART. */
+void fa_view_copy_part(void *to, const fa_tensor_view *view, int64_t first, int64_t count);
+enum { FA_VIEW_PART = 1 << 16 };
 /* The leaf of a tensor, made if need be, one reference for the caller. NULL after an error. */
 fa_leaf *fa_value_leaf(fa_value *tensor, fa_where where);
 

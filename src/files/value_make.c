@@ -58,10 +58,13 @@ fa_cell *fa_cell_text(int kind, int flavour, const void *bytes, int64_t length, 
 
 enum { KEY_DEPTH = 16, KEY_ITEMS = 64, UNINDEXED = 8 };
 
-/* Tuples as keys are small: what is compared and hashed again and again is bounded. */
+/* Tuples as keys are small: what is compared and hashed again and again is bounded. A NaN equals nothing, so that none
+ * would be found again and all of them lie in one place of the index. */
 static bool is_key(const fa_cell *cell, int depth, int64_t *left)
 {
     if (--*left < 0 || depth == 0)
+        return false;
+    if (cell->kind == FA_VALUE_FLOAT && cell->as.real != cell->as.real)
         return false;
     if (cell->kind != FA_VALUE_TUPLE)
         return cell->kind >= FA_VALUE_NONE && cell->kind <= FA_VALUE_BYTES && cell->flavour != FA_FLAVOUR_BYTEARRAY;

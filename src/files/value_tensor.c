@@ -259,17 +259,24 @@ static put_element mover(int bytes)
     return bytes == 1 ? move_8 : bytes == 2 ? move_16 : bytes == 4 ? move_32 : bytes == 8 ? move_64 : move_128;
 }
 
-static void copy_strided(char *to, int to_bytes, const fa_tensor_view *view, put_element put)
+/* From element number `first` on. */
+static void copy_strided(char *to, int to_bytes, const fa_tensor_view *view, int64_t first, int64_t count,
+                         put_element put)
 {
-    if (view->elements == 0)
-        return;
     const int from_bytes = fa_stored_types[view->stored].size, inner = view->ndim - 1;
     const int64_t row = view->ndim > 0 ? view->size[inner] : 1, stride = view->ndim > 0 ? view->stride[inner] : 0;
     int64_t index[FA_MAX_DIMS] = {0}, at = 0;
-    for (int64_t done = 0; done < view->elements; done += row) {
+    for (int64_t d = inner, rest = first; d >= 0 && count > 0; d--) {
+        index[d] = rest % view->size[d];
+        rest /= view->size[d];
+        at += d < inner ? index[d] * view->stride[d] : 0;
+    }
+    for (int64_t begin = view->ndim > 0 ? index[inner] : 0; count > 0; begin = 0) {
         const char *from = (const char *)view->data + at * from_bytes;
-        for (int64_t i = 0; i < row; i++, to += to_bytes)
+        const int64_t end = row - begin < count ? row : begin + count;
+        for (int64_t i = begin; i < end; i++, to += to_bytes)
             put(to, from + i * stride * from_bytes);
+        count -= end - begin;
         for (int d = inner - 1; d >= 0; d--) {
             at += view->stride[d];
             if (++index[d] < view->size[d])
@@ -280,13 +287,18 @@ static void copy_strided(char *to, int to_bytes, const fa_tensor_view *view, put
     }
 }
 
-void fa_view_copy(void *to, const fa_tensor_view *view)
+void fa_view_copy_part(void *to, const fa_tensor_view *view, int64_t first, int64_t count)
 {
     const int bytes = fa_stored_types[view->stored].size;
-    if (view->contiguous && view->elements > 0)
-        memcpy(to, view->data, (size_t)view->elements * (size_t)bytes);
+    if (view->contiguous && count > 0)
+        memcpy(to, (const char *)view->data + first * bytes, (size_t)count * (size_t)bytes);
     else
-        copy_strided(to, bytes, view, mover(bytes));
+        copy_strided(to, bytes, view, first, count, mover(bytes));
+}
+
+void fa_view_copy(void *to, const fa_tensor_view *view)
+{
+    fa_view_copy_part(to, view, 0, view->elements);
 }
 
 /* ---- Leaves -------------------------------------------------------------------------------------------------------
@@ -300,16 +312,16 @@ static fa_leaf *copy_out(const fa_tensor_view *view, const fa_meta *meta, const 
     char *to = leaf->buffer->data;
     switch (view->stored) {
     case FA_STORED_INT8:
-        copy_strided(to, 4, view, int8_to_32);
+        copy_strided(to, 4, view, 0, view->elements, int8_to_32);
         break;
     case FA_STORED_INT16:
-        copy_strided(to, 4, view, int16_to_32);
+        copy_strided(to, 4, view, 0, view->elements, int16_to_32);
         break;
     case FA_STORED_UINT16:
-        copy_strided(to, 4, view, uint16_to_32);
+        copy_strided(to, 4, view, 0, view->elements, uint16_to_32);
         break;
     case FA_STORED_UINT32:
-        copy_strided(to, 8, view, uint32_to_64);
+        copy_strided(to, 8, view, 0, view->elements, uint32_to_64);
         break;
     default:
         fa_view_copy(to, view);

@@ -24,7 +24,8 @@ typedef struct checking {
     int64_t splits;
     fa_survey survey[SPLITS];
     fa_loader_form form[SPLITS];
-    bool skips; /* the training loader leaves bad items out */
+    bool skips;            /* the training loader leaves bad items out */
+    bool collates[SPLITS]; /* batches are of the program's own making */
     int64_t done, total, classes;
     double mean[FA_SURVEY_CHANNELS], std[FA_SURVEY_CHANNELS];
     fa_value *report;
@@ -36,7 +37,7 @@ typedef struct checking {
 void fa_check_put(fa_value *dict, const char *name, fa_value *x, fa_where where)
 {
     if (dict != NULL && x != NULL)
-        fa_dict_put_at(dict, fa_value_string_at(name, where), x, where);
+        fa_dict_put_at(dict, fa_value_path_at(name, where), x, where);
 }
 
 void fa_checklist_add(fa_checklist *list, const char *group, const char *name, fa_check_mark mark, const char *format,
@@ -60,8 +61,8 @@ void fa_checklist_add(fa_checklist *list, const char *group, const char *name, f
     fa_check_put(item, "group", fa_value_string_at(group, list->where), list->where);
     fa_check_put(item, "name", fa_value_string_at(name, list->where), list->where);
     fa_check_put(item, "mark", fa_value_string_at(marks[mark], list->where), list->where);
-    fa_check_put(item, "text", fa_value_string_at(text, list->where), list->where);
-    fa_check_put(item, "hint", fa_value_string_at(hint != NULL ? hint : "", list->where), list->where);
+    fa_check_put(item, "text", fa_value_path_at(text, list->where), list->where);
+    fa_check_put(item, "hint", fa_value_path_at(hint != NULL ? hint : "", list->where), list->where);
     fa_list_add_at(list->items, item, list->where);
 }
 
@@ -117,6 +118,11 @@ static void find_classes(checking *c)
                 c->classes = c->survey[k].item[i].label + 1;
 }
 
+static bool collates(const checking *c, const fa_survey *s)
+{
+    return c->collates[s - c->survey];
+}
+
 static void check_labels(checking *c, const fa_survey *s)
 {
     char name[FA_NAME_BYTES];
@@ -130,7 +136,12 @@ static void check_labels(checking *c, const fa_survey *s)
             bad++;
         }
     }
-    if (s->misfit[0] != '\0')
+    if (collates(c, s) && (s->misfit[0] != '\0' || none > 0))
+        ADD(c, "data", "items", FA_CHECK_UNKNOWN,
+            "%s: items that are no images with labels, of which .collate makes "
+            "batches",
+            s->name);
+    else if (s->misfit[0] != '\0')
         ADD(c, "data", "items", FA_CHECK_STOP,
             "%s: items begin with %s, where an image needs uint8 or float32 [C, H, W]", s->name, s->misfit);
     else if (none > 0)
@@ -224,7 +235,7 @@ static fa_value *classes_value(const checking *c, const int64_t *count)
     for (int64_t k = 0; k < c->classes; k++) {
         char name[1024];
         class_name(c, k, name, sizeof name);
-        fa_list_add_at(list, pair_of(fa_value_string_at(name, c->where), fa_value_int_at(count[k], c->where), c->where),
+        fa_list_add_at(list, pair_of(fa_value_path_at(name, c->where), fa_value_int_at(count[k], c->where), c->where),
                        c->where);
     }
     return list;
@@ -331,7 +342,7 @@ static fa_value *unreadable_value(const fa_survey *s, fa_where where)
     for (int64_t i = 0; i < s->errors; i++) {
         char name[FA_NAME_BYTES];
         fa_survey_name(s, s->error_item[i], name);
-        fa_list_add_at(list, pair_of(fa_value_string_at(name, where), fa_value_string_at(s->error[i], where), where),
+        fa_list_add_at(list, pair_of(fa_value_path_at(name, where), fa_value_path_at(s->error[i], where), where),
                        where);
     }
     return list;
@@ -344,7 +355,7 @@ static fa_value *damaged_value(const fa_survey *s, fa_where where)
         if (s->item[i].picture && (s->item[i].traits >> FA_TRAIT_REPAIRED & 1u) != 0) {
             char name[FA_NAME_BYTES];
             fa_survey_name(s, i, name);
-            fa_list_add_at(list, fa_value_string_at(name, where), where);
+            fa_list_add_at(list, fa_value_path_at(name, where), where);
         }
     return list;
 }
@@ -442,6 +453,8 @@ static bool transformed(const checking *c, int64_t height, int64_t width, fa_ima
     const fa_image_form image = {!s->bytes, s->channels, height, width, false};
     fa_chain chain = {.table = NULL};
     fa_error_record record;
+    if (!fa_ok())
+        return false; /* one of the report's own: it must not be taken for the transforms' */
     const bool fine =
         fa_chain_begin(&chain, c->args->transform, &image, c->where) && fa_chain_one_size(&chain, "fa_check", c->where);
     if (fine)
@@ -457,6 +470,7 @@ static void check_sizes(checking *c, const fa_survey *s, const size_count *size,
 {
     char why[1024], name[FA_NAME_BYTES];
     fa_image_form first = {0}, next = {0};
+    bool same = true;
     if (n <= 0)
         return;
     for (int64_t i = 0; i < n; i++) {
@@ -468,7 +482,13 @@ static void check_sizes(checking *c, const fa_survey *s, const size_count *size,
         }
         if (i == 0)
             first = next;
-        if (next.height != first.height || next.width != first.width) {
+        same = same && next.height == first.height && next.width == first.width;
+        if (!same && collates(c, s)) {
+            ADD(c, "data", "sizes", FA_CHECK_UNKNOWN, "%s: images of %lld sizes, of which .collate makes batches",
+                s->name, (long long)n);
+            return;
+        }
+        if (!same && c->form[s - c->survey].batch_size > 1) {
             ADD(c, "data", "sizes", FA_CHECK_STOP,
                 "%s: images have %lld sizes%s, and a batch needs one: %lld x %lld and %lld x %lld (%s). Hint: "
                 "fa_fit(64), "
@@ -478,7 +498,10 @@ static void check_sizes(checking *c, const fa_survey *s, const size_count *size,
             return;
         }
     }
-    if (n == 1)
+    if (!same)
+        ADD(c, "data", "sizes", FA_CHECK_OK, "%s: images of %lld sizes, each in a batch of its own", s->name,
+            (long long)n);
+    else if (n == 1)
         ADD(c, "data", "sizes", FA_CHECK_OK, "%s: all images are %d x %d", s->name, size[0].height, size[0].width);
     else
         ADD(c, "data", "sizes", FA_CHECK_OK, "%s: images of %lld sizes, which the transforms make %lld x %lld", s->name,
@@ -525,6 +548,8 @@ static bool through(const checking *c, int64_t side[2], uint8_t value, double ou
     const fa_survey *s = &c->survey[0];
     const fa_image_form image = {false, s->channels, side[0], side[1], false};
     fa_chain chain = {.table = NULL};
+    if (!fa_ok())
+        return false;
     bool fine = s->bytes && fa_chain_begin(&chain, c->args->transform, &image, c->where) && chain.draws == 0 &&
                 fa_chain_result(&chain)->floats && fa_chain_result(&chain)->channels <= FA_SURVEY_CHANNELS;
     uint8_t *in = fine ? fa_malloc(chain.in_bytes) : NULL;
@@ -686,8 +711,17 @@ static void report(checking *c)
     fa_check_put(c->report, "splits", splits, where);
     find_classes(c);
     measure(c);
-    for (int64_t k = 0; k < c->splits; k++)
+    for (int64_t k = 0; k < c->splits; k++) {
+        other = (fa_image_form){0};
         report_split(c, &c->survey[k], splits, k == 0 ? &form : &other);
+        if (k > 0 && form.height > 0 && other.height > 0 && (other.height != form.height || other.width != form.width))
+            ADD(c, "data", "sizes", FA_CHECK_WARNING,
+                "%s: images are %lld x %lld%s, and those to train on %lld x %lld: few networks take both. Hint: one "
+                "fa_fit(64), which is Resize(64), CenterCrop(64), for all",
+                c->survey[k].name, (long long)other.height, (long long)other.width,
+                c->args->transform != NULL ? " behind the transforms" : "", (long long)form.height,
+                (long long)form.width);
+    }
     check_traits(c);
     check_splits(c);
     fa_check_equal(c->report, splits, &c->list, c->survey, c->splits);
@@ -729,8 +763,9 @@ static bool survey_all(checking *c)
     }
     c->skips = ((const fa_loader_body *)given[0]->object.body)->skip;
     for (int64_t k = 0; k < c->splits; k++) {
-        fa_dataset *dataset = ((const fa_loader_body *)given[k]->object.body)->dataset;
-        if (!fa_survey_run(&c->survey[k], name[k], dataset, c->args->progress != NULL ? tell : NULL, c, c->where))
+        const fa_loader_body *loader = given[k]->object.body;
+        c->collates[k] = loader->collate != NULL;
+        if (!fa_survey_run(&c->survey[k], name[k], loader, c->args->progress != NULL ? tell : NULL, c, c->where))
             return false;
         c->done += c->survey[k].n;
     }

@@ -12,7 +12,6 @@
 #include <string.h>
 
 enum { BLOCK = 256 };
-static const char call[] = "fa_check";
 
 /* What one item adds. */
 typedef struct block_item {
@@ -28,6 +27,7 @@ typedef struct block {
     fa_survey *survey;
     int64_t first;
     fa_where where;
+    void *worker;     /* the state of the loader's .worker_init, which one thread at a time uses */
     block_item *item; /* [BLOCK] */
 } block;
 
@@ -132,6 +132,7 @@ static void look_at(void *context, int64_t i)
     fa_collate batch;
     (void)fa_picture_latest(&traits);
     fa_collate_begin(&batch, 1, b->where, NULL);
+    batch.worker = b->worker;
     if (fa_dataset_fetch(b->survey->data, &index, 1, &batch) && fa_ok()) {
         item->picture = fa_picture_latest(&traits);
         item->traits = (uint16_t)(item->picture ? traits : 0);
@@ -200,12 +201,11 @@ static bool add_block(block *b, int64_t n)
     return true;
 }
 
-bool fa_survey_run(fa_survey *s, const char *name, fa_dataset *dataset, void (*progress)(void *user, int64_t done),
-                   void *user, fa_where where)
+bool fa_survey_run(fa_survey *s, const char *name, const fa_loader_body *loader,
+                   void (*progress)(void *user, int64_t done), void *user, fa_where where)
 {
-    *s = (fa_survey){.name = name, .data = fa_dataset_use(dataset, call, where)};
-    if (s->data == NULL)
-        return false;
+    *s = (fa_survey){.name = name, .data = loader->dataset->object.body};
+    const bool alone = s->data->draws || loader->worker_init != NULL;
     s->n = s->data->kind->length(s->data->data);
     s->classes = fa_dataset_names(s->data);
     block b = {.survey = s, .where = where};
@@ -217,16 +217,23 @@ bool fa_survey_run(fa_survey *s, const char *name, fa_dataset *dataset, void (*p
     if (!fine && fa_ok())
         fa_fail_memory(where, (size_t)s->n * sizeof *s->item);
     fine = fine && fa_dataset_prepare(s->data);
+    if (fine && loader->worker_init != NULL) {
+        b.worker = loader->worker_init(loader->user, 0);
+        fine = fa_ok();
+    }
+    const bool begun = fine && loader->worker_init != NULL;
     for (b.first = 0; fine && b.first < s->n; b.first += BLOCK) {
         const int64_t n = s->n - b.first < BLOCK ? s->n - b.first : BLOCK;
-        if (!s->data->draws)
+        if (!alone)
             fa_parallel(n, look_at, &b);
-        for (int64_t i = 0; s->data->draws && i < n; i++)
+        for (int64_t i = 0; alone && i < n; i++)
             look_at(&b, i);
         fine = add_block(&b, n);
         if (progress != NULL)
             progress(user, b.first + n);
     }
+    if (begun && loader->worker_end != NULL)
+        loader->worker_end(loader->user, b.worker);
     fa_mfree(b.item);
     return fine;
 }

@@ -2,7 +2,7 @@
 #ifndef FA_TRAIN_CHECK_DATA_H
 #define FA_TRAIN_CHECK_DATA_H
 
-#include "data/dataset.h"
+#include "data/loader_body.h"
 #include "vision/picture.h"
 
 #include <stdint.h>
@@ -35,9 +35,9 @@ typedef struct fa_survey {
     char misfit[256]; /* what items are, if they are no images with labels */
 } fa_survey;
 
-/* False after an error; end it with fa_survey_end in either case. */
-bool fa_survey_run(fa_survey *s, const char *name, fa_dataset *dataset, void (*progress)(void *user, int64_t done),
-                   void *user, fa_where where);
+/* Of the loader's data set. False after an error; end it with fa_survey_end in either case. */
+bool fa_survey_run(fa_survey *s, const char *name, const fa_loader_body *loader,
+                   void (*progress)(void *user, int64_t done), void *user, fa_where where);
 void fa_survey_end(fa_survey *s);
 /* What an item is called: its file, or "item 7". */
 void fa_survey_name(const fa_survey *s, int64_t index, char text[FA_NAME_BYTES]);

@@ -108,7 +108,7 @@ static fa_value *examples_value(const examples *list, const fa_survey *survey, f
         char a[FA_NAME_BYTES], b[FA_NAME_BYTES];
         fa_survey_name(&survey[list->first[i].split_a], list->first[i].a, a);
         fa_survey_name(&survey[list->first[i].split_b], list->first[i].b, b);
-        fa_value *pair[2] = {fa_value_string_at(a, where), fa_value_string_at(b, where)};
+        fa_value *pair[2] = {fa_value_path_at(a, where), fa_value_path_at(b, where)};
         fa_list_add_at(values, fa_list_of_at(2, pair, where), where);
     }
     return values;

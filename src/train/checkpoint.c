@@ -179,8 +179,16 @@ static fa_value *names_value(const fa_run *run, fa_where where)
         return fa_value_none_at(where);
     fa_value *list = fa_container_at(FA_VALUE_LIST, FA_FLAVOUR_PLAIN, where);
     for (int64_t i = 0; i < run->class_count; i++)
-        fa_list_add_at(list, fa_value_string_at(run->class_names[i], where), where);
+        fa_list_add_at(list, fa_value_path_at(run->class_names[i], where), where); /* folders' names */
     return list;
+}
+
+static fa_value *fingerprint_value(const fa_fingerprint *print, fa_where where)
+{
+    fa_value *dict = fa_container_at(FA_VALUE_DICT, FA_FLAVOUR_PLAIN, where);
+    put(dict, "items", fa_value_int_at((int64_t)print->items, where), where);
+    put(dict, "contents", fa_value_int_at((int64_t)print->contents, where), where);
+    return dict;
 }
 
 static fa_value *sums_value(const fa_run_sums *sums, fa_where where)
@@ -237,6 +245,7 @@ static fa_value *checkpoint_value(fa_run *run, fa_where where)
     put(c, "history", fa_value_string_at(run->history.data != NULL ? run->history.data : "", where), where);
     put(c, "generator_state", generator_value(&run->position.standard, where), where);
     put(c, "loader", position_value(&run->position, where), where);
+    put(c, "data_fingerprint", fingerprint_value(&run->data, where), where);
     put(c, "isa", fa_value_string_at(fa_cpu_isa(), where), where);
     put(c, "kernels", fa_value_string_at(kernel_choice(), where), where);
     put(c, format_key, fa_value_int_at(1, where), where);
@@ -345,6 +354,48 @@ static bool check_loader(const fa_run *run, const fa_loader_position *position, 
                   difference);
 }
 
+/* Scores are told by class numbers, so their names must be the same ones in the same order. */
+static bool check_names(const fa_run *run, fa_value *c, fa_where where)
+{
+    fa_value *names = fa_get_at(c, key("class_names"), where);
+    if (names == NULL || fa_kind_of(names) != FA_VALUE_LIST || run->class_count == 0)
+        return fa_ok();
+    if (fa_len(names) != run->class_count)
+        return REFUSE(run, where, "knows %lld classes: got .class_names of %lld, needs the same ones.",
+                      (long long)fa_len(names), (long long)run->class_count);
+    for (int64_t i = 0; i < run->class_count; i++) {
+        const char *name = fa_as_string_at(fa_value_at(names, i), where);
+        if (name == NULL)
+            return false;
+        if (strcmp(name, run->class_names[i]) != 0)
+            return REFUSE(run, where, "has other classes: got \"%s\" as class %lld, needs \"%s\".", run->class_names[i],
+                          (long long)i, name);
+    }
+    return true;
+}
+
+/* The same number of items is not the same data. Checkpoints of before there were fingerprints say nothing. */
+static bool check_data(fa_run *run, fa_value *c, fa_where where)
+{
+    if (!fa_has_at(c, key("data_fingerprint"), where))
+        return fa_ok();
+    fa_value *print = fa_get_at(c, key("data_fingerprint"), where);
+    const uint64_t items = (uint64_t)fa_get_int_at(print, key("items"), where);
+    const uint64_t contents = (uint64_t)fa_get_int_at(print, key("contents"), where);
+    if (!fa_ok())
+        return false;
+    if (items != run->data.items)
+        return REFUSE(run, where,
+                      "was begun with other data: got %lld items, but not with the same labels and names in the same "
+                      "order, needs those. Hint: was a file renamed or given another label, or is it another folder?",
+                      (long long)run->position.form.items);
+    if (contents != run->data.contents)
+        fa_text_add(&run->notes,
+                    "the training data, or those held out of them, have changed since the run began (sizes of files, "
+                    "pixels, or what is held out): it goes on, but not as it would have without that\n");
+    return true;
+}
+
 static void note_machine(fa_run *run, fa_value *c, fa_where where)
 {
     const char *isa = fa_get_string_at(c, key("isa"), where), *kernels = fa_get_string_at(c, key("kernels"), where);
@@ -381,8 +432,21 @@ static const char *schedule_goes_on(const char *kind)
     return "it goes on with its own numbers";
 }
 
-/* A one-cycle schedule takes no step beyond those that it was made for. Told now, not after the first batch; but with
- * no more epochs than `before`, only a validation may be left. */
+/* How many epochs the steps of a one-cycle schedule last, of which `done` are done. It is told from what was done
+ * whether the program takes one a batch or one an epoch, and before the first one from how many there are; in doubt as
+ * many as the run had before. */
+static int64_t cycle_epochs(const fa_run *run, int64_t before, int64_t done, int64_t total)
+{
+    int64_t batches = run->batches > 0 ? run->batches : 1, in_all;
+    if (__builtin_mul_overflow(before, batches, &in_all))
+        return before;
+    if (done > 0 ? done == run->epoch * batches + run->batch : total >= in_all)
+        return total / batches;
+    return (done > 0 ? done == run->epoch : total >= before) ? total : done < total ? run->epochs : before;
+}
+
+/* A one-cycle schedule takes no step beyond those that it was made for. Told now, not in the middle of the run; but
+ * with no more epochs than `before`, only a validation may be left. */
 static bool check_cycle(const fa_run *run, int64_t before, fa_value *c, fa_where where)
 {
     if (run->scheduler == NULL || strcmp(run->scheduler->kind->name, "OneCycleLR") != 0 || run->epochs <= before)
@@ -390,13 +454,15 @@ static bool check_cycle(const fa_run *run, int64_t before, fa_value *c, fa_where
     fa_value *state = fa_get_at(c, key("scheduler_state_dict"), where);
     int64_t done = fa_get_int_at(state, key("last_epoch"), where);
     int64_t total = fa_get_int_at(state, key("total_steps"), where);
+    int64_t most = fa_ok() ? cycle_epochs(run, before, done, total) : 0;
     return fa_ok() &&
-           (done < total ||
+           (run->epochs <= most ||
             REFUSE(
                 run, where,
-                "has a schedule OneCycleLR whose %lld steps are all done: got .epochs %lld, needs %lld. Hint: another "
-                "run, with a schedule of its own, that begins with the weights of this one's best_model.pth.",
-                (long long)total, (long long)run->epochs, (long long)before));
+                "has a schedule OneCycleLR of %lld steps, %lld of them done, which last for %lld epochs: got .epochs "
+                "%lld, needs %lld. Hint: another run, with a schedule of its own, that begins with the weights of "
+                "this one's best_model.pth.",
+                (long long)total, (long long)done, (long long)most, (long long)run->epochs, (long long)most));
 }
 
 static void note_epochs(fa_run *run, int64_t before)
@@ -469,7 +535,7 @@ static bool read_value(fa_run *run, fa_value *c, const char *path, fa_where wher
     /* A schedule leaves marks in the optimizer's options, so its kind comes first. */
     if (!check_network(run, c, where) || !check_schedule(run, c, where) || !check_optim(run, c, where) ||
         !read_numbers(run, c, where) || !check_epochs(run, where) || !check_cycle(run, before, c, where) ||
-        !check_loader(run, &run->position, where))
+        !check_loader(run, &run->position, where) || !check_names(run, c, where) || !check_data(run, c, where))
         return false;
     if (!load_states(run, c, where) || !fa_loader_seek(run->loader, &run->position, where))
         return false;

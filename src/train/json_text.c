@@ -1,7 +1,10 @@
 /* Plain values written as JSON. */
 #include "train/json_text.h"
 
+#include "files/json_reader.h"
+
 #include <math.h>
+#include <string.h>
 
 void fa_text_json_string(fa_text *out, const char *text)
 {
@@ -10,13 +13,23 @@ void fa_text_json_string(fa_text *out, const char *text)
         return;
     }
     fa_text_add(out, "\"");
-    for (const char *at = text; *at != '\0'; at++)
-        if (*at == '"' || *at == '\\')
+    size_t length = strlen(text), bad = 0;
+    const char *broken = fa_utf8_valid(text, length, &bad) ? text + length : text + bad;
+    for (const char *at = text; *at != '\0'; at++) {
+        if (at == broken) { /* a byte of a file's name: as Python's os.fsdecode and json.dumps have it */
+            fa_text_add(out, "\\udc%02x", (unsigned char)*at);
+            length = strlen(at + 1);
+            broken = fa_utf8_valid(at + 1, length, &bad) ? at + 1 + length : at + 1 + bad;
+        } else if (*at == '"' || *at == '\\') {
             fa_text_add(out, "\\%c", *at);
-        else if ((unsigned char)*at < 0x20)
+        } else if (*at == '\n') {
+            fa_text_add(out, "\\n");
+        } else if ((unsigned char)*at < 0x20) {
             fa_text_add(out, "\\u%04x", (unsigned char)*at);
-        else
+        } else {
             fa_text_add(out, "%c", *at);
+        }
+    }
     fa_text_add(out, "\"");
 }
 
@@ -70,7 +83,7 @@ void fa_text_json(fa_text *out, fa_value *value, fa_where where)
         fa_text_json_number(out, fa_as_float_at(value, where));
         break;
     case FA_VALUE_STRING:
-        fa_text_json_string(out, fa_as_string_at(value, where));
+        fa_text_json_string(out, fa_as_path_at(value, where));
         break;
     case FA_VALUE_LIST:
     case FA_VALUE_TUPLE:

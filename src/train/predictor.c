@@ -140,7 +140,7 @@ static bool read_class_names(fa_predictor *p, const fa_predictor_open_args *args
         return fa_fail_memory(where, (size_t)count * sizeof *p->class_names);
     for (p->classes = 0; p->classes < count; p->classes++) {
         const char *name =
-            list != NULL ? fa_as_string_at(fa_value_at(list, p->classes), where) : args->class_names.name[p->classes];
+            list != NULL ? fa_as_path_at(fa_value_at(list, p->classes), where) : args->class_names.name[p->classes];
         if (name == NULL)
             return fa_ok() && fa_fail(FA_VALUE_ERROR, where, call, "got no name (NULL) for class %lld, needs one.",
                                       (long long)p->classes);

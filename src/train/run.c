@@ -93,7 +93,8 @@ static bool fill(fa_run *run, const fa_run_open_args *args)
 {
     fa_where where = args->where_;
     fa_loader_form form;
-    if (!fa_loader_describe(args->train_loader, &form, where))
+    if (!fa_loader_describe(args->train_loader, &form, where) ||
+        !fa_loader_fingerprint(args->train_loader, &run->data, where))
         return false;
     run->loader = args->train_loader;
     fa_object_borrow((fa_object *)run->loader); /* as a loop does: it ends with whom it would end without the run */

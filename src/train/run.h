@@ -38,6 +38,7 @@ struct fa_run {
     char *network;       /* the model's printed form */
     char *optim_text;    /* the optimizer's options as the run began with them */
     char *schedule_text; /* the schedule's; NULL: none */
+    fa_fingerprint data; /* of what it trains on */
     fa_text notes;
 
     /* where it stands: this is what checkpoints hold */

@@ -89,6 +89,16 @@ static void csv_name(void *data, int64_t index, char *text, size_t size)
         snprintf(text, size, "%s (%s, line %lld)", path, set->path, (long long)row->line);
 }
 
+/* The path as the list has it, and the size of the file. */
+static fa_item_trace csv_trace(void *data, int64_t index, bool look)
+{
+    const csv_images *set = data;
+    const char *listed = set->list.text + set->list.row[index].path;
+    char path[FA_PATH_BYTES];
+    return (fa_item_trace){fa_fingerprint_add(1, listed, strlen(listed)),
+                           look && path_of(set, listed, path) ? fa_file_size(path) : 0};
+}
+
 static size_t csv_notes(void *data, char *text, size_t size)
 {
     const csv_images *set = data;
@@ -218,6 +228,7 @@ static const fa_dataset_kind csv_kind = {.length = csv_length,
                                          .classes = csv_classes,
                                          .target = csv_target,
                                          .name = csv_name,
+                                         .trace = csv_trace,
                                          .notes = csv_notes};
 
 static bool is_listed_file(void *user, const char *listed)

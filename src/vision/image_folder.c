@@ -4,6 +4,7 @@
 #include "vision/picture.h"
 #include "vision/target_rule.h"
 #include "vision/transform.h"
+#include "vision/whole_file.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -66,6 +67,17 @@ static void folder_name(void *data, int64_t index, char *text, size_t size)
         fa_text_into(text, size, path);
 }
 
+/* The path below the root, and the size of the file. */
+static fa_item_trace folder_trace(void *data, int64_t index, bool look)
+{
+    const fa_folder_index *files = &((image_folder *)data)->index;
+    char path[FA_PATH_BYTES];
+    if (!fa_folder_index_path(files, index, path))
+        return (fa_item_trace){0, 0};
+    const char *name = path + strlen(files->root);
+    return (fa_item_trace){fa_fingerprint_add(1, name, strlen(name)), look ? fa_file_size(path) : 0};
+}
+
 /* ---- Notes ------------------------------------------------------------------------------------------------------- */
 
 /* Whether every class is called as a part of a data set is, not as what is in the pictures. */
@@ -126,6 +138,7 @@ static const fa_dataset_kind folder_kind = {.length = folder_length,
                                             .classes = folder_classes,
                                             .target = folder_target,
                                             .name = folder_name,
+                                            .trace = folder_trace,
                                             .notes = folder_notes};
 
 fa_dataset *fa_image_folder_at(const fa_image_folder_args *args)

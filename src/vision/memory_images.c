@@ -75,12 +75,21 @@ static fa_buffer *memory_targets(void *data)
     return ((memory_set *)data)->images.labels;
 }
 
+static fa_item_trace memory_trace(void *data, int64_t index, bool look)
+{
+    const memory_set *set = data;
+    const size_t bytes = set->chain.in_bytes;
+    const char *pixels = (const char *)set->images.pixels->data + (size_t)index * bytes;
+    return (fa_item_trace){0, look ? fa_fingerprint_add(1, pixels, bytes) : 0};
+}
+
 static const fa_dataset_kind memory_kind = {.length = memory_length,
                                             .fetch = memory_fetch,
                                             .destroy = memory_destroy,
                                             .classes = memory_classes,
                                             .target = memory_target,
-                                            .targets = memory_targets};
+                                            .targets = memory_targets,
+                                            .trace = memory_trace};
 
 fa_dataset *fa_memory_images_make(fa_memory_images *images, fa_transform *transform, const fa_target_rule *target,
                                   const char *what, fa_where where)

@@ -58,3 +58,9 @@ uint8_t *fa_read_whole_file(const char *path, size_t most, const char *what, fa_
     close(file);
     return block;
 }
+
+uint64_t fa_file_size(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 ? (uint64_t)status.st_size : 0;
+}

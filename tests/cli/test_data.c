@@ -99,6 +99,47 @@ static void test_parts(void **state)
     expect("train $D/p --out $D/p2", 1, "p/test/4, which is none of the 3 classes");
 }
 
+/* A resumed run looks at its data again: other names and labels are refused, other contents are told, another place is
+ * none of its business. */
+static void test_changed_data(void **state)
+{
+    (void)state;
+    static const char *const pets[] = {"cat", "dog"};
+    class_folders("g", pets, 0, 2, 12, 16);
+    expect("train $D/g --epochs 1 --batch-size 8 --held-out 4 --out $D/g1", 0, "saved in");
+    expect("train --resume $D/g1 --epochs 2", 0, "goes on with epoch 2");
+    assert_null(strstr(output, "have changed"));
+    assert_int_equal(rename(at("g"), at("h")), 0);
+    expect("train --resume $D/g1 --epochs 3", 1, "/g, which could not be opened");
+    expect("train $D/h --resume $D/g1 --epochs 3", 0, "goes on with epoch 3");
+    assert_null(strstr(output, "have changed"));
+
+    char from[1200], to[1200];
+    for (int i = 0; i < 12; i++) {
+        snprintf(from, sizeof from, "%s/h/dog/%d.png", folder.path, i);
+        snprintf(to, sizeof to, "%s/h/dog/a%d.png", folder.path, i);
+        assert_int_equal(rename(from, to), 0);
+    }
+    expect("train --resume $D/g1 --epochs 4", 1,
+           "was begun with other data: got 20 items, but not with the same labels");
+    for (int i = 0; i < 12; i++) {
+        snprintf(from, sizeof from, "%s/h/dog/%d.png", folder.path, i);
+        snprintf(to, sizeof to, "%s/h/dog/a%d.png", folder.path, i);
+        assert_int_equal(rename(to, from), 0);
+    }
+    snprintf(from, sizeof from, "%s/h/dog", folder.path);
+    snprintf(to, sizeof to, "%s/h/wolf", folder.path);
+    assert_int_equal(rename(from, to), 0);
+    expect("train --resume $D/g1 --epochs 4", 1, "has other classes: got \"wolf\" as class 1, needs \"dog\"");
+    assert_int_equal(rename(to, from), 0);
+    expect("train --resume $D/g1 --epochs 4", 0, "goes on with epoch 4");
+    assert_null(strstr(output, "have changed"));
+    picture("h/cat/5.png", 16, 20, 0);
+    expect("train --resume $D/g1 --epochs 5", 0, "note: the training data, or those held out of them, have changed");
+    expect("train --resume $D/g1 --epochs 6", 0, "goes on with epoch 6");
+    assert_null(strstr(output, "have changed")); /* told once: from here on they are its data */
+}
+
 /* One folder a class and nothing else: split by the seed. Pictures of many sizes. */
 static void test_class_folders(void **state)
 {
@@ -225,6 +266,34 @@ static void test_bad_pictures(void **state)
     expect("train $D/s --epochs 1 --out $D/s4 --on-bad-image mend", 2, "got \"mend\", needs stop or skip");
 }
 
+/* O12: any bytes make a name. The checkpoint has Python's text for those that are no UTF-8. */
+static void test_names(void **state)
+{
+    (void)state;
+    static const char *const classes[] = {"\xe7\x8c\xab", "a b'\xc3\xa9", "\xff\xfe", "%s\n"};
+    class_folders("names \xe9", classes, 0, 4, 6, 16);
+    expect("train \"$D\"/names* --epochs 1 --out $D/told", 0,
+           "4 classes: %s\\x0a, a b'\xc3\xa9, \xe7\x8c\xab, \\xff\\xfe\n");
+    expect("train --resume $D/told --epochs 2", 0, "goes on with epoch 2");
+    expect("predict $D/told \"$D\"/names*/*", 0, "\\xff\\xfe ");
+    expect("predict $D/told \"$D\"/names*/* --json", 0,
+           "\"classes\": [\"%s\\n\", \"a b'\xc3\xa9\", \"\xe7\x8c\xab\", \"\\\\xff\\\\xfe\"]");
+    char *run = read_file(at("told/run.json"), NULL);
+    assert_contains(run, "\"class_names\": [\"%s\\n\", \"a b'\xc3\xa9\", \"\xe7\x8c\xab\", \"\\udcff\\udcfe\"]");
+    assert_contains(run, "names \\udce9\"");
+    free(run);
+    fa_scope {
+        fa_value *names = fa_get(fa_load(at("told/last.pth")), "class_names");
+        assert_string_equal(fa_as_path(fa_value_at(names, 3)), "\xff\xfe");
+        assert_string_equal(fa_as_string(fa_value_at(names, 3)), "\xed\xb3\xbf\xed\xb3\xbe");
+    }
+    write_file(at("names \xe9/\xff\xfe/\xe8.jpg"), "none", 4);
+    expect("check \"$D\"/names*", 1, "\\xff\\xfe/\\xe8.jpg, which is no picture");
+    assert_contains(output, "\n  \\xff\\xfe   "); /* a row of its own */
+    expect("check \"$D\"/names* --json", 1, "[\"\\\\xff\\\\xfe\", 6]");
+    remove(at("names \xe9/\xff\xfe/\xe8.jpg"));
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -331,9 +400,15 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parts),        cmocka_unit_test(test_class_folders),    cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_known_files),  cmocka_unit_test(test_lists_and_arrays), cmocka_unit_test(test_exif),
+        cmocka_unit_test(test_changed_data),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_class_folders),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_known_files),
+        cmocka_unit_test(test_lists_and_arrays),
+        cmocka_unit_test(test_exif),
         cmocka_unit_test(test_bad_pictures),
+        cmocka_unit_test(test_names),
     };
     if (FA_EMULATED)
         return 0; /* the command could not be started */

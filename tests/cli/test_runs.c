@@ -65,7 +65,8 @@ static void test_schedules(void **state)
     (void)state;
     expect("train $D/data --out $D/i --epochs 2 --held-out 32 --batch-size 32 --schedule onecycle --lr 0.01", 0,
            "onecycle");
-    expect("train --resume $D/i --epochs 3", 1, "OneCycleLR whose 10 steps are all done: got .epochs 3, needs 2");
+    expect("train --resume $D/i --epochs 3", 1,
+           "OneCycleLR of 10 steps, 10 of them done, which last for 2 epochs: got .epochs 3, needs 2");
     expect("train $D/data --out $D/j --epochs 1 --held-out 32 --batch-size 32 --schedule plateau", 0, "test accuracy");
     expect("train --resume $D/j --epochs 2", 0, "goes on with the best value and the patience that it has");
 }

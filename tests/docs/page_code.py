@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compiles and runs the C code of the documentation: one program a page.
 
-usage: page_code.py --cc CC --library libfacula.so --build BUILD --work FOLDER [PAGE...]
+usage: page_code.py --cc CC --library libfacula.so --work FOLDER [PAGE...]
 
 A block of C is compiled in one of three ways.
   - Under a line that is nothing but a path in backquotes it is a part of that file (test_docs.py looks whether it is),
@@ -18,13 +18,8 @@ Comments in the page, which are not shown, say what a reader does not need to se
   <!-- prints -->                the next block of text is what the program has printed since the last such block; where an
                                  error says `page.md:12`, the page may have any file and line; `prints: folded`: long lines
                                  are broken in the page
-  <!-- session: 10 % -->         the next block of text is a session in a terminal: each line behind `$ ` is run, and what
-                                 it prints must be what stands below it. Numbers with a decimal point may be off by that
-                                 much; times, speeds, what the machine is (instruction set, threads) and which epoch is the
-                                 best by any amount; a line `...` stands for any number of lines, and ` ...` at
-                                 the end of one for the rest of it
-A page's programs and sessions run in FOLDER/<page>, where `data` and `examples` lead to the project's own, `build/release` to
-BUILD, and pkg-config finds the library of the build. They must end without an error."""
+A page's program runs in FOLDER/<page>, where `data` leads to the project's data, and must end without an error. Sessions in a
+terminal are page_sessions.py's."""
 import argparse
 import os
 import pathlib
@@ -42,14 +37,13 @@ OUTSIDE = re.compile(r"^(?:static |const |struct |enum |typedef |#include|#defin
 class Page:
     def __init__(self, path):
         self.path, self.programs, self.outside, self.blocks, self.outputs = path, [], [], [], []
-        self.sessions = []
         self.runs = True
-        hidden, skipped, prints, named, session = [], False, False, False, None
+        hidden, skipped, prints, named = [], False, False, False
         lines = path.read_text(encoding="utf-8").split("\n")
         at = 0
         while at < len(lines):
             line = lines[at].strip()
-            comment = re.match(r"<!-- (code|run|prints|session):? ?(.*?)( ?-->)?$", line)
+            comment = re.match(r"<!-- (code|run|prints):? ?(.*?)( ?-->)?$", line)
             if comment:
                 body, start = [comment.group(2)], at
                 while "-->" not in lines[at]:
@@ -60,8 +54,6 @@ class Page:
                     self.runs = text != "no"
                 elif comment.group(1) == "prints":
                     prints = text or "as it is"
-                elif comment.group(1) == "session":
-                    session = float(text.rstrip(" %")) / 100
                 elif text == "none":
                     skipped = True
                 else:
@@ -76,9 +68,6 @@ class Page:
                     if not (named or skipped):
                         self.take(hidden, block)
                     hidden, skipped = [], False
-                elif language in ("text", "console", "") and session is not None:
-                    self.sessions.append((start, session, [text for _, text in block]))
-                    session = None
                 elif language in ("text", "") and prints:
                     self.outputs.append((start, "\n".join(text for _, text in block), prints == "folded"))
                     self.blocks.append(None)
@@ -161,72 +150,12 @@ def check_output(page, printed):
     return wrong
 
 
-ANY = re.compile(r"\d+(?:\.\d+)? (?=(?:s|ms|us|images/s|MiB|threads?|GFLOP/s)\b)|\b(?:avx512|avx2|neon|portable)\b|\bthreads?\b"
-                 r"|\(best\)|(?<=best: epoch )\d+")
-NUMBER = re.compile(r"\d+\.\d+(?:e[-+]\d+)?")
-
-
-def same_line(expected, line, share):
-    """Whether a line of a session is what it should be, but for what differs from machine to machine."""
-    expected, line = (ANY.sub(" ", text).split() for text in (expected, line))
-    if expected and expected[-1] == "...":
-        expected, line = expected[:-1], line[:len(expected) - 1]
-    expected, line = " ".join(expected), " ".join(line)
-    if NUMBER.sub("#", expected) != NUMBER.sub("#", line):
-        return False
-    return all(abs(float(a) - float(b)) <= share * abs(float(a)) + 1e-12
-               for a, b in zip(NUMBER.findall(expected), NUMBER.findall(line)))
-
-
-def same_text(expected, lines, share):
-    """Whether the lines are the expected ones; `...` stands for any number of them."""
-    if not expected:
-        return not lines
-    if expected[0].strip() == "...":
-        return any(same_text(expected[1:], lines[k:], share) for k in range(len(lines) + 1))
-    return bool(lines) and same_line(expected[0], lines[0], share) and same_text(expected[1:], lines[1:], share)
-
-
-def with_pkg_config(folder, library):
-    """An environment in which pkg-config finds the library of this build."""
-    (folder / "facula.pc").write_text(f"Name: facula\nDescription: of this build\nVersion: 0\nCflags: -I{ROOT / 'include'}\n"
-                                      f"Libs: {library} -Wl,-rpath,{library.parent}\n", encoding="utf-8")
-    return {**os.environ, "PKG_CONFIG_PATH": str(folder)}
-
-
-def run_session(page, session, folder, environment):
-    """The commands of a session, one after the other, each held against what stands below it."""
-    start, share, lines = session
-    wrong, at = [], 0
-    while at < len(lines):
-        command, first = lines[at].removeprefix("$ "), at
-        at += 1
-        while command.endswith("\\"):
-            command = command[:-1] + lines[at].removeprefix("> ")
-            at += 1
-        expected = []
-        while at < len(lines) and not lines[at].startswith("$ "):
-            expected.append(lines[at])
-            at += 1
-        run = subprocess.run(["bash", "-c", command], cwd=folder, env=environment, stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        printed = run.stdout.rstrip().split("\n") if run.stdout.strip() else []
-        while expected and not expected[-1].strip():
-            expected.pop()
-        if run.returncode or not same_text(expected, printed, share):
-            wrong.append(f"{page.path.name}:{start + first}: {command}\nends with {run.returncode} and prints\n{run.stdout}")
-    return wrong
-
-
 def check_page(path, options):
     page, problems, ran = Page(path), [], 0
     folder = pathlib.Path(options.work) / path.stem
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for name in ("data", "examples"):
-        os.symlink(ROOT / name, folder / name)
-    (folder / "build").mkdir()
-    os.symlink(pathlib.Path(options.build).resolve(), folder / "build" / "release")
+    os.symlink(ROOT / "data", folder / "data")
     for number, source in enumerate(page.sources()):
         name = folder / f"program_{number}"
         name.with_suffix(".c").write_text(source, encoding="utf-8")
@@ -246,10 +175,6 @@ def check_page(path, options):
             problems.append(f"{path.name}: ends with {run.returncode}\n{run.stdout[-2000:]}{run.stderr}")
         elif number >= len(page.programs):
             problems += check_output(page, run.stdout)
-    environment = with_pkg_config(folder, pathlib.Path(options.library).resolve())
-    for session in page.sessions:
-        ran += 1
-        problems += run_session(page, session, folder, environment)
     return len(page.sources()), ran, problems
 
 
@@ -257,7 +182,6 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--cc", required=True)
     parser.add_argument("--library", required=True)
-    parser.add_argument("--build", required=True)
     parser.add_argument("--work", required=True)
     parser.add_argument("pages", nargs="*")
     options = parser.parse_args()

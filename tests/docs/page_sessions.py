@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Runs the sessions that the documentation shows: blocks of text after a comment <!-- session -->.
+"""Runs the sessions that the documentation shows: blocks of text after a comment <!-- session --> or <!-- session: 20 % -->.
 
-usage: page_sessions.py --path FOLDER:FOLDER --work FOLDER [PAGE...]
+usage: page_sessions.py --path FOLDER:FOLDER --build BUILD --library libfacula.so --work FOLDER [PAGE...]
 
-A line "$ command" is run by the shell, with PATH put in front of the path, in FOLDER/<page>, where `data` leads to the
-project's data; a page's sessions share that folder, in order. The lines below are what it prints (errors too); a line
-"..." stands for any lines. Words must be equal. Whole numbers too; numbers with a point may be a fiftieth away, since
-instruction sets round differently, and those of seconds, megabytes and "times as" are the machine's."""
+A line "$ command" is run by the shell, with PATH put in front of the path, in FOLDER/<page>, where `data` and `examples` lead
+to the project's own and `build/release` to BUILD, and pkg-config finds the library; a page's sessions share that folder, in
+order. The lines below are what it prints (errors too); a line "..." stands for any lines, " ..." at the end of one for its
+rest. Words must be equal. Whole numbers too; numbers with a point may be a fiftieth away, or the share that the comment says,
+since instruction sets round differently. Times, speeds and memory are the machine's, as are its instruction set, its number of
+threads, and which epoch is the best."""
 import argparse
 import os
 import pathlib
@@ -17,44 +19,48 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 NUMBER = re.compile(r"\d+\.\d+")
-MEASURED = re.compile(r" (s|MB|times as)\b")
+MACHINE = re.compile(r"\d+(?:\.\d+)? (?=(?:s|ms|us|MB|MiB|images/s|times as|threads?)\b)|\b(?:avx512|avx2|neon|portable)\b|\bthreads?\b"
+                     r"|\(best\)|(?<=best: epoch )\d+")
 
 
-def same_line(shown, printed):
-    if NUMBER.sub("#", shown).split() != NUMBER.sub("#", printed).split():
+def same_line(shown, printed, share):
+    shown, printed = (MACHINE.sub(" ", text).split() for text in (shown, printed))
+    if shown and shown[-1] == "...":
+        shown, printed = shown[:-1], printed[:len(shown) - 1]
+    shown, printed = " ".join(shown), " ".join(printed)
+    if NUMBER.sub("#", shown) != NUMBER.sub("#", printed):
         return False
-    for a, b in zip(NUMBER.finditer(shown), NUMBER.finditer(printed)):
-        x, y = float(a.group()), float(b.group())
-        if not MEASURED.match(shown, a.end()) and abs(x - y) > 0.02 * abs(x) + 1e-9:
-            return False
-    return True
+    return all(abs(float(x) - float(y)) <= share * abs(float(x)) + 1e-9
+               for x, y in zip(NUMBER.findall(shown), NUMBER.findall(printed)))
 
 
-def same(shown, printed):
+def same(shown, printed, share):
     """The first shown line that the printed ones do not have; None when they agree."""
     at, skip = 0, False
     for line in shown:
         if line.strip() == "...":
             skip = True
             continue
-        while skip and at < len(printed) and not same_line(line, printed[at]):
+        while skip and at < len(printed) and not same_line(line, printed[at], share):
             at += 1
-        if at == len(printed) or not same_line(line, printed[at]):
+        if at == len(printed) or not same_line(line, printed[at], share):
             return line
         at, skip = at + 1, False
     return None if skip or at == len(printed) else "(the end)"
 
 
 def sessions(path):
-    """[(line number, command, lines shown)] of a page."""
+    """[(line number, command, lines shown, share)] of a page."""
     found, lines, at = [], path.read_text(encoding="utf-8").split("\n"), 0
     while at < len(lines):
-        if lines[at].strip() == "<!-- session -->":
+        comment = re.match(r"<!-- session(?:: (\d+) %)? -->$", lines[at].strip())
+        if comment:
+            share = int(comment.group(1)) / 100 if comment.group(1) else 0.02
             at += 2
             assert lines[at - 1].startswith("```"), f"{path.name}:{at}: no block after <!-- session -->"
             while lines[at].strip() != "```":
                 if lines[at].startswith("$ "):
-                    found.append((at + 1, lines[at][2:], []))
+                    found.append((at + 1, lines[at][2:], [], share))
                 else:
                     found[-1][2].append(lines[at])
                 at += 1
@@ -62,9 +68,18 @@ def sessions(path):
     return found
 
 
+def with_pkg_config(folder, library):
+    """An environment in which pkg-config finds the library of this build."""
+    (folder / "facula.pc").write_text(f"Name: facula\nDescription: of this build\nVersion: 0\nCflags: -I{ROOT / 'include'}\n"
+                                      f"Libs: {library} -Wl,-rpath,{library.parent}\n", encoding="utf-8")
+    return {"PKG_CONFIG_PATH": str(folder)}
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--path", required=True)
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--library", required=True)
     parser.add_argument("--work", required=True)
     parser.add_argument("pages", nargs="*")
     options = parser.parse_args()
@@ -78,13 +93,17 @@ def main():
         folder = pathlib.Path(options.work) / page.resolve().relative_to(ROOT).with_suffix("")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        os.symlink(ROOT / "data", folder / "data")
-        for number, command, shown in todo:
+        for name in ("data", "examples"):
+            os.symlink(ROOT / name, folder / name)
+        (folder / "build").mkdir()
+        os.symlink(pathlib.Path(options.build).resolve(), folder / "build" / "release")
+        environment.update(with_pkg_config(folder, pathlib.Path(options.library).resolve()))
+        for number, command, shown, share in todo:
             commands += 1
             run = subprocess.run(command, shell=True, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT)
             printed = run.stdout.split("\n")[:-1]
-            wrong = same(shown, printed)
+            wrong = same(shown, printed, share)
             if run.returncode or wrong is not None:
                 failed += 1
                 print(f"{page.name}:{number}: $ {command}\nends with {run.returncode}, does not print \"{wrong}\", but\n"

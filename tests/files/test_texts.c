@@ -51,6 +51,33 @@ static void texts_last_as_long_as_the_scope(void **state)
     }
 }
 
+/* Any bytes but 0 make a file's name, and come back; those of no UTF-8 stand as Python's os.fsdecode has them. */
+static void paths(void **state)
+{
+    (void)state;
+    fa_scope {
+        static const char *const same[] = {"", "a/b c.jpg", "\xe7\x8c\xab/\xc3\xa9", "\xed\x9f\xbf\xee\x80\x80"};
+        for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+            assert_string_equal(fa_as_string(fa_value_path(same[i])), same[i]);
+        assert_string_equal(fa_as_string(fa_value_path("x\xff\xc3")), "x\xed\xb3\xbf\xed\xb3\x83");
+        assert_string_equal(fa_as_string(fa_value_path("\xe7\x8c")), "\xed\xb3\xa7\xed\xb2\x8c");
+        /* what looks like such a byte already is three bytes of no UTF-8 */
+        assert_int_equal(fa_len(fa_value_path("\xed\xb3\xbf")), 9);
+        uint64_t state_of = 1;
+        for (int round = 0; round < 2000; round++) {
+            char name[40] = "";
+            for (int64_t i = test_random_int(&state_of, 0, 38); i > 0; i--)
+                name[i - 1] = (char)(round % 2 ? test_random_int(&state_of, 1, 255)
+                                               : 0xe0 + test_random_int(&state_of, 0, 15) * 3);
+            assert_string_equal(fa_as_path(fa_value_path(name)), name);
+            assert_string_equal(fa_format("%s", name), name);
+        }
+        assert_null(fa_value_path(NULL));
+        assert_false(fa_ok());
+        fa_clear_error();
+    }
+}
+
 static void after_an_error_a_text_is_empty(void **state)
 {
     (void)state;
@@ -106,6 +133,7 @@ int main(void)
         cmocka_unit_test_teardown(shapes, clean),
         cmocka_unit_test_teardown(texts_last_as_long_as_the_scope, clean),
         cmocka_unit_test_teardown(after_an_error_a_text_is_empty, clean),
+        cmocka_unit_test_teardown(paths, clean),
         cmocka_unit_test_teardown(printed_shape, clean),
         cmocka_unit_test_teardown(what_main_returns, clean),
     };

@@ -420,6 +420,112 @@ static void test_sizes_and_threads(void **state)
     fa_free(train);
 }
 
+/* ---- Loaders that do more ---------------------------------------------------------------------------------------- */
+
+typedef struct growing {
+    int made, ended;
+} growing;
+
+/* Images of growing sizes, from a worker's own state. */
+static bool growing_item(void *user, int64_t index, fa_sample *sample)
+{
+    static const uint8_t pixels[40 * 40];
+    const int *state = fa_sample_worker(sample);
+    (void)user;
+    if (state == NULL || *state != 77) {
+        fa_raise(FA_DATA_ERROR, "no decoder for item %d", (int)index);
+        return false;
+    }
+    return fa_sample_put(sample, FA_UINT8, FA_SHAPE(1, 8 + index, 8), pixels) && fa_sample_label(sample, index % 2);
+}
+
+static void *begin_growing(void *user, int worker)
+{
+    static int state = 77;
+    assert_int_equal(worker, 0);
+    ((growing *)user)->made++;
+    return &state;
+}
+
+static void end_growing(void *user, void *state)
+{
+    assert_int_equal(*(int *)state, 77);
+    ((growing *)user)->ended++;
+}
+
+static void *refuse_to_begin(void *user, int worker)
+{
+    (void)user, (void)worker;
+    fa_raise(FA_DATA_ERROR, "no decoder to be had");
+    return NULL;
+}
+
+static bool count_items(void *user, const fa_items *items, fa_sample *batch)
+{
+    (void)user;
+    return fa_sample_label(batch, fa_items_count(items));
+}
+
+static bool number_item(void *user, int64_t index, fa_sample *sample)
+{
+    (void)user;
+    return fa_sample_number(sample, (double)index);
+}
+
+static fa_loader *one_of_growing(growing *told, int64_t index)
+{
+    fa_dataset *data = fa_dataset_new(told, .count = 20, .item = growing_item);
+    return fa_data_loader(fa_subset(data, &index, 1), .batch_size = 2, .user = told, .worker_init = begin_growing,
+                          .worker_end = end_growing);
+}
+
+/* A worker's state is made; what .collate makes of items is not judged by the items; a batch of one takes any size. */
+static void test_callbacks_of_the_loader(void **state)
+{
+    (void)state;
+    growing told = {0};
+    for (int i = 0; i < 3; i++) {
+        fa_dataset *data = fa_dataset_new(&told, .count = 20, .item = growing_item);
+        fa_data_loader_args args = {.dataset = data,
+                                    .where_ = FA_HERE,
+                                    .batch_size = i == 1 ? 1 : 4,
+                                    .shuffle = true,
+                                    .prefetch_factor = 2,
+                                    .max_bad_items = INT64_MIN,
+                                    .user = &told,
+                                    .worker_init = begin_growing,
+                                    .worker_end = end_growing,
+                                    .collate = i == 2 ? count_items : NULL};
+        fa_loader *train = fa_data_loader_at(&args);
+        fa_scope {
+            fa_value *report = fa_check(train);
+            expect(report, "items", "ok", "all 20 items can be read", "");
+            expect(report, "sizes", i == 0 ? "stop" : i == 1 ? "ok" : "unknown", "20 sizes", "");
+        }
+        assert_int_equal(told.made, i + 1);
+        assert_int_equal(told.ended, i + 1);
+        fa_free(train);
+    }
+    fa_loader *small = one_of_growing(&told, 0), *large = one_of_growing(&told, 2);
+    fa_scope {
+        expect(fa_check(small, .test = large), "sizes", "warning", "test: images are 10 x 8, and those to", "");
+        fa_value *report = fa_check(small, .test = large, .transform = lent(fa_fit(8)));
+        expect(report, "sizes", "ok", "test: all images are 10 x 8", "");
+    }
+    fa_free(small), fa_free(large);
+    fa_loader *plain = fa_data_loader(fa_dataset_new(NULL, .count = 4, .item = number_item), .batch_size = 2,
+                                      .shuffle = true, .collate = count_items);
+    fa_scope
+        expect(fa_check(plain), "items", "unknown", "of which .collate makes batches", "");
+    fa_free(plain);
+    fa_loader *none = fa_data_loader(fa_dataset_new(&told, .count = 20, .item = growing_item), .batch_size = 2,
+                                     .worker_init = refuse_to_begin);
+    assert_null(fa_check(none));
+    assert_contains(fa_error(), "no decoder to be had");
+    fa_clear_error();
+    fa_free(none);
+}
+
 /* ---- Networks ---------------------------------------------------------------------------------------------------- */
 
 /* What is said of a network on 8 x 8 images in colour; `items` of 3 classes in batches of 4. */
@@ -575,6 +681,7 @@ int main(void)
                                        cmocka_unit_test(test_pictures),
                                        cmocka_unit_test(test_draws_and_strangers),
                                        cmocka_unit_test(test_sizes_and_threads),
+                                       cmocka_unit_test(test_callbacks_of_the_loader),
                                        cmocka_unit_test(test_networks),
                                        cmocka_unit_test(test_last_batch_before_a_training),
                                        cmocka_unit_test(test_last_batch_and_loss),

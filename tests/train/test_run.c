@@ -452,10 +452,89 @@ static void test_schedules_go_on(void **state)
         r = make_rig();
         r.schedule = make_schedule(r.optim, kind);
         if (kind == 2)
-            refuse(&r, folder, 5, "OneCycleLR whose 4 steps are all done: got .epochs 5, needs 4");
+            refuse(&r, folder, 5, "OneCycleLR of 4 steps, 4 of them done, which last for 4 epochs: got .epochs 5");
         end_rig(&r);
         tempdir_free(&dir);
     }
+}
+
+/* Epochs that a one-cycle schedule has no steps for are refused before the first of them, wherever the run stands and
+ * whether the program takes a step a batch or one an epoch. */
+static void test_cycle_too_short(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t total, stop; /* batches done when it stopped */
+        bool each_batch;
+        int64_t refused; /* epochs */
+        const char *words;
+    } cases[] = {{2 * STEPS, 0, true, 3, "of 6 steps, 0 of them done, which last for 2 epochs: got .epochs 3, needs 2"},
+                 {2 * STEPS, 2, true, 3, "of 6 steps, 2 of them done, which last for 2 epochs: got .epochs 3, needs 2"},
+                 {2 * STEPS, 4, true, 4, "of 6 steps, 4 of them done, which last for 2 epochs: got .epochs 4, needs 2"},
+                 {3, 0, false, 4, "of 3 steps, 0 of them done, which last for 3 epochs: got .epochs 4, needs 3"},
+                 {3, 4, false, 4, "of 3 steps, 1 of them done, which last for 3 epochs: got .epochs 4, needs 3"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tempdir dir = tempdir_new();
+        const char *folder = tempdir_file(&dir, "run");
+        rig r = make_rig();
+        r.schedule = fa_one_cycle_lr(r.optim, 0.2, .total_steps = cases[i].total);
+        fa_run *run = fa_run_open(folder, .model = r.model, .optim = r.optim, .scheduler = r.schedule,
+                                  .train_loader = r.train, .epochs = 2, .every_minutes = 1e-9);
+        int64_t done = 0;
+        fa_for_each_epoch (epoch, run) {
+            fa_for_each_batch (b, r.train) {
+                if (done++ == cases[i].stop)
+                    goto out;
+                if (cases[i].each_batch)
+                    fa_step(r.schedule);
+                train_batch(&r, run, &b);
+            }
+            if (!cases[i].each_batch)
+                fa_step(r.schedule);
+            fa_run_end_epoch(run);
+        }
+    out:
+        assert_true(fa_ok());
+        fa_free(run);
+        end_rig(&r);
+        r = make_rig();
+        r.schedule = fa_one_cycle_lr(r.optim, 0.2, .total_steps = cases[i].total);
+        refuse(&r, folder, cases[i].refused, cases[i].words);
+        run = open_run(&r, folder, cases[i].each_batch ? 2 : 3, true);
+        assert_non_null(run);
+        fa_free(run);
+        end_rig(&r);
+        tempdir_free(&dir);
+    }
+}
+
+/* Numbers of classes mean what their names say. */
+static void test_class_names(void **state)
+{
+    (void)state;
+    tempdir dir = tempdir_new();
+    const char *folder = tempdir_file(&dir, "run");
+    static const char *const others[][3] = {{"ant", "bee", "cat"}, {"ant", "cat", "bee"}, {"ant", "bee", NULL}};
+    static const char *const words[] = {NULL, "got \"cat\" as class 1, needs \"bee\"",
+                                        "knows 3 classes: got .class_names of 2"};
+    for (int i = 0; i < 3; i++) {
+        rig r = make_rig();
+        fa_run *run = fa_run_open(folder, .model = r.model, .optim = r.optim, .train_loader = r.train, .epochs = 1,
+                                  .resume = i > 0, .class_names = {others[i], others[i][2] != NULL ? 3 : 2});
+        if (words[i] == NULL) {
+            assert_non_null(run);
+        } else {
+            assert_null(run);
+            assert_contains(fa_error(), words[i]);
+            fa_clear_error();
+        }
+        fa_free(run);
+        run = open_run(&r, folder, 1, true); /* a program that does not say them */
+        assert_non_null(run);
+        fa_free(run);
+        end_rig(&r);
+    }
+    tempdir_free(&dir);
 }
 
 static void test_wrong_calls(void **state)
@@ -753,6 +832,8 @@ int main(void)
         cmocka_unit_test(test_other_things),
         cmocka_unit_test(test_wrong_calls),
         cmocka_unit_test(test_schedules_go_on),
+        cmocka_unit_test(test_cycle_too_short),
+        cmocka_unit_test(test_class_names),
         cmocka_unit_test(test_loss_not_finite),
         cmocka_unit_test(test_softmax_note),
         cmocka_unit_test(test_zero_grad_note),
