@@ -25,7 +25,7 @@ import tempfile
 
 os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 PICTURES = pathlib.Path("docs/pictures")
-PAGES = [pathlib.Path(p) for p in ("README.md", "docs/decisions.md", "docs/guide/performance.md")]
+PAGES = [pathlib.Path(p) for p in ("README.md", "docs/decisions.md", "docs/guide/performance.md", "docs/guide/layers.md")]
 INK, OURS, THEIRS = "#7d8590", "#e8710a", "#3b82f6"
 NETWORKS = {
     "mnist": "2 convolutions, 2 linear layers, 28x28",
@@ -119,6 +119,22 @@ def shapes_table(data):
         theirs = max((part["errors"][part["layout"]] for part in parts if "errors" in part), default=math.nan)
         lines.append(f"| {kind} | {len(parts)} | **{mean:.2f} times** | {min(ratios):.2f} to {max(ratios):.2f} "
                      f"| {100 * shares[len(shares) // 2]:.0f} % | {ours:.1e} | {theirs:.1e} |")
+    return "\n".join(lines)
+
+
+def layers_table(data):
+    lines = ["| from | layer | forward | gradient of the input | gradient of the weights | of the limit | error | PyTorch's |",
+             "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    for row in data["rows"]:
+        cells = []
+        for part in row["parts"]:
+            known = part["ratio"] is not None
+            cells.append(f"**{part['ratio']:.2f}** ({part['ours_ms']:.2f}, {part['theirs_ms']:.2f})" if known else "void")
+        first = row["parts"][0]
+        share = f"{first['flops'] / first['ours_ms'] * 1e5 / data['limits']['flops']:.0f} %" if first["ratio"] is not None else ""
+        errors = [(part["errors"]["ours"], part["errors"][part["layout"]]) for part in row["parts"] if "errors" in part and "layout" in part]
+        worst = [f"{value:.1e}" for value in max(errors)] if errors else ["", ""]
+        lines.append(f"| {row['origin']} | {row['shown']} | {' | '.join(cells)} | {share} | {' | '.join(worst)} |")
     return "\n".join(lines)
 
 
@@ -308,6 +324,18 @@ def roofline_picture(data):
     return str(p)
 
 
+def growth_text(data):
+    """Both pictures, for the page, and where a kernel stays under half of the limit."""
+    under = [row | {"part": name, "share": row["parts"][part]["share"]} for row in data["growth"] for part, (name, _) in PARTS.items()
+             if row["batch"] >= 8 and row["parts"][part]["share"] < 0.5]
+    least = min((call["share"] for row in data["growth"] if row["batch"] >= 8 for call in row["parts"].values()))
+    text = f"{len(under) or 'No'} of the points with a batch of 8 or more {'is' if len(under) == 1 else 'are'} under half of the limit"
+    return (f"![Share of the limit as batch, side and channels grow](../pictures/growth.svg)\n\n{text}; the lowest share is "
+            f"{100 * least:.0f} %.\n\n![Roofline of the kernels of six networks](../pictures/roofline.svg)\n\n"
+            "Each disc is a kernel of a training step; its area grows with the share of the step. Above the roof are kernels that do less than "
+            "the formula has: Winograd's, and gradients that leave out what relu and max-pool cut.")
+
+
 # ---- Pages ------------------------------------------------------------------------------------------------------------
 
 
@@ -337,7 +365,8 @@ def main():
     tables = {"train": table(text, "train"), "infer": table(text, "infer"), "loader": loader_table(text), "files": files_table(text)}
     wanted = {PICTURES / "speed.svg": speed_picture(text), PICTURES / "losses.svg": losses_picture(ours, theirs)}
     read = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in results.parent.glob("*.json")}
-    tables |= {name: make(read[name]) for name, make in (("shapes", shapes_table), ("job", job_table)) if name in read}
+    makers = {"shapes": ("shapes", shapes_table), "layers": ("shapes", layers_table), "job": ("job", job_table), "growth": ("growth", growth_text)}
+    tables |= {name: make(read[source]) for name, (source, make) in makers.items() if source in read}
     if "growth" in read:
         wanted |= {PICTURES / "growth.svg": growth_picture(read["growth"]), PICTURES / "roofline.svg": roofline_picture(read["growth"])}
     for page in PAGES:
