@@ -328,10 +328,12 @@ def growth_text(data):
     """Both pictures, for the page, and where a kernel stays under half of the limit."""
     under = [row | {"part": name, "share": row["parts"][part]["share"]} for row in data["growth"] for part, (name, _) in PARTS.items()
              if row["batch"] >= 8 and row["parts"][part]["share"] < 0.5]
+    threads = "".join(f" {data['threads']} threads train `{row['network']}` with a batch of {row['batch']} {row['gain']:.2f} times as fast "
+                      f"as one (a bare loop: {row['loop']:.2f} times)." for row in data["scaling"])
     least = min((call["share"] for row in data["growth"] if row["batch"] >= 8 for call in row["parts"].values()))
     text = f"{len(under) or 'No'} of the points with a batch of 8 or more {'is' if len(under) == 1 else 'are'} under half of the limit"
     return (f"![Share of the limit as batch, side and channels grow](../pictures/growth.svg)\n\n{text}; the lowest share is "
-            f"{100 * least:.0f} %.\n\n![Roofline of the kernels of six networks](../pictures/roofline.svg)\n\n"
+            f"{100 * least:.0f} %.{threads}\n\n![Roofline of the kernels of six networks](../pictures/roofline.svg)\n\n"
             "Each disc is a kernel of a training step; its area grows with the share of the step. Above the roof are kernels that do less than "
             "the formula has: Winograd's, and gradients that leave out what relu and max-pool cut.")
 
