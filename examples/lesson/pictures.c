@@ -156,9 +156,11 @@ int main(int argc, char **argv)
         batch_size(digits, 32, 0.2, limit, file);
         batch_size(digits, 2048, 0.2, limit, file);
     }
-    if (file == NULL || fclose(file) != 0)
+    bool written = file != NULL && fclose(file) == 0;
+    if (!written)
         fprintf(stderr, "%s/batches.csv cannot be written\n", folder);
 
     fa_free(digits), fa_free(train), fa_free(test);
-    return fa_exit_status(stderr);
+    int status = fa_exit_status(stderr);
+    return written ? status : 1;
 }
