@@ -67,11 +67,11 @@ typedef struct fa_csv_images_args {
     fa_transform *transform;
     fa_target_transform target_transform;
     void *target_user;
-    const char *root; /* where paths begin that do not begin with /; default: the list's folder */
-    int header;       /* 1: the first line is one; 0: it is none; default: told by its content */
-    const char *path_column,
-        *label_column; /* names in the header; default: path, file, image, ... and label, class, ... */
-    fa_names classes;  /* these, in this order; default: those of the list */
+    const char *root;                       /* where paths begin that do not begin with /; default: the list's folder */
+    int header;                             /* 1: the first line is one; 0: it is none; default: told by its content */
+    const char *path_column, *label_column; /* names in the header; default: path, file, image, ... and label, class,
+                                               ..., the likeliest first */
+    fa_names classes;                       /* these, in this order; default: those of the list */
     fa_picture_options picture;
 } fa_csv_images_args;
 /* Pictures that a text lists, a line each: path,label (train/7.jpg,cat). Fields may stand in quotes; semicolons or tabs

@@ -109,25 +109,19 @@ static bool read_row(parser *p)
 
 /* ---- Columns ----------------------------------------------------------------------------------------------------- */
 
-static const char *const usual_paths[] = {"path",  "file",       "filename", "file_name", "filepath", "file_path",
-                                          "image", "image_path", "img",      "img_path",  "image_id", NULL};
-static const char *const usual_labels[] = {"label", "class",      "target",     "category",
-                                           "y",     "class_name", "label_name", NULL};
+/* The likeliest first: where a header has several of them, "y" may be a coordinate, "image_id" a number. */
+static const char *const usual_paths[] = {"path",     "filepath", "file_path", "filename", "file_name", "image_path",
+                                          "img_path", "file",     "image",     "img",      "image_id",  NULL};
+static const char *const usual_labels[] = {"label",      "class",      "target", "category",
+                                           "class_name", "label_name", "y",      NULL};
 
-static bool is_one_of(const char *field, const char *const *names)
-{
-    for (int i = 0; names[i] != NULL; i++)
-        if (strcasecmp(field, names[i]) == 0)
-            return true;
-    return false;
-}
-
-/* The column of a header that is called so; -1: none. */
+/* The column of a header that is called so, or by the first of the usual names that any column has; -1: none. */
 static int find_column(const parser *p, const char *name, const char *const *usual)
 {
-    for (int i = 0; i < p->count; i++)
-        if (name != NULL ? strcmp(p->field[i], name) == 0 : is_one_of(p->field[i], usual))
-            return i;
+    for (int k = 0; name != NULL ? k == 0 : usual[k] != NULL; k++)
+        for (int i = 0; i < p->count; i++)
+            if (name != NULL ? strcmp(p->field[i], name) == 0 : strcasecmp(p->field[i], usual[k]) == 0)
+                return i;
     return -1;
 }
 

@@ -69,6 +69,7 @@ static void test_forms(void **state)
         "sub/c.png\tcat\r",
         "\"a.png\",\"cat\"\n \"b.png\" , dog \n\"sub/c.png\",cat\n",
         "id,label,image\n1,cat,a.png\n2,dog,b.png,more\n3,cat,sub/c.png\n",
+        "image_id,y,class,path\n7,1,cat,a.png\n8,2,dog,b.png\n9,3,cat,sub/c.png\n", /* several usual names */
         "label,rest\ncat,a.png\ndog,b.png\ncat,sub/c.png\n",
     };
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
