@@ -19,12 +19,16 @@ typedef struct output {
     bool quick;
 } output;
 
+static _Noreturn void no_memory(void)
+{
+    fprintf(stderr, "facula: error: no memory\n");
+    exit(1);
+}
+
 static void add(cJSON *object, const char *name, cJSON *item)
 {
-    if (item == NULL || !cJSON_AddItemToObject(object, name, item)) {
-        fprintf(stderr, "facula: error: no memory\n");
-        exit(1);
-    }
+    if (item == NULL || !cJSON_AddItemToObject(object, name, item))
+        no_memory();
 }
 
 /* Numbers that JSON does not have are strings: "nan", "inf", "-inf". */
@@ -159,14 +163,6 @@ static bool describe(output *o, cJSON *entry, fa_value *value)
     return true;
 }
 
-static void no_memory(const void *made)
-{
-    if (made == NULL) {
-        fprintf(stderr, "facula: error: no memory\n");
-        exit(1);
-    }
-}
-
 static bool add_value(output *o, fa_value *value)
 {
     cJSON *entry = cJSON_CreateObject();
@@ -174,7 +170,8 @@ static bool add_value(output *o, fa_value *value)
     add(entry, "kind", cJSON_CreateString(fa_kind_name(value)));
     bool good = describe(o, entry, value);
     char *text = cJSON_PrintUnformatted(entry);
-    no_memory(text);
+    if (text == NULL)
+        no_memory();
     line_add(&o->entries, "%s\n    %s", o->entries.length > 0 ? "," : "", text);
     cJSON_free(text);
     cJSON_Delete(entry);
@@ -188,7 +185,8 @@ static bool add_value(output *o, fa_value *value)
 static void print_part(const char *name, cJSON *part)
 {
     char *text = part != NULL ? cJSON_PrintUnformatted(part) : NULL;
-    no_memory(text);
+    if (text == NULL)
+        no_memory();
     printf("  \"%s\": %s,\n", name, text);
     cJSON_free(text);
     cJSON_Delete(part);

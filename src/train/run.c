@@ -4,8 +4,8 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "files/atomic.h"
+#include "files/json_reader.h"
 #include "files/system.h"
-#include "files/value_cell.h"
 #include "train/signals.h"
 
 #include <errno.h>
@@ -62,14 +62,16 @@ static bool copy_names(fa_run *run, fa_names names, fa_where where)
     if (run->class_names == NULL)
         return fa_fail_memory(where, (size_t)names.count * sizeof *run->class_names);
     run->class_count = names.count;
-    for (int64_t i = 0; i < names.count; i++)
-        if (!fa_is_utf8(names.name[i], (int64_t)strlen(names.name[i])))
+    for (int64_t i = 0; i < names.count; i++) {
+        size_t bad;
+        if (!fa_utf8_valid(names.name[i], strlen(names.name[i]), &bad))
             return fa_fail(FA_VALUE_ERROR, where, "fa_run_open",
                            "got \"%s\" as the name of class %lld, which is not UTF-8, needs text that a checkpoint can "
                            "hold. Hint: rename the folder of its pictures.",
                            names.name[i], (long long)i);
-        else if ((run->class_names[i] = fa_strdup(names.name[i])) == NULL)
+        if ((run->class_names[i] = fa_strdup(names.name[i])) == NULL)
             return fa_fail_memory(where, strlen(names.name[i]) + 1);
+    }
     return true;
 }
 
