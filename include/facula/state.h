@@ -90,7 +90,8 @@ FA_API fa_value *fa_find_state_dict_at(fa_value *value, fa_where where);
 
 /* What the calling thread's latest fa_load_state_dict, fa_find_state_dict or fa_load_module did that its user may want
  * to know, a line each: "used entry 'state_dict'", "removed 'module.' from 62 keys", keys left out by strict = false,
- * parameters without saved state; after a state dict that did not fit, all of its keys that did not. "" when there is nothing to tell. Valid until the thread's next load. */
+ * parameters without saved state; after a state dict that did not fit, all of its keys that did not. "" when there is
+ * nothing to tell. Valid until the thread's next load. */
 FA_API const char *fa_load_report(void);
 
 /* ---- Whole models --------------------------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
  *     {"file": "weights.pth", "format": "PyTorch (zip)", "bytes": 1234, "metadata": {},
  *      "entries": [{"path": ["conv1.weight"], "kind": "tensor", "dtype": "float32", "shape": [32, 1, 3, 3], ...}, ...]}
  *
- * Containers come before what they hold. */
+ * Containers come before what they hold. Each entry becomes text as soon as it is known, a line each: a small file may
+ * unfold to a great many of them. */
 #include "inspect.h"
 
 #include <cjson/cJSON.h>
@@ -12,17 +13,22 @@
 #include <string.h>
 
 typedef struct output {
-    cJSON *entries, *path; /* keys and numbers from the outside in */
+    line entries;
+    cJSON *path; /* keys and numbers from the outside in */
     seen_tensors seen;
     bool quick;
 } output;
 
+static _Noreturn void no_memory(void)
+{
+    fprintf(stderr, "facula: error: no memory\n");
+    exit(1);
+}
+
 static void add(cJSON *object, const char *name, cJSON *item)
 {
-    if (item == NULL || !cJSON_AddItemToObject(object, name, item)) {
-        fprintf(stderr, "facula: error: no memory\n");
-        exit(1);
-    }
+    if (item == NULL || !cJSON_AddItemToObject(object, name, item))
+        no_memory();
 }
 
 /* Numbers that JSON does not have are strings: "nan", "inf", "-inf". */
@@ -125,71 +131,98 @@ static bool add_children(output *o, fa_value *value)
     return good;
 }
 
-static bool add_value(output *o, fa_value *value)
+/* All of an entry but its path and kind. */
+static bool describe(output *o, cJSON *entry, fa_value *value)
 {
-    cJSON *entry = cJSON_CreateObject();
-    cJSON_AddItemToArray(o->entries, entry);
-    add(entry, "path", cJSON_Duplicate(o->path, true));
-    fa_value_kind kind = fa_kind_of(value);
-    add(entry, "kind", cJSON_CreateString(fa_kind_name(value)));
-    switch (kind) {
+    switch (fa_kind_of(value)) {
     case FA_VALUE_TENSOR:
         return add_tensor(o, entry, value);
     case FA_VALUE_NONE:
         add(entry, "value", cJSON_CreateNull());
-        return true;
+        break;
     case FA_VALUE_BOOL:
         add(entry, "value", cJSON_CreateBool(fa_as_bool(value)));
-        return true;
+        break;
     case FA_VALUE_INT:
         add(entry, "value",
             fa_flavour_of(value) == FA_FLAVOUR_BIG ? cJSON_CreateString(fa_as_string(value)) : whole(fa_as_int(value)));
-        return true;
+        break;
     case FA_VALUE_FLOAT:
         add(entry, "value", number(fa_as_float(value)));
-        return true;
+        break;
     case FA_VALUE_STRING:
         add(entry, "value", string(value));
-        return true;
+        break;
     case FA_VALUE_OBJECT:
         add(entry, "module", cJSON_CreateString(fa_object_module(value)));
         add(entry, "class", cJSON_CreateString(fa_object_class(value)));
-        return add_children(o, value);
-    case FA_VALUE_BYTES:
-        add(entry, "length", whole(fa_len(value)));
-        return true;
+        break;
     default:
         add(entry, "length", whole(fa_len(value)));
-        return add_children(o, value);
     }
+    return true;
 }
 
-bool print_json(const inspected *file)
+static bool add_value(output *o, fa_value *value)
 {
-    cJSON *root = cJSON_CreateObject(), *metadata = cJSON_CreateObject();
-    output o = {.entries = cJSON_CreateArray(), .path = cJSON_CreateArray(), .quick = file->quick};
-    line clean = {0};
-    line_add_utf8(&clean, file->path, strlen(file->path));
-    add(root, "file", cJSON_CreateString(clean.text));
-    line_free(&clean);
-    add(root, "format", cJSON_CreateString(file->format));
-    add(root, "bytes", whole(file->bytes));
+    cJSON *entry = cJSON_CreateObject();
+    add(entry, "path", cJSON_Duplicate(o->path, true));
+    add(entry, "kind", cJSON_CreateString(fa_kind_name(value)));
+    bool good = describe(o, entry, value);
+    char *text = cJSON_PrintUnformatted(entry);
+    if (text == NULL)
+        no_memory();
+    line_add(&o->entries, "%s\n    %s", o->entries.length > 0 ? "," : "", text);
+    cJSON_free(text);
+    cJSON_Delete(entry);
+    const fa_value_kind kind = fa_kind_of(value);
+    const bool holds =
+        kind == FA_VALUE_OBJECT || kind == FA_VALUE_DICT || kind == FA_VALUE_LIST || kind == FA_VALUE_TUPLE;
+    return good && (!holds || add_children(o, value));
+}
+
+/* One of the parts before the entries, which ends with it. */
+static void print_part(const char *name, cJSON *part)
+{
+    char *text = part != NULL ? cJSON_PrintUnformatted(part) : NULL;
+    if (text == NULL)
+        no_memory();
+    printf("  \"%s\": %s,\n", name, text);
+    cJSON_free(text);
+    cJSON_Delete(part);
+}
+
+static cJSON *metadata_of(const inspected *file)
+{
+    cJSON *metadata = cJSON_CreateObject();
     fa_value *notes = find_metadata(file);
+    line clean = {0};
     for (int64_t i = 0; notes != NULL && i < fa_len(notes); i++) {
         fa_value *key = fa_key_at(notes, i);
         line_add_utf8(&clean, fa_as_string(key), (size_t)fa_len(key));
         add(metadata, clean.length > 0 ? clean.text : "", string(fa_value_at(notes, i)));
         line_free(&clean);
     }
-    add(root, "metadata", metadata);
-    add(root, "entries", o.entries);
+    return metadata;
+}
+
+bool print_json(const inspected *file)
+{
+    output o = {.path = cJSON_CreateArray(), .quick = file->quick};
     bool good = add_value(&o, file->value);
-    char *text = good ? cJSON_Print(root) : NULL;
-    if (text != NULL)
-        printf("%s\n", text);
-    cJSON_free(text);
-    cJSON_Delete(root);
+    if (good) {
+        line path = {0};
+        line_add_utf8(&path, file->path, strlen(file->path));
+        printf("{\n");
+        print_part("file", cJSON_CreateString(path.text));
+        print_part("format", cJSON_CreateString(file->format));
+        print_part("bytes", whole(file->bytes));
+        print_part("metadata", metadata_of(file));
+        printf("  \"entries\": [%s\n  ]\n}\n", o.entries.text);
+        line_free(&path);
+    }
     cJSON_Delete(o.path);
+    line_free(&o.entries);
     free_seen(&o.seen);
     return good;
 }

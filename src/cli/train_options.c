@@ -129,6 +129,8 @@ static int take_saved(train_options *o, fa_value *checkpoint)
     if (!fa_ok())
         return fail_with_error();
     int status = keep_text("network", &o->network, o->saved);
+    if (status == 0 && find_network(o->network) == NULL) /* of another release */
+        status = 1;
     if (status == 0)
         status = keep_text("optimizer", &o->optimizer, o->saved);
     if (status == 0)

@@ -482,8 +482,13 @@ static double number_at(fa_value *c, const char *name, fa_where where)
     return value == NULL || fa_kind_of(value) == FA_VALUE_NONE ? NAN : fa_as_float_at(value, where);
 }
 
-/* The run's own numbers; nothing outside the run changes. */
-static bool read_numbers(fa_run *run, fa_value *c, fa_where where)
+static bool refuse_numbers(fa_where where)
+{
+    return fa_fail(FA_FILE_ERROR, where, "fa_run_open", "got a checkpoint whose numbers contradict each other.");
+}
+
+/* The run's own numbers; nothing outside the run changes. `epochs`: how many it had. */
+static bool read_numbers(fa_run *run, fa_value *c, int64_t epochs, fa_where where)
 {
     run->epoch = fa_get_int_at(c, key("epochs_done"), where);
     run->batch = fa_get_int_at(c, key("batches_done"), where);
@@ -496,15 +501,18 @@ static bool read_numbers(fa_run *run, fa_value *c, fa_where where)
     run->last_validation = (fa_measure){number_at(c, "val_loss", where), number_at(c, "val_acc", where)};
     run->last_training = (fa_measure){number_at(c, "train_loss", where), number_at(c, "train_acc", where)};
     run->best = (fa_measure){number_at(c, "best_val_loss", where), number_at(c, "best_val_acc", where)};
-    double best_epoch = number_at(c, "best_epoch", where);
-    run->best_epoch = isnan(best_epoch) ? -1 : (int64_t)best_epoch;
+    fa_value *best_epoch = fa_get_at(c, key("best_epoch"), where);
+    run->best_epoch =
+        best_epoch == NULL || fa_kind_of(best_epoch) == FA_VALUE_NONE ? -1 : fa_as_int_at(best_epoch, where);
     const char *history = fa_get_string_at(c, key("history"), where);
     fa_value *loader = fa_get_at(c, key("loader"), where);
     if (!fa_ok() || !read_position(&run->position, loader, where) ||
         !read_generator(&run->position.standard, c, "generator_state", where))
         return false;
-    if (run->epoch < 0 || run->batch < 0 || run->batch != (run->position.batches < 0 ? 0 : run->position.batches))
-        return fa_fail(FA_FILE_ERROR, where, "fa_run_open", "got a checkpoint whose numbers contradict each other.");
+    const int64_t batches = run->position.batches < 0 ? 0 : run->position.batches;
+    if (run->epoch < 0 || run->epoch > epochs || run->batch != batches || (batches > 0 && run->epoch == epochs) ||
+        run->best_epoch < -1 || run->best_epoch >= epochs)
+        return refuse_numbers(where);
     fa_text_add(&run->history, "%s", history);
     return !run->history.failed || fa_fail_memory(where, run->history.length);
 }
@@ -534,9 +542,11 @@ static bool read_value(fa_run *run, fa_value *c, const char *path, fa_where wher
                        path, (long long)format);
     /* A schedule leaves marks in the optimizer's options, so its kind comes first. */
     if (!check_network(run, c, where) || !check_schedule(run, c, where) || !check_optim(run, c, where) ||
-        !read_numbers(run, c, where) || !check_epochs(run, where) || !check_cycle(run, before, c, where) ||
+        !read_numbers(run, c, before, where) || !check_epochs(run, where) || !check_cycle(run, before, c, where) ||
         !check_loader(run, &run->position, where) || !check_names(run, c, where) || !check_data(run, c, where))
         return false;
+    if (run->batches >= 0 && run->batch > run->batches)
+        return refuse_numbers(where);
     if (!load_states(run, c, where) || !fa_loader_seek(run->loader, &run->position, where))
         return false;
     note_machine(run, c, where);

@@ -124,6 +124,12 @@ static void test_damaged(void **state)
     assert_contains(output, line);
     assert_int_equal(unlink(at("m/last.pth")), 0);
     expect("train --resume $D/m --epochs 3", 1, line);
+    fa_scope { /* of another release, with networks that this one does not have */
+        fa_value *c = fa_load(at("m/best_model.pth"));
+        fa_dict_put(fa_get(c, "options"), "network", "colossus");
+        assert_true(fa_save(c, at("m/last.pth")));
+    }
+    expect("train --resume $D/m --epochs 3", 1, "got \"colossus\", needs one of ");
     bytes = read_file(at("m/best_model.pth"), &size);
     write_file(at("m/last.pth"), bytes, size);
     free(bytes);

@@ -508,6 +508,62 @@ static void test_cycle_too_short(void **state)
     }
 }
 
+/* A checkpoint whose numbers cannot be those of a run, as of a program that has gone astray. */
+static void test_impossible_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int64_t number;
+        bool loader; /* the loader's position, too */
+    } cases[] = {{"epochs_done", -1, false},        {"epochs_done", INT64_MAX, false}, {"epochs", -1, false},
+                 {"best_epoch", INT64_MAX, false},  {"best_epoch", -2, false},         {"batches_done", 2, false},
+                 {"batches_done", STEPS + 1, true}, {"batches_done", INT64_MAX, true}, {"batches_done", -1, true}};
+    tempdir dir = tempdir_new();
+    const char *folder = tempdir_file(&dir, "run");
+    rig r = make_rig();
+    fa_run *run = fa_run_open(folder, .model = r.model, .optim = r.optim, .train_loader = r.train, .epochs = 3,
+                              .every_minutes = 1e-9);
+    fa_for_each_epoch (epoch, run) {
+        fa_for_each_batch (b, r.train) {
+            if (epoch == 1 && b.index == 1)
+                goto out;
+            train_batch(&r, run, &b);
+        }
+        validate(&r, run);
+        fa_run_end_epoch(run);
+    }
+out:
+    assert_true(fa_ok());
+    fa_free(run);
+    end_rig(&r);
+    char path[1200];
+    snprintf(path, sizeof path, "%s/last.pth", folder);
+    size_t size;
+    char *good = read_file(path, &size);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        write_file(path, good, size);
+        fa_scope {
+            fa_value *c = fa_load(path);
+            fa_dict_put(c, cases[i].name, cases[i].number);
+            if (cases[i].loader)
+                fa_dict_put(fa_get(c, "loader"), "batches", cases[i].number);
+            assert_true(fa_save(c, path));
+        }
+        r = make_rig();
+        refuse(&r, folder, 3, "numbers contradict each other");
+        end_rig(&r);
+    }
+    write_file(path, good, size);
+    free(good);
+    r = make_rig();
+    run = open_run(&r, folder, 3, true);
+    assert_non_null(run);
+    fa_free(run);
+    end_rig(&r);
+    tempdir_free(&dir);
+}
+
 /* Numbers of classes mean what their names say. */
 static void test_class_names(void **state)
 {
@@ -834,6 +890,7 @@ int main(void)
         cmocka_unit_test(test_schedules_go_on),
         cmocka_unit_test(test_cycle_too_short),
         cmocka_unit_test(test_class_names),
+        cmocka_unit_test(test_impossible_numbers),
         cmocka_unit_test(test_loss_not_finite),
         cmocka_unit_test(test_softmax_note),
         cmocka_unit_test(test_zero_grad_note),
