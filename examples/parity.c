@@ -30,7 +30,7 @@ int main(int argc, char **argv)
     if (!fa_ok())
         fprintf(stderr, "%s\n", fa_error());
     fa_parity_report(parity, stdout);
-    bool agrees = fa_parity_agrees(parity);
+    bool agrees = fa_ok() && fa_parity_agrees(parity);
     fa_free(parity);
     fa_free(loader);
     fa_free(optim);

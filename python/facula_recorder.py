@@ -72,6 +72,11 @@ class Recorder:
                                 "its one optimizer: Recorder(path, model, optimizer, criterion).")
         if steps < 1 or details < 0:
             raise RecorderError(f"got steps={steps} and details={details}, needs at least 1 and 0.")
+        wrapped = getattr(model, "_orig_mod", None) or (
+            model.module if isinstance(model, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)) else None)
+        if wrapped is not None:
+            raise RecorderError(f"got a {type(model).__name__} around the model: record without torch.compile and "
+                                "DataParallel, the model itself.")
         self.path, self.model, self.optimizer, self.hooks = pathlib.Path(path), model, optimizer, []
         if self.path.suffix == ".safetensors" or not self.path.parent.is_dir():
             raise RecorderError(f"got the path {path}, needs a name like RUN.json in a folder that exists.")
@@ -79,6 +84,8 @@ class Recorder:
         self.done, self.now, self.stepped, self.backward = [], None, False, False
         self.containers = [n for n, m in model.named_modules() if list(m.children())]
         self.names = {id(p): n for n, p in model.named_parameters()}
+        self.groups_began = self._groups()
+        self.trained = {n: p for n, p in model.named_parameters() if any(n in group for group in self.groups_began)}
         seed = torch.initial_seed() if seed is None else seed
         loss, self.values = described(criterion)
         name = type(optimizer).__name__
@@ -87,19 +94,18 @@ class Recorder:
         self.frozen, self.evaluating, self.raw = self._frozen(), None, {}
         self.facts = {
             "format": "facula parity 2", "torch": torch.__version__.split("+")[0], "seed": str(seed % 2**64),
-            "model": str(model), "state": list(model.state_dict()), "frozen": self.frozen,
+            "model": str(model), "state": list(model.state_dict()), "frozen": self.frozen, "shared": self._shared(),
             "layers": {n: type(m).__name__ if n in self.containers else str(m) for n, m in model.named_modules()},
             "criterion": loss, "scheduler": type(scheduler).__name__ if scheduler else None,
-            "optimizer": {"name": name, "groups": [{"params": [self._name(p) for p in g["params"]],
-                                                    **{k: plain(v) for k, v in g.items() if k != "params"}}
-                                                   for g in optimizer.param_groups]}}
+            "optimizer": {"name": name, "groups": [{"params": names, **{k: plain(v) for k, v in g.items() if k != "params"}}
+                                                   for names, g in zip(self.groups_began, optimizer.param_groups)]}}
         self._keep_state("start")
         atexit.register(lambda: self.done and self.close())  # a run of fewer steps is written when it ends
         if steps > LIMIT:
             print(f"facula_recorder: {LIMIT} steps are recorded, not {steps}")
         self.hooks = [model.register_forward_pre_hook(self._begin, with_kwargs=True),
                       optimizer.register_step_pre_hook(self._gradients), register_optimizer_step_post_hook(self._after)]
-        self.hooks += [p.register_post_accumulate_grad_hook(self._accumulated) for p in model.parameters()
+        self.hooks += [p.register_post_accumulate_grad_hook(self._accumulated) for p in self.trained.values()
                        if p.requires_grad]
         for name, module in model.named_modules():
             self.hooks.append(module.register_forward_hook(lambda m, i, out, name=name: self._output(name, out)))
@@ -109,6 +115,17 @@ class Recorder:
             raise RecorderError(f"the optimizer has a parameter {list(parameter.shape)} that is not in the model. Give "
                                 "the recorder the module that holds all of them.")
         return self.names[id(parameter)]
+
+    def _groups(self):
+        return [[self._name(p) for p in g["params"]] for g in self.optimizer.param_groups]
+
+    def _shared(self):
+        """Names that are another one's tensor: a layer used twice, tied weights. The model's text does not tell them."""
+        first, shared = {}, {}
+        for name, tensor in self.model.state_dict(keep_vars=True).items():
+            if first.setdefault(id(tensor), name) != name:
+                shared[name] = first[id(tensor)]
+        return shared
 
     def _frozen(self):
         return [n for n, p in self.model.named_parameters() if not p.requires_grad]
@@ -150,15 +167,23 @@ class Recorder:
             copied(out, "the model's output")
             if out.requires_grad:
                 out.register_hook(self._backward)
+        layer = self.model.get_submodule(name)
+        if type(layer) is torch.nn.Dropout and layer.training and layer.p > 0 and self._permuted(out):
+            raise RecorderError(f"step {self.now}: Dropout ({name}) got a tensor in channels_last, and drew its mask in that "
+                                "order. Facula's lie row-major: record without memory_format=torch.channels_last.")
         repeats = name in self.containers and out is self.last  # a Sequential gives what its last layer gave
         if self._detailed() and isinstance(out, torch.Tensor) and not repeats:
             self.last, self.calls[name] = out, self.calls.get(name, 0) + 1
             key = f"{self.now}/output/{name}" + (f"#{self.calls[name]}" if self.calls[name] > 1 else "")
             self.values[key] = copied(out, f"the output of {name or 'the model'}")
 
+    @staticmethod
+    def _permuted(out):
+        return out.dim() == 4 and not out.is_contiguous() and out.is_contiguous(memory_format=torch.channels_last)
+
     def _backward(self, _):
         """Gradients begin at 0: neither those of an earlier step nor of another backward() are there."""
-        kept = [n for n, p in self.model.named_parameters() if p.grad is not None and bool(p.grad.any())]
+        kept = [n for n, p in self.trained.items() if p.grad is not None and bool(p.grad.any())]
         if self.now is not None and (self.backward or kept):
             found = "backward() ran twice" if self.backward else f"{kept[0]} still has a gradient when backward() begins"
             raise RecorderError(f"step {self.now}: {found}. One backward() a step, after optimizer.zero_grad(), is "
@@ -171,7 +196,7 @@ class Recorder:
 
     def _scale(self):
         """By what all gradients were multiplied between backward() and now, as clip_grad_norm_ does."""
-        now = {n: p.grad for n, p in self.model.named_parameters() if n in self.raw}
+        now = {n: p.grad for n, p in self.trained.items() if n in self.raw}
         if all(g is not None and torch.equal(g.nan_to_num(), self.raw[n].nan_to_num()) for n, g in now.items()):
             return 1.0
         if all(g is not None for g in now.values()):
@@ -187,11 +212,14 @@ class Recorder:
         if self.now is not None and self.stepped:
             raise RecorderError(f"step {self.now}: optimizer.step() ran twice. One step for each pass is recorded; "
                                 "call recorder.step(loss, labels) after each.")
+        if self._groups() != self.groups_began:
+            raise RecorderError(f"step {len(self.done) + 1}: the optimizer has other parameters than when the recorder was "
+                                "made (add_param_group). Make the recorder after that.")
         self.scale = self._scale() if self.now is not None else 1.0
         self.raw = {}
         self.groups = [{k: plain(g[k]) for k in SCHEDULED if k in g} for g in optimizer.param_groups]
         if self._detailed():
-            for name, p in self.model.named_parameters():
+            for name, p in self.trained.items():
                 if p.grad is not None:
                     self.values[f"{self.now}/grad/{name}"] = copied(p.grad, f"the gradient of {name}")
 
@@ -213,7 +241,11 @@ class Recorder:
             raise RecorderError(f"step {len(self.done) + 1}: {missing} before recorder.step(loss, labels), which is "
                                 "called after model(images), loss.backward() and optimizer.step().")
         self.values[f"{self.now}/labels"] = copied(labels, "the labels")
-        self.done.append({"loss": plain(loss.item()), "details": self._detailed(), "gradient_scale": self.scale,
+        try:
+            loss = float(loss.item() if isinstance(loss, torch.Tensor) else loss)
+        except (TypeError, ValueError, RuntimeError):
+            raise RecorderError(f"step {self.now}: got {loss!r:.60} as the loss; one number is recorded.") from None
+        self.done.append({"loss": plain(loss), "details": self._detailed(), "gradient_scale": self.scale,
                           "groups": self.groups})
         self.now = None
         if len(self.done) == self.steps:

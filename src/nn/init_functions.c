@@ -27,8 +27,8 @@ static bool open_target(fa_tensor *tensor, const char *what, fa_where where, tar
     if (!leaf)
         return fa_fail(
             FA_STATE_ERROR, where, what,
-            "got a computed value, needs a tensor in memory: a parameter, buffer or leaf. Hint: fa_clone and "
-            "fa_detach make one");
+            "got a computed value or a view, needs a tensor in memory: a parameter, buffer or leaf. Hint: fa_normal_, "
+            "fa_uniform_ and fa_fill_ write into a part of one, in fa_no_grad");
     if (leaf->meta.dtype != FA_DT_FLOAT32 && leaf->meta.dtype != FA_DT_FLOAT64)
         return fa_fail(FA_DTYPE_ERROR, where, what, "got %s, needs float32 or float64. Hint: weights are float32",
                        fa_dtype_name(leaf->meta.dtype));

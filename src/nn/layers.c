@@ -45,8 +45,8 @@ fa_module *fa_nn_linear_at(const fa_nn_linear_args *args)
     double fan_in = (double)args->in_features, gain = sqrt(2.0 / (1 + sqrt(5.0) * sqrt(5.0)));
     double bound = fan_in > 0 ? sqrt(3.0) * (gain / sqrt(fan_in)) : 0, bias_bound = fan_in > 0 ? 1 / sqrt(fan_in) : 0;
     if (!fa_module_new_tensor(module, "weight", false, &weight, FA_INIT_UNIFORM, -bound, bound, args->where_) ||
-        (args->bias &&
-         !fa_module_new_tensor(module, "bias", false, &bias, FA_INIT_UNIFORM, -bias_bound, bias_bound, args->where_))) {
+        (args->bias && !fa_module_new_tensor(module, "bias", false, &bias, FA_INIT_UNIFORM, 0 - bias_bound, bias_bound,
+                                             args->where_))) { /* without an input 0, not -0 */
         fa_module_drop(module);
         return NULL;
     }

@@ -36,6 +36,13 @@ static bool is_loose(const fa_parity *p)
     return p->noisy || (p->has_norm && p->step > 0);
 }
 
+/* PyTorch's loss of the step under way, or of one before, is infinite or NaN: which numbers overflow, and where the
+ * first NaN stands, follows from the order of sums. */
+static bool is_lost(const fa_parity *p)
+{
+    return p->recording->lost_step && p->step + 1 >= p->recording->lost_step;
+}
+
 static double tolerance_now(const fa_parity *p)
 {
     return p->tolerance * (is_loose(p) ? LOOSE : 1);
@@ -229,7 +236,7 @@ static void compare_output(fa_parity *p, fa_module_impl *module, fa_tensor *outp
         return;
     const char *name = fa_named_modules_at(p->model, fa_forward_where()).name[number];
     const int call = ++p->calls[number], k = (int)p->step + 1;
-    if (found_before(p, FA_PARITY_OUTPUT) || is_noisy(p, name))
+    if (found_before(p, FA_PARITY_OUTPUT) || is_noisy(p, name) || is_lost(p))
         return;
     const fa_recorded *want = call == 1 ? fa_recording_find(p->recording, "%d/output/%s", k, name)
                                         : fa_recording_find(p->recording, "%d/output/%s#%d", k, name, call);
@@ -298,12 +305,13 @@ static void compare_loss(fa_parity *p, double loss)
     p->loss[k - 1] = loss;
     const double share = k > EARLY_STEPS ? LOOSE * p->tolerance : tolerance_now(p);
     const double allowed = share * fmax(1, fabs(want)), off = fabs(loss - want);
-    if (found_before(p, FA_PARITY_LOSS) || off <= allowed || (isnan(loss) && isnan(want)))
+    const bool same = is_lost(p) ? k > p->recording->lost_step || !isfinite(loss) : off <= allowed;
+    if (same || found_before(p, FA_PARITY_LOSS))
         return;
     fa_parity_measure m = {
         .numel = 1, .beyond = 1, .want = want, .got = loss, .largest = off, .allowed = allowed, .scale = fabs(want)};
     const fa_recorded *labels = fa_recording_find(p->recording, "%d/labels", (int)k);
-    if (note(p, FA_PARITY_LOSS, "the loss", &m))
+    if (note(p, FA_PARITY_LOSS, "the loss", &m) && !is_lost(p))
         fa_parity_cause_loss(p, fa_recording_details(p->recording, k),
                              labels && labels->shape.ndim ? labels->shape.size[0] : 0);
 }
@@ -455,9 +463,9 @@ bool fa_parity_step_at(fa_parity *p, fa_tensor *loss, fa_tensor *labels, fa_wher
     if (!fa_ok())
         return false;
     compare_loss(p, value);
-    if (!found_before(p, FA_PARITY_GRADIENT) && !compare_gradients(p, where))
+    if (!is_lost(p) && !found_before(p, FA_PARITY_GRADIENT) && !compare_gradients(p, where))
         return false;
-    if (!found_before(p, FA_PARITY_WEIGHT) && !compare_weights(p, noisy_before, where))
+    if (!is_lost(p) && !found_before(p, FA_PARITY_WEIGHT) && !compare_weights(p, noisy_before, where))
         return false;
     compare_options(p);
     for (int64_t i = 0; i < p->recording->state.count; i++)

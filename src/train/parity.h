@@ -47,8 +47,8 @@ struct fa_parity {
     double tolerance;
     fa_forward_observer observer;
     const fa_forward_observer *previous;
-    int64_t step;          /* steps done */
-    bool in_pass, refused; /* a pass has begun since the last step; it refused a recorded tensor by its shape */
+    int64_t step; /* steps done */
+    bool in_pass; /* a pass has begun since the last step */
     bool generator_differs;
     bool labels_tell;     /* the images differ, and only the labels can say whether they are other items */
     fa_text options;      /* what the optimizer had otherwise than PyTorch's when the pass began; empty: nothing */

@@ -137,11 +137,15 @@ static bool explain_by_lines(fa_text *out, const fa_recorded *want, fa_dtype dty
         fa_text_add(out, ", %.4g", fit[c].scale);
     if (fabs(fit[0].scale - 255) < 0.1 && fabs(fit[0].shift) < 1e-3)
         fa_text_add(out, ": the pixels were not divided by 255 (fa_to_tensor does it).");
-    else
-        fa_text_add(out,
-                    ": a Normalize is missing or has other numbers: fa_normalize({%.4g}, {%.4g}) is what the "
-                    "recording's batch has beyond this one.",
-                    fit[0].shift, fit[0].scale);
+    else {
+        fa_text_add(out, ": a Normalize is missing or has other numbers: fa_normalize({");
+        for (int64_t c = 0; c < channels; c++)
+            fa_text_add(out, c ? ", %.4g" : "%.4g", fit[c].shift);
+        fa_text_add(out, "}, {");
+        for (int64_t c = 0; c < channels; c++)
+            fa_text_add(out, c ? ", %.4g" : "%.4g", fit[c].scale);
+        fa_text_add(out, "}) is what the recording's batch has beyond this one.");
+    }
     return true;
 }
 
@@ -338,7 +342,8 @@ void fa_parity_cause_output(fa_parity *p, int64_t module, const fa_recorded *wan
                                "PyTorch's. Something drew more or fewer numbers before (another seed, a loader that "
                                "shuffles, random transforms)."
                              : "Dropout drew another mask, although the generator stood where PyTorch's did when this "
-                               "pass began: layers that draw run in another order.");
+                               "pass began: layers that draw run in another order, or PyTorch's input lay in another "
+                               "order of memory (channels_last, or computed from a permuted view), in which it draws.");
         goto end;
     }
     line_fit fit = got ? fit_line(want, dtype, got, 0, 1, want->numel ? want->numel : 1) : (line_fit){0};

@@ -211,6 +211,16 @@ static bool load_start(const replay *r)
     return true;
 }
 
+/* The printed form does not tell which tensors are shared. */
+static bool check_shared(const replay *r)
+{
+    return r->recording->shared.count == 0 ||
+           fa_fail(FA_VALUE_ERROR, r->where, what,
+                   "got a model whose %.200s is its %.200s (a layer used twice, or tied weights), needs one in which "
+                   "nothing is shared. Hint: compare your own program, with fa_parity_new",
+                   r->recording->shared.name[0], r->recording->first.name[0]);
+}
+
 /* Layers in evaluation in a model that trains, as frozen batch norm. */
 static bool evaluate(const replay *r)
 {
@@ -263,7 +273,7 @@ static bool do_step(const replay *r, fa_parity *parity, int64_t k)
         fa_tensor *given = tensor_of(r, labels);
         fa_tensor *output = fa_forward_at(r->model, tensor_of(r, images), r->where);
         fa_tensor *loss = fa_criterion_at(r->criterion, output, given, r->where);
-        fa_optim_zero_grad_at(r->optim, r->where);
+        fa_module_zero_grad_at(r->model, r->where);
         fa_backward_at(&(fa_backward_args){.where_ = r->where, .tensor = loss});
         scale_gradients(r, r->recording->step[k - 1].gradient_scale);
         fa_optim_step_at(r->optim, r->where);
@@ -334,7 +344,7 @@ bool fa_parity_replay_at(const char *path, fa_module *model, FILE *file, bool *a
     replay r = {.recording = recording, .model = model, .where = where};
     uint8_t before[FA_GENERATOR_STATE_SIZE];
     fa_generator_get_state(NULL, before);
-    bool ok = do_steps(&r, file, agrees);
+    bool ok = check_shared(&r) && do_steps(&r, file, agrees);
     ok = fa_generator_set_state(NULL, before) && ok;
     fa_optim_free(r.optim);
     fa_module_free(r.criterion);

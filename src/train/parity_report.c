@@ -17,6 +17,12 @@ static FA_PRINTF_(2, 3) void print_numbers(FILE *file, const char *format, ...)
     fputs(line, file);
 }
 
+/* Without the sign that printf gives some NaN. */
+static double plain(double value)
+{
+    return isnan(value) ? (double)NAN : value;
+}
+
 static void write_header(const fa_parity *p, FILE *file)
 {
     int64_t details = 0;
@@ -33,9 +39,9 @@ static void write_losses(const fa_parity *p, FILE *file)
 {
     fprintf(file, "\n%6s  %12s  %12s  %s\n", "step", "PyTorch", "here", "difference");
     for (int64_t k = 0; k < p->step; k++) {
-        const double want = p->recording->step[k].loss;
-        print_numbers(file, "%6lld  %12.6f  %12.6f  %.1e%s\n", (long long)k + 1, want, p->loss[k],
-                      fabs(p->loss[k] - want), p->found.step == k + 1 ? "   <-" : "");
+        const double want = plain(p->recording->step[k].loss), got = plain(p->loss[k]);
+        print_numbers(file, "%6lld  %12.6f  %12.6f  %.1e%s\n", (long long)k + 1, want, got,
+                      want == got ? 0 : fabs(plain(got - want)), p->found.step == k + 1 ? "   <-" : "");
     }
 }
 
@@ -110,12 +116,31 @@ static void write_values(const fa_parity_measure *m, FILE *file)
         write_index(file, &m->want_shape, m->at);
         fprintf(file, ": ");
     }
-    print_numbers(file, "PyTorch %.9g, here %.9g\n", m->want, m->got);
+    print_numbers(file, "PyTorch %.9g, here %.9g\n", plain(m->want), plain(m->got));
+    if (!isfinite(m->want))
+        return;
     print_numbers(file, "    largest difference %.3g, %.2g of the largest value; allowed %.2g", m->largest,
                   m->scale > 0 ? m->largest / m->scale : INFINITY, m->allowed);
     if (m->numel > 1)
         fprintf(file, "; %lld of %lld elements beyond that", (long long)m->beyond, (long long)m->numel);
     fprintf(file, "\n");
+}
+
+static void write_agreement(const fa_parity *p, FILE *file)
+{
+    const long long steps = (long long)p->step, lost = (long long)p->recording->lost_step;
+    fprintf(file, "\nThey agree in all that was recorded of %lld step%s.\n", steps, steps == 1 ? "" : "s");
+    if (lost && lost <= steps)
+        fprintf(
+            file,
+            "PyTorch's loss is infinite or NaN from step %lld on, and so is the one here: from there on only batches "
+            "were compared.\n",
+            lost);
+    if (p->noisy)
+        fprintf(file,
+                "Left out: weights whose gradient is rounding alone, which %s moves by whole steps. What comes after "
+                "them was compared loosely.\n",
+                p->recording->optimizer);
 }
 
 bool fa_parity_report(const fa_parity *p, FILE *file)
@@ -133,16 +158,13 @@ bool fa_parity_report(const fa_parity *p, FILE *file)
             write_wrapped(file, p->found.cause.data);
         }
     } else if (p->step > 0) {
-        fprintf(file, "\nThey agree in all that was recorded of %lld step%s.\n", (long long)p->step,
-                p->step == 1 ? "" : "s");
-        if (p->noisy)
-            fprintf(
-                file,
-                "Left out: weights whose gradient is rounding alone, which %s moves by whole steps. What comes after "
-                "them was compared loosely.\n",
-                p->recording->optimizer);
+        write_agreement(p, file);
     } else {
         fprintf(file, "\nNo step was compared.\n");
     }
+    const long long more = (long long)(p->recording->step_count - p->step);
+    if (p->step > 0 && more > 0)
+        fprintf(file, "The recording has %lld more step%s, which this run did not reach.\n", more,
+                more == 1 ? "" : "s");
     return fflush(file) == 0 && !ferror(file);
 }

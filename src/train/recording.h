@@ -69,12 +69,14 @@ typedef struct fa_recording {
     fa_recorded_names layers, lines; /* each module's name, and what it prints */
     fa_recorded_names state;         /* names of the state dict, in order */
     fa_recorded_names frozen;        /* of parameters with requires_grad=False */
+    fa_recorded_names shared, first; /* names of the state dict that are another one's tensor, and that one's */
     fa_recorded_names evaluating;    /* of modules in evaluation while the model trained */
     fa_recorded_criterion criterion;
     fa_recorded_group *group;
     int64_t group_count, group_capacity;
     fa_recorded_step *step;
     int64_t step_count, step_capacity;
+    int64_t lost_step; /* the first one, from 1, whose loss is infinite or NaN; 0: none */
     /* RUN.safetensors */
     fa_value *file;
     fa_recorded *values; /* sorted by name */

@@ -177,18 +177,30 @@ static bool read_names(reader *r, void *to)
     return fa_json_take(&r->json, ']');
 }
 
-static bool read_layers(reader *r, void *to)
+/* {"name": "text", ...} */
+static bool read_pairs(reader *r, fa_recorded_names *names, fa_recorded_names *texts)
 {
-    fa_recording *recording = to;
     if (!fa_json_take(&r->json, '{'))
         return false;
     if (fa_json_has(&r->json, '}'))
         return true;
     do {
-        if (!add_name(r, &recording->layers) || !fa_json_take(&r->json, ':') || !add_name(r, &recording->lines))
+        if (!add_name(r, names) || !fa_json_take(&r->json, ':') || !add_name(r, texts))
             return false;
     } while (fa_json_has(&r->json, ','));
     return fa_json_take(&r->json, '}');
+}
+
+static bool read_layers(reader *r, void *to)
+{
+    fa_recording *recording = to;
+    return read_pairs(r, &recording->layers, &recording->lines);
+}
+
+static bool read_shared(reader *r, void *to)
+{
+    fa_recording *recording = to;
+    return read_pairs(r, &recording->shared, &recording->first);
 }
 
 static bool read_field(reader *r, const field *fields, size_t count, uint32_t *seen, void *into)
@@ -347,6 +359,8 @@ static bool read_steps(reader *r, void *to)
             return problem(r, "too many steps");
         if (step == NULL || !read_object(r, fields, sizeof fields / sizeof *fields, step))
             return false;
+        if (!isfinite(step->loss) && recording->lost_step == 0)
+            recording->lost_step = recording->step_count;
     } while (fa_json_has(&r->json, ','));
     return fa_json_take(&r->json, ']');
 }
@@ -361,6 +375,7 @@ static bool read_all(reader *r)
                                    {"layers", read_layers, 0, false},
                                    {"state", read_names, OF(state), false},
                                    {"frozen", read_names, OF(frozen), false},
+                                   {"shared", read_shared, 0, true},
                                    {"evaluating", read_names, OF(evaluating), false},
                                    {"criterion", read_criterion, OF(criterion), false},
                                    {"optimizer", read_optimizer, 0, false},
@@ -420,6 +435,8 @@ void fa_recording_free_run(fa_recording *r)
     free_names(&r->state);
     free_names(&r->frozen);
     free_names(&r->evaluating);
+    free_names(&r->shared);
+    free_names(&r->first);
     fa_mfree(r->criterion.name);
     fa_mfree(r->criterion.reduction);
     for (int64_t g = 0; g < r->group_count; g++)

@@ -6,8 +6,9 @@ parity.json: of examples/parity.py. parity_norm.json: a convolution with bias in
 rounding alone, dropout, Adam and a schedule that steps with each batch. parity_net.json: a network of its own class with
 named layers, two groups of parameters, losses without a module. parity_cycle.json: a frozen layer, class weights,
 ignore_index and label smoothing, and a one-cycle schedule, which moves the momentum as well; parity_betas.json: Adam's
-betas so moved, and the largest seed. parity_clip.json: clipped gradients, and batch norm in evaluation. parity_flip.json,
-parity_crop.json: examples/parity.py with a random transform.
+betas so moved, and the largest seed. parity_clip.json: clipped gradients, and batch norm in evaluation. parity_head.json:
+an optimizer of the last layer alone, while gradients of the first one add up. parity_lost.json: a loss that becomes infinite,
+then NaN. parity_flip.json, parity_crop.json: examples/parity.py with a random transform.
 """
 import gzip
 import itertools
@@ -102,6 +103,22 @@ def clip():
           details=4)
 
 
+def head():
+    torch.manual_seed(5)
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 5))
+    optimizer = optim.SGD(model[3].parameters(), lr=0.1, momentum=0.9)
+    batches = [(torch.rand(6, 1, 6, 6), torch.randint(0, 5, (6,))) for _ in range(4)]
+    train("parity_head", model, optimizer, batches, nn.CrossEntropyLoss(), steps=4, details=4)
+
+
+def lost():
+    torch.manual_seed(6)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 5))
+    optimizer = optim.SGD(model.parameters(), lr=1e20)
+    batches = [(torch.rand(4, 1, 4, 4), torch.rand(4, 5)) for _ in range(4)]
+    train("parity_lost", model, optimizer, batches, nn.MSELoss(), steps=4, details=4)
+
+
 def idx(name, header):
     with gzip.open(HERE.parent.parent / f"data/mnist/{name}.gz") as file:
         return torch.frombuffer(bytearray(file.read()[header:]), dtype=torch.uint8)
@@ -145,6 +162,8 @@ if __name__ == "__main__":
     cycle()
     betas()
     clip()
+    head()
+    lost()
     augmented(True)
     augmented(False)
     sys.argv = ["parity.py", str(HERE / "parity.json")]

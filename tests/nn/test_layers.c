@@ -407,7 +407,20 @@ static void test_init_of_parameters(void **state)
         assert_true(fa_data(y) && fa_data(again));
         assert_true(((const float *)fa_data(y))[0] != ((const float *)fa_data(again))[0]);
     }
+    /* A part of a weight takes plain draws, as the message says. */
+    fa_scope {
+        assert_null(fa_init_normal_(fa_slice(first, 0, 0, 2)));
+        assert_contains(fa_error(), "or a view, needs a tensor in memory");
+        fa_clear_error();
+        fa_no_grad {
+            fa_fill_(fa_slice(first, 0, 0, 2), 7);
+        }
+        assert_true(((const float *)fa_data(first))[5] == 7 && ((const float *)fa_data(first))[6] == 1);
+    }
     fa_free(model);
+    fa_module *nothing = fa_nn_linear(0, 2);
+    assert_false(signbit(((const float *)fa_data(fa_find(nothing, "bias")))[1]));
+    fa_free(nothing);
 }
 
 /* ---- Walks ----------------------------------------------------------------------------------------------------------

@@ -213,6 +213,32 @@ def tensors_name(path):
     Run(path.with_suffix(".safetensors"))
 
 
+def wrapped(path):
+    Run(path, nn.DataParallel(small()))
+
+
+def group_added(path):
+    run = Run(path)
+    run.optimizer = optim.SGD(run.model[0].parameters(), lr=0.1)
+    run.recorder.close()
+    run.recorder = Recorder(path, run.model, run.optimizer, run.criterion)
+    run.step()
+    run.optimizer.add_param_group({"params": run.model[2].parameters()})
+    run.step()
+
+
+def losses(path):
+    run = Run(path)
+    run.loss().backward()
+    run.optimizer.step()
+    run.recorder.step(torch.rand(4), Y)
+
+
+def mask_in_channels_last(path):
+    run = Run(path, nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(0.5)).to(memory_format=torch.channels_last))
+    run.model(torch.rand(2, 3, 6, 6).to(memory_format=torch.channels_last))
+
+
 REFUSED = [(accumulation, "record without gradient accumulation"), (backward_twice, "backward() ran twice"),
            (gradients_kept, "0.weight still has a gradient when backward() begins"), (two_views, "One pass a step"),
            (step_not_called, "recorder.step(loss, labels), which is called after each optimizer.step()"),
@@ -225,6 +251,8 @@ REFUSED = [(accumulation, "record without gradient accumulation"), (backward_twi
            (evaluated, "layers were frozen or released"), (clipped_values, "gradients were changed between backward()"),
            (two_arguments, "called with 2 arguments"),
            (two_outputs, "the model's output: got tuple"), (labels_in_a_list, "the labels: got list"),
+           (wrapped, "got a DataParallel around the model"), (group_added, "Make the recorder after that"),
+           (losses, "as the loss; one number is recorded"), (mask_in_channels_last, "Dropout (1) got a tensor in channels_last"),
            (no_steps, "got steps=0"), (no_folder, "in a folder that exists"), (tensors_name, "a name like RUN.json")]
 
 
@@ -287,6 +315,53 @@ def another_model(path):
         run.step()
 
 
+def head_alone(path):
+    """Gradients of the first layer add up, and no optimizer uses them."""
+    run = Run(path)
+    run.recorder.close()
+    run.optimizer = optim.SGD(run.model[2].parameters(), lr=0.1)
+    run.recorder = Recorder(path, run.model, run.optimizer, run.criterion, steps=3, details=3)
+    for _ in range(3):
+        run.step()
+
+
+def loss_as_a_number(path):
+    run = Run(path)
+    for _ in range(2):
+        run.optimizer.zero_grad()
+        loss = run.loss()
+        loss.backward()
+        run.optimizer.step()
+        run.recorder.step(loss.item(), Y)
+
+
+def ends_lost(path):
+    """Infinite and NaN losses agree with their like."""
+    run = Run(path)
+    for group in run.optimizer.param_groups:
+        group["lr"] = 1e30
+    run.recorder.steps = 4
+    for _ in range(4):
+        run.step()
+    if json.loads(path.read_text())["steps"][-1]["loss"] != "nan":
+        sys.exit("the run is not lost")
+
+
+def shared(facula, path):
+    layer = nn.Linear(6, 6)
+    tied = nn.Linear(6, 6)
+    tied.weight = layer.weight
+    for model, names in ((nn.Sequential(layer, nn.ReLU(), layer), ["2.weight", "2.bias"]),
+                         (nn.Sequential(layer, tied), ["1.weight"])):
+        Run(path, model).step()
+        at_exit[-1]()
+        if list(json.loads(path.read_text())["shared"]) != names:
+            sys.exit("shared: " + path.read_text())
+        done = subprocess.run([facula, "parity", path], capture_output=True, text=True)
+        if done.returncode != 2 or "needs one in which nothing is shared" not in done.stderr:
+            sys.exit(f"shared: status {done.returncode}\n{done.stdout}{done.stderr}")
+
+
 def diverged(path):
     run = Run(path)
     run.step()
@@ -346,10 +421,12 @@ if __name__ == "__main__":
             else:
                 sys.exit(f"{function.__name__}: was not refused")
         print(f"{len(REFUSED)} runs that cannot be recorded: refused")
-        for function in (named_argument, validation_between, zeros_between, closed_early, ended_early, another_model):
+        for function in (named_argument, validation_between, zeros_between, closed_early, ended_early, another_model,
+                         head_alone, loss_as_a_number, ends_lost):
             path.unlink(missing_ok=True)
             function(path)
             agrees(facula, path, function.__name__)
+        shared(facula, path)
         diverged(path)
         if json.loads(path.read_text())["steps"][1]["loss"] != "inf":
             sys.exit("an infinite loss was not recorded")

@@ -302,6 +302,39 @@ static void test_wrong_calls(void **state)
     assert_true(fa_ok());
 }
 
+/* The cause's lines in one. */
+static void join_lines(void)
+{
+    for (char *at = report; (at = strstr(at, "\n    ")) != NULL;)
+        memmove(at + 1, at + 5, strlen(at + 5) + 1), *at = ' ';
+}
+
+/* A Normalize that is missing for images of three channels; and a program that ends before its recording. */
+static void test_channels(void **state)
+{
+    (void)state;
+    static const float scale[3] = {2, 4, 0.5F}, shift[3] = {0.5F, 0.25F, -1};
+    Net *net = make_net();
+    fa_optim *optim = fa_sgd(fa_parameters(net->conv), 0.02, .momentum = 0.9, .nesterov = true);
+    assert_true(fa_add_param_group(optim, fa_parameters(net->fc), .lr = 0.1));
+    fa_parity *parity = fa_parity_new(source_path("tests/golden/parity_net.json"), &net->base, .optim = optim);
+    fa_scope {
+        fa_tensor *x = fa_rand(4, 3, 5, 5), *y = fa_randint(0, 5, FA_SHAPE(4));
+        x = fa_mul(x, fa_from_memory(scale, FA_FLOAT32, FA_SHAPE(3, 1, 1)));
+        x = fa_add(x, fa_from_memory(shift, FA_FLOAT32, FA_SHAPE(3, 1, 1)));
+        assert_true(do_step(net, optim, parity, x, y));
+    }
+    assert_string_equal(fa_error(), "");
+    take_report(parity);
+    join_lines();
+    assert_contains(report, "at the images [4, 3, 5, 5].");
+    assert_contains(report, "fa_normalize({0.5, 0.25, -1}, {2, 4, 0.5}) is what");
+    assert_contains(report, "The recording has 3 more steps, which this run did not reach.");
+    fa_free(parity);
+    fa_free(optim);
+    fa_free(&net->base);
+}
+
 /* Names that are not PyTorch's. */
 static void test_names(void **state)
 {
@@ -329,8 +362,7 @@ static void test_registration_order(void **state)
     assert_non_null(parity);
     take_report(parity);
     assert_contains(report, "at the initial weight conv.weight [4, 3, 3, 3]");
-    for (char *at = report; (at = strstr(at, "\n    ")) != NULL;) /* lines of the cause, joined */
-        memmove(at + 1, at + 5, strlen(at + 5) + 1), *at = ' ';
+    join_lines();
     assert_contains(report,
                     "registered in another order: PyTorch's model has conv.weight where this one has fc.weight");
     fa_free(parity);
@@ -475,6 +507,9 @@ static void test_command(void **state)
     assert_null(strstr(output, "fa_register_class"));
     assert_int_equal(run("$F parity tests/golden/parity_cycle.json"), 0);
     assert_int_equal(run("$F parity tests/golden/parity_clip.json"), 0);
+    assert_int_equal(run("$F parity tests/golden/parity_head.json"), 0);
+    assert_int_equal(run("$F parity tests/golden/parity_lost.json"), 0);
+    assert_contains(output, "PyTorch's loss is infinite or NaN from step 2 on, and so is the one here");
     assert_int_equal(run("$F parity tests/golden/parity_betas.json"), 0);
     assert_contains(output, "Seed 18446744073709551615 gives the recorded initial weights.");
     assert_int_equal(run("$F parity $D"), 2);
@@ -502,6 +537,9 @@ static void test_command(void **state)
         {"s/\"momentum\": 0.9/\"momentum\": -1/", "got momentum -1", 2},
         {"s/CrossEntropyLoss/HingeLoss/", "got the criterion \"HingeLoss\"", 2},
         {"s/\"reduction\": \"mean\"/\"reduction\": \"none\"/", "reduction \"none\", needs \"mean\" or \"sum\"", 2},
+        {"s/\"loss\": 2.6955[0-9]*/\"loss\": \"inf\"/",
+         "They part in step 3, at the loss.\n    PyTorch inf, here 2.69553", 1},
+        {"s/\"shared\": {}/\"shared\": {\"4.weight\": \"0.weight\"}/", "a model whose 4.weight is its 0.weight", 2},
         {"s/ReLU()/Foo()/g", "got the class Foo", 2},
         {"s/\"0.bias\",$/\"9.bias\",/", "9.bias", 2},
         {"s/\"frozen\": ..,$/\"frozen\": [\"9.bias\"],/", "9.bias", 2},
@@ -680,16 +718,22 @@ static void test_no_memory(void **state)
 int main(void)
 {
     enum { MISTAKES = sizeof mistakes / sizeof *mistakes };
-    struct CMUnitTest tests[MISTAKES + 11];
+    struct CMUnitTest tests[MISTAKES + 12];
     int count = 0;
     for (int i = 0; i < MISTAKES; i++)
         tests[count++] = (struct CMUnitTest){
             .name = mistakes[i].name, .test_func = test_mistake, .initial_state = (void *)(uintptr_t)&mistakes[i]};
-    const struct CMUnitTest others[] = {cmocka_unit_test(test_own_network), cmocka_unit_test(test_wrong_calls),
-                                        cmocka_unit_test(test_names),       cmocka_unit_test(test_registration_order),
-                                        cmocka_unit_test(test_cycle),       cmocka_unit_test(test_clip),
-                                        cmocka_unit_test(test_command),     cmocka_unit_test(test_damaged),
-                                        cmocka_unit_test(test_types),       cmocka_unit_test(test_no_memory)};
+    const struct CMUnitTest others[] = {cmocka_unit_test(test_own_network),
+                                        cmocka_unit_test(test_wrong_calls),
+                                        cmocka_unit_test(test_names),
+                                        cmocka_unit_test(test_channels),
+                                        cmocka_unit_test(test_registration_order),
+                                        cmocka_unit_test(test_cycle),
+                                        cmocka_unit_test(test_clip),
+                                        cmocka_unit_test(test_command),
+                                        cmocka_unit_test(test_damaged),
+                                        cmocka_unit_test(test_types),
+                                        cmocka_unit_test(test_no_memory)};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         tests[count++] = others[i];
     folder = tempdir_new();
