@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What a 3x3 convolution and its gradients take as batch, side and channels grow, as a share of what the machine could do at
-most; and each kernel of the known networks beside that limit. Prints the table; --json writes what bench/plots.py draws.
+most; each kernel of the known networks beside that limit; and what further threads bring. Prints the tables; --json writes
+what scripts/pictures.py draws.
 
 The limit of a call is the larger of two times: of the multiply-adds that its kernel does, at the rate that the machine
 reaches in registers, and of its inputs and outputs, each once, at the rate of a copy that fits no cache. Of a kernel by
@@ -9,6 +10,7 @@ Winograd the products count, not its transforms."""
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 
@@ -17,6 +19,7 @@ from files import Program
 from shapes import PARTS
 
 LEAST_BATCH, NEEDED = 8, 0.5
+SCALING = {("vgg_bn", 64): 0.93, ("mnist", 4): 0.0}  # network, batch: the share needed of what a bare loop gains from threads
 
 # What grows, and the layer's (batch, side, channels) at each point.
 SERIES = {
@@ -73,14 +76,38 @@ def measure_series(options, ours):
     return best_limits, rows
 
 
-def profile(options, network):
-    say(f"  profile of {network}")
-    command = [options.facula, "bench", "--network", network, "--profile", "--json", "--seconds", str(options.profile_seconds)]
-    command += ["--threads", str(options.threads)]
+def bench(options, network, *words):
+    """What `facula bench` reports."""
+    command = [options.facula, "bench", "--network", network, "--json", "--seconds", str(options.network_seconds), *words]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, **ISA_ENVIRONMENT[options.isa]})
     if done.returncode != 0:
         sys.exit(f"growth.py: {' '.join(command)}: exit status {done.returncode}")
     return json.loads(done.stdout)
+
+
+def measure_scaling(options):
+    """How many times as fast all threads are as one: of a network's training, and of the bare loop of multiply-adds; in
+    turn, medians."""
+    programs = {
+        n: Program([options.program], {"FACULA_NUM_THREADS": str(n), **ISA_ENVIRONMENT[options.isa]})
+        for n in (1, options.threads)
+    }
+    rows = []
+    for (network, batch), needed in SCALING.items():
+        say(f"  threads: {network}, batch {batch}")
+        gains, loops = [], []
+        for _ in range(options.turns):
+            speed = {
+                n: bench(options, network, "--batch", str(batch), "--threads", str(n))["images_per_second"] for n in programs
+            }
+            loop = {n: program.ask("limits", "")["flops"] for n, program in programs.items()}
+            gains.append(speed[options.threads] / speed[1])
+            loops.append(loop[options.threads] / loop[1])
+        gain, loop = statistics.median(gains), statistics.median(loops)
+        rows.append({"network": network, "batch": batch, "gain": gain, "gains": gains, "loop": loop, "needed": needed})
+    for program in programs.values():
+        program.end()
+    return rows
 
 
 def table(rows):
@@ -99,13 +126,13 @@ def read_options(words):
     parser.add_argument("--threads", type=positive(int), default=len(os.sched_getaffinity(0)))
     parser.add_argument("--turns", type=positive(int), default=3, help="through all points; the shortest call counts")
     parser.add_argument("--seconds", type=positive(float), default=0.3, help="for each point")
-    parser.add_argument("--profile-seconds", type=positive(float), default=5, help="for each network")
+    parser.add_argument("--network-seconds", type=positive(float), default=3, help="for each run of a network")
     parser.add_argument("--networks", type=word_list(NETWORKS), default=list(NETWORKS), help="that are profiled")
     parser.add_argument("--isa", choices=("avx2",), help="without AVX-512")
     program = os.path.join(ROOT, "build", "release", "bench_shapes")
     parser.add_argument("--program", default=program, help="built by: cmake --build --preset release -t bench_shapes")
     parser.add_argument("--facula", default=os.path.join(ROOT, "build", "release", "facula"), help="the command")
-    parser.add_argument("--json", metavar="FILE", help="for bench/plots.py")
+    parser.add_argument("--json", metavar="FILE", help="for scripts/pictures.py")
     return parser.parse_args(words)
 
 
@@ -121,7 +148,11 @@ def main():
     spent = own_after - own + worked_after - worked
     other = other_cpu_percent(busy_after - busy, spent, ended - started, os.cpu_count())
     ours.end()
-    profiles = [profile(options, network) for network in options.networks]
+    profiles = []
+    for network in options.networks:
+        say(f"  profile of {network}")
+        profiles.append(bench(options, network, "--profile", "--threads", str(options.threads)))
+    scaling = measure_scaling(options) if options.threads > 1 else []
     print(f"{cpu_name()}, {options.threads} threads, {limits['isa']}; limits {limits['flops'] * 1e-9:.0f} GFLOP/s, ", end="")
     print(f"{limits['bytes'] * 1e-9:.0f} GB/s; others' CPU {other:.1f} %")
     print(table(rows))
@@ -132,11 +163,19 @@ def main():
         if row["batch"] >= LEAST_BATCH and row["parts"][part]["share"] < NEEDED
     ]
     print(f"under {NEEDED} of the limit from batch {LEAST_BATCH} up: {len(under)}" + "".join(f"\n  {text}" for text in under))
+    fine = not under
+    for row in scaling:
+        share = row["gain"] / row["loop"]
+        fine = fine and share >= row["needed"] and row["gain"] >= 1
+        print(
+            f"{row['network']}, batch {row['batch']}: {options.threads} threads are {row['gain']:.2f} times as fast as one, the "
+            f"bare loop {row['loop']:.2f} times: {share:.2f} of it (needs {row['needed'] or 'no loss'})"
+        )
     if options.json:
         with open(options.json, "w") as file:
             head = {"cpu": cpu_name(), "threads": options.threads, "limits": limits, "other_cpu_percent": other}
-            json.dump({**head, "growth": rows, "profiles": profiles}, file, indent=1)
-    return 1 if under else 0
+            json.dump({**head, "growth": rows, "profiles": profiles, "scaling": scaling}, file, indent=1)
+    return 0 if fine else 1
 
 
 if __name__ == "__main__":

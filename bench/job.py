@@ -120,7 +120,7 @@ def read_options(words):
     parser.add_argument("--facula", default=os.path.join(ROOT, "build", "release", "facula"), help="the command")
     parser.add_argument("--data", default=os.path.join(ROOT, "data", "mnist"), help="the folder of MNIST's files")
     parser.add_argument("--venv", default=venv, help="the peer's environment")
-    parser.add_argument("--json", action="store_true", help="rows as JSON")
+    parser.add_argument("--json", metavar="FILE", help="rows as JSON, beside the table")
     return parser.parse_args(words)
 
 
@@ -156,13 +156,14 @@ def main():
     first = {side: 1e3 * statistics.median(report["first"] for report in starts[side]) for side in starts}
     memory = {side: statistics.median(report["memory_mib"] for report in starts[side]) for side in starts}
     fine = all(
-        row["void"] is None and row["ratio"] >= NEEDS["job"] and row["memory_ratio"] >= NEEDS["memory"]
+        not row["void"] and row["ratio"] >= NEEDS["job"] and row["memory_ratio"] >= NEEDS["memory"]
         for row in rows.values()
     )
     fine = fine and first["ours"] < NEEDS["first_ms"] and max(sizes.values()) < 1e6 * NEEDS["size_mb"]
     if options.json:
-        print(json.dumps({"cpu": cpu_name(), "rows": rows, "first_step_ms": first, "bytes": sizes, "fine": fine}))
-        return 0 if fine else 1
+        with open(options.json, "w") as file:
+            head = {"cpu": cpu_name(), "threads": options.threads, "workers": options.workers}
+            json.dump({**head, "rows": rows, "first_step_ms": first, "bytes": sizes}, file, indent=1)
     print(f"{cpu_name()}, {options.threads} threads, our loaders {options.workers} workers")
     lines = [["peer", "workers", "ours s", "its s", "ratio", "ours MiB", "its MiB", "memory", "loss", "its", "accuracy", "its"]]
     for form, row in rows.items():

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draws the pictures of the chapter (docs/lesson/pictures/*.svg) from what examples/lesson/pictures.c has computed.
 
-usage: scripts/lesson_pictures.py DATA [FOLDER]      DATA: the folder that the program wrote
+usage: scripts/lesson_pictures.py [--french] DATA [FOLDER]      DATA: the folder that the program wrote
        build/release/examples/lesson/pictures build/pictures && scripts/lesson_pictures.py build/pictures
 
 Each picture is an SVG that takes its ink from the page it stands in (docs/conf.py puts it there) and, by itself, from
@@ -13,6 +13,7 @@ import csv
 import html
 import math
 import pathlib
+import re
 import struct
 import sys
 import zlib
@@ -29,6 +30,47 @@ font:13px system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif}
 .fa-picture .rule{stroke:var(--line);fill:none}.fa-picture .ink{stroke:var(--ink);fill:none}
 .fa-picture image{image-rendering:pixelated}
 </style>"""
+
+# The words of the pictures in French; # stands for a number.
+FRENCH = {
+    "# weights": "# poids", "linear layer, # neurons": "couche linéaire, # neurones",
+    "convolution, # filters of # × # × #": "convolution, # filtres de # × # × #",
+    "a first layer for a picture of # × # × #; areas are numbers of weights":
+        "une première couche pour une image de # × # × # ; les aires sont des nombres de poids",
+    "the digit, and a window of # × #": "le chiffre et une fenêtre de # × #",
+    "pixels in the window": "pixels de la fenêtre", "the kernel": "le noyau",
+    "one number of the map": "un nombre de la carte", "the digit": "le chiffre",
+    "left and right edges": "bords gauches et droits", "upper and lower edges": "bords hauts et bas",
+    "a blur": "un flou", "orange: above #, blue: below": "orange : au-dessus de #, bleu : au-dessous",
+    "as it is": "tel quel", "moved by # down": "déplacé de # en bas", "and # to the right": "et de # à droite",
+    "its map": "sa carte", "moved back, it differs": "ramenée, elle diffère", "from the upper one by #":
+        "de celle du haut de #",
+    "# × #, in windows of # × #": "# × #, en fenêtres de # × #", "the greatest of each": "le maximum de chacune",
+    "the mean of each": "la moyenne de chacune", "a digit, # × #": "un chiffre, # × #", "max, # × #": "max, # × #",
+    "mean, # × #": "moyenne, # × #", "picture": "image", "conv#": "conv#", "max-pool": "max-pool",
+    "flatten": "à plat", "fc#": "fc#",
+    "the eight filters of a trained first layer": "les huit filtres d’une première couche entraînée",
+    "and what each makes of a five, after relu: black where it finds nothing":
+        "et ce que chacun fait d’un cinq, après relu : noir là où il ne trouve rien",
+    "epoch": "époque", "loss": "perte", "training": "entraînement", "validation": "validation",
+    "least: #, in epoch #": "minimum : #, à l’époque #", "batch #": "lots de #", "all #": "les # d’un coup",
+    "seconds of one core": "secondes d’un cœur", "loss on all digits": "perte sur tous les chiffres",
+    "looks at each digit": "passages sur chaque chiffre", "a #, taken for a #": "un # pris pour un #",
+    "the first eight of the test digits, and the first # that the network gets wrong":
+        "les huit premiers chiffres de test, et les # premiers sur lesquels le réseau se trompe",
+}
+NUMBERS = re.compile(r"\d+(?:[.,]\d+)*")
+in_french = False
+
+
+def words(text):
+    """The text in the language of the pictures; every one with letters in it has a translation."""
+    if not in_french:
+        return text
+    found = iter(NUMBERS.findall(text))
+    key = NUMBERS.sub("#", text)
+    text = FRENCH[key] if re.search("[a-z]", key) else key
+    return re.sub("#", lambda _: next(found).replace(",", "\u202f"), text)
 
 
 # ---- Data ------------------------------------------------------------------------------------------------------------
@@ -81,7 +123,7 @@ class Picture:
         style = {"style": f"fill:{colour}"} if colour else {}
         if kind:
             style["class_"] = kind
-        self.add("text", html.escape(text, quote=False), x=x, y=y, text_anchor=anchor, **style)
+        self.add("text", html.escape(words(text), quote=False), x=x, y=y, text_anchor=anchor, **style)
 
     def line(self, *points, kind="rule", colour=None, width=1.0, dash=None):
         style = f"fill:none;stroke-width:{number(width)}" + (f";stroke:{colour}" if colour else "") + \
@@ -105,7 +147,8 @@ class Picture:
             return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
         header = struct.pack(">IIBBBBB", len(rows[0]), len(rows), 8, 2, 0, 0, 0)
-        png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw, 9)) + chunk(b"IEND", b"")
+        png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw, 9))
+        png += chunk(b"IEND", b"")
         self.add("image", x=x, y=y, width=side, height=side,
                  href="data:image/png;base64," + base64.b64encode(png).decode())
         self.box(x, y, side, side)
@@ -218,8 +261,8 @@ def window(data):
     table(p, 232, top + 32, cell, patch, lambda v: f"{v:.2f}")
     p.text(378, middle + 5, "×", "middle")
     p.text(392, top + 20, "the kernel", kind="faint")
-    table(p, 392, top + 32, cell, kernel, number, lambda a, b: ORANGE if kernel[a][b] > 0 else BLUE if kernel[a][b] < 0
-          else None)
+    table(p, 392, top + 32, cell, kernel, number,
+          lambda a, b: ORANGE if kernel[a][b] > 0 else BLUE if kernel[a][b] < 0 else None)
     p.text(538, middle + 5, "=", "middle")
     p.text(552, top + 20, "one number of the map", kind="faint")
     p.box(552, middle - 22, 68, 44, colour=ORANGE, stroke=2.0)
@@ -422,12 +465,16 @@ def read(folder):
 
 
 def main():
-    if len(sys.argv) not in (2, 3):
+    global in_french
+    arguments = [a for a in sys.argv[1:] if a != "--french"]
+    in_french = len(arguments) < len(sys.argv) - 1
+    if len(arguments) not in (1, 2):
         sys.exit(__doc__)
-    default = pathlib.Path(__file__).resolve().parent.parent / "docs/lesson/pictures"
-    folder = pathlib.Path(sys.argv[2]) if len(sys.argv) == 3 else default
+    lesson = pathlib.Path(__file__).resolve().parent.parent / "docs/lesson"
+    default = lesson / ("fr/pictures" if in_french else "pictures")
+    folder = pathlib.Path(arguments[1]) if len(arguments) == 2 else default
     folder.mkdir(parents=True, exist_ok=True)
-    data = read(pathlib.Path(sys.argv[1]))
+    data = read(pathlib.Path(arguments[0]))
     for make in PICTURES:
         make(data).save(folder / f"{make.__name__}.svg")
     print(f"{len(PICTURES)} pictures in {folder}")

@@ -5,6 +5,9 @@ usage: scripts/pictures.py [--check] [--library build/release/libfacula.so]
 
   bench/results/*.txt         what bench/compare.py printed (the newest file), becomes the tables between the marks
                               <!-- speed: NAME --> and <!-- end --> of the pages, and docs/pictures/speed.svg
+  bench/results/shapes.json, growth.json, job.json
+                              what those scripts of bench/ wrote, where it is there: tables likewise, growth.svg and
+                              roofline.svg
   docs/pictures/losses.txt    a hundred losses of a training, becomes docs/pictures/losses.svg, beside PyTorch's losses
                               of tests/golden/train100.json
 
@@ -22,7 +25,7 @@ import tempfile
 
 os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 PICTURES = pathlib.Path("docs/pictures")
-PAGES = [pathlib.Path(p) for p in ("README.md", "docs/decisions.md", "docs/guide/performance.md")]
+PAGES = [pathlib.Path(p) for p in ("README.md", "docs/decisions.md", "docs/guide/performance.md", "docs/guide/layers.md")]
 INK, OURS, THEIRS = "#7d8590", "#e8710a", "#3b82f6"
 NETWORKS = {
     "mnist": "2 convolutions, 2 linear layers, 28x28",
@@ -91,6 +94,66 @@ def files_table(text):
     return "\n".join(lines)
 
 
+def shapes_table(data):
+    """For each kind of layer the geometric mean of the ratios, the lowest and the highest, and the errors."""
+    rows = [(row, part) for row in data["rows"] for part in row["parts"] if part["ratio"] is not None]
+
+    def kind_of(row, part):
+        kind, *numbers = row["layer"].split()
+        if kind == "linear":
+            return "matrix products"
+        depthwise, kernel, stride = numbers[7] != "1", numbers[4], numbers[5]
+        return "depthwise 3x3" if depthwise else f"{kernel}x{kernel}" + (f", stride {stride}" if stride != "1" else "")
+
+    lines = ["| layers, forward and both gradients | | against PyTorch | lowest to highest | of the limit | error | PyTorch's |",
+             "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    groups = {}
+    for row, part in rows:
+        groups.setdefault(kind_of(row, part), []).append(part)
+    for kind, parts in [*groups.items(), ("all", [part for _, part in rows])]:
+        ratios = [part["ratio"] for part in parts]
+        mean = math.exp(sum(math.log(ratio) for ratio in ratios) / len(ratios))
+        shares = sorted(part["flops"] / part["ours_ms"] * 1e3 / data["limits"]["flops"] for part in parts)
+        errors = [part["errors"] for part in parts if "errors" in part]
+        ours = max((error["ours"] for error in errors), default=math.nan)
+        theirs = max((part["errors"][part["layout"]] for part in parts if "errors" in part), default=math.nan)
+        lines.append(f"| {kind} | {len(parts)} | **{mean:.2f} times** | {min(ratios):.2f} to {max(ratios):.2f} "
+                     f"| {100 * shares[len(shares) // 2]:.0f} % | {ours:.1e} | {theirs:.1e} |")
+    return "\n".join(lines)
+
+
+def layers_table(data):
+    lines = ["| from | layer | forward | gradient of the input | gradient of the weights | of the limit | error | PyTorch's |",
+             "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    for row in data["rows"]:
+        cells = []
+        for part in row["parts"]:
+            known = part["ratio"] is not None
+            cells.append(f"**{part['ratio']:.2f}** ({part['ours_ms']:.2f}, {part['theirs_ms']:.2f})" if known else "void")
+        first = row["parts"][0]
+        share = f"{first['flops'] / first['ours_ms'] * 1e5 / data['limits']['flops']:.0f} %" if first["ratio"] is not None else ""
+        errors = [(part["errors"]["ours"], part["errors"][part["layout"]]) for part in row["parts"] if "errors" in part and "layout" in part]
+        worst = [f"{value:.1e}" for value in max(errors)] if errors else ["", ""]
+        lines.append(f"| {row['origin']} | {row['shown']} | {' | '.join(cells)} | {share} | {' | '.join(worst)} |")
+    return "\n".join(lines)
+
+
+def job_table(data):
+    lines = ["| the whole MNIST job | Facula | PyTorch | PyTorch tuned |", "| --- | ---: | ---: | ---: |"]
+    rows = [data["rows"]["torch"], data["rows"]["torch, tuned"]]
+    ours = min(rows, key=lambda row: row["ours_seconds"])
+    first, size = data["first_step_ms"], data["bytes"]
+    lines.append(f"| from the start to the exit | {ours['ours_seconds']:.1f} s | "
+                 + " | ".join(f"{row['theirs_seconds']:.1f} s, **{row['ratio']:.1f} times**" for row in rows) + " |")
+    lines.append(f"| memory at the peak | {ours['ours_memory_mib']:.0f} MiB | "
+                 + " | ".join(f"{row['theirs_memory_mib']:.0f} MiB" for row in rows) + " |")
+    lines.append(f"| test accuracy | {100 * ours['ours_accuracy']:.2f} % | "
+                 + " | ".join(f"{100 * row['theirs_accuracy']:.2f} %" for row in rows) + " |")
+    lines.append(f"| from exec to the first step's loss | {first['ours']:.0f} ms | {first['theirs']:,.0f} ms | |")
+    lines.append(f"| the program, stripped | {size['bench_job'] / 1e6:.1f} MB | | |")
+    return "\n".join(lines)
+
+
 # ---- Pictures ---------------------------------------------------------------------------------------------------------
 
 
@@ -116,6 +179,9 @@ class Picture:
 
     def dot(self, x, y, radius, colour):
         self.parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{colour}"/>')
+
+    def ring(self, x, y, radius, colour):
+        self.parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" fill="{colour}" fill-opacity="0.45" stroke="{colour}"/>')
 
     def __str__(self):
         return "\n".join(self.parts + ["</svg>"]) + "\n"
@@ -174,6 +240,104 @@ def losses_picture(ours, theirs):
     return str(p)
 
 
+PARTS = {"forward": ("forward", OURS), "input": ("gradient of the input", THEIRS), "weight": ("gradient of the weights", "#2ca25f")}
+
+
+def growth_picture(data):
+    """Three panels: batch, side and channels against the share of the limit."""
+    left, top, panel, gap, bottom = 44, 66, 226, 26, 240
+    most = 10 * math.ceil(10 * max(call["share"] for row in data["growth"] for call in row["parts"].values()))
+    p = Picture(left + 3 * panel + 2 * gap + 12, 290, "Share of the machine's limit that a 3x3 convolution reaches as batch, side and channels grow")
+    titles = {"batch": "batch (64 channels, 32 x 32)", "side": "side (batch 8, 32 channels)", "channels": "channels (batch 8, 32 x 32)"}
+    p.text(left, 18, "Percent of what the machine can do at most", weight="bold")
+    for i, (name, colour) in enumerate(PARTS.values()):
+        p.line(left + 190 * i, 40, left + 190 * i + 20, 40, colour, 2.5)
+        p.dot(left + 190 * i + 10, 40, 3.5, colour)
+        p.text(left + 190 * i + 27, 44.5, name)
+
+    def y(share):
+        return bottom - (bottom - top) * 100 * share / most
+
+    for i, (name, title) in enumerate(titles.items()):
+        rows = [row for row in data["growth"] if row["grows"] == name]
+        x0 = left + i * (panel + gap)
+
+        def x(k):
+            return x0 + 12 + (panel - 24) * k / (len(rows) - 1)
+
+        for percent in range(0, most + 1, 25):
+            p.line(x0, y(percent / 100), x0 + panel, y(percent / 100), INK, 1, None if percent in (0, 50) else "2 4", 1 if percent in (0, 50) else 0.5)
+            if i == 0:
+                p.text(x0 - 6, y(percent / 100) + 4, f"{percent}", "end")
+        for k, row in list(enumerate(rows))[:: 1 + len(rows) // 10]:
+            p.text(x(k), bottom + 17, f"{row[name]}", "middle")
+        p.text(x0 + panel / 2, bottom + 38, title, "middle")
+        for part, (_, colour) in PARTS.items():
+            points = [(x(k), y(row["parts"][part]["share"])) for k, row in enumerate(rows)]
+            p.curve(points, colour, 2)
+            for point in points:
+                p.dot(*point, 3, colour)
+    return str(p)
+
+
+def roofline_picture(data):
+    """Each kernel that takes a hundredth of a step or more: operations a byte, operations a second, its share as the area."""
+    left, top, right, bottom = 60, 40, 690, 400
+    p = Picture(710, 446, "Roofline: the kernels of six networks under the machine's limits")
+    least, most, low, high = -1.3, 3.3, -1.3, 3.3  # powers of ten: operations a byte; GFLOP/s
+    flops, copied = data["limits"]["flops"], data["limits"]["bytes"]
+
+    def at(intensity, rate):
+        return (left + (right - left) * (math.log10(intensity) - least) / (most - least),
+                bottom - (bottom - top) * (math.log10(rate * 1e-9) - low) / (high - low))
+
+    p.text(left, 20, "Kernels of the six networks' training steps, and what the machine can do", weight="bold")
+    for power in range(-1, 4):
+        x, y = at(10.0**power, 10.0**(power + 9))
+        p.line(x, top, x, bottom, INK, 1, "2 4", 0.5)
+        p.line(left, y, right, y, INK, 1, "2 4", 0.5)
+        p.text(x, bottom + 17, f"{10.0**power:g}", "middle")
+        p.text(left - 6, y + 4, f"{10.0**power:g}", "end")
+    corner = flops / copied
+    p.curve([at(10**least, copied * 10**least), at(corner, flops), at(10**most, flops)], INK, 2.5)
+    x, y = at(corner, flops)
+    p.text(x - 6, y - 8, f"{flops * 1e-9:.0f} GFLOP/s of multiply-adds", "end")
+    x, y = at(1.6, 1.6 * copied)
+    p.text(x - 10, y - 2, f"{copied * 1e-9:.0f} GB/s of memory", "end")
+    kinds = [("conv2d", *PARTS["forward"]), ("conv2d_input_grad", *PARTS["input"]), ("conv2d_weight_grad", *PARTS["weight"]),
+             ("linear", "matrix products", "#b565d8"), ("matmul", "matrix products", "#b565d8"), ("", "others", INK)]
+    dots = []
+    for run in data["profiles"]:
+        for kernel in run["kernels"]:
+            share = kernel["ms_per_step"] / run["ms_per_step"]
+            if share >= 0.01 and kernel["flops"] > 0 and kernel["bytes"] > 0:
+                colour = next(colour for op, _, colour in kinds if kernel["op"] == op or op == "")
+                place = at(kernel["flops"] / kernel["bytes"], kernel["flops"] / kernel["best_ms"] * 1e3)
+                dots.append((3 + 22 * math.sqrt(share), *place, colour))
+    for radius, x, y, colour in sorted(dots, reverse=True):
+        p.ring(x, y, radius, colour)
+    for i, (name, colour) in enumerate(dict((name, colour) for _, name, colour in kinds).items()):
+        p.ring(right - 176, bottom - 108 + 22 * i, 6, colour)
+        p.text(right - 162, bottom - 103.5 + 22 * i, name)
+    p.text((left + right) / 2, bottom + 38, "operations for each byte of inputs and outputs", "middle")
+    p.text(left + 6, top + 12, "GFLOP/s, by the formula")
+    return str(p)
+
+
+def growth_text(data):
+    """Both pictures, for the page, and where a kernel stays under half of the limit."""
+    under = [row | {"part": name, "share": row["parts"][part]["share"]} for row in data["growth"] for part, (name, _) in PARTS.items()
+             if row["batch"] >= 8 and row["parts"][part]["share"] < 0.5]
+    threads = "".join(f" {data['threads']} threads train `{row['network']}` with a batch of {row['batch']} {row['gain']:.2f} times as fast "
+                      f"as one (a bare loop: {row['loop']:.2f} times)." for row in data["scaling"])
+    least = min((call["share"] for row in data["growth"] if row["batch"] >= 8 for call in row["parts"].values()))
+    text = f"{len(under) or 'No'} of the points with a batch of 8 or more {'is' if len(under) == 1 else 'are'} under half of the limit"
+    return (f"![Share of the limit as batch, side and channels grow](../pictures/growth.svg)\n\n{text}; the lowest share is "
+            f"{100 * least:.0f} %.{threads}\n\n![Roofline of the kernels of six networks](../pictures/roofline.svg)\n\n"
+            "Each disc is a kernel of a training step; its area grows with the share of the step. Above the roof are kernels that do less than "
+            "the formula has: Winograd's, and gradients that leave out what relu and max-pool cut.")
+
+
 # ---- Pages ------------------------------------------------------------------------------------------------------------
 
 
@@ -202,6 +366,11 @@ def main():
 
     tables = {"train": table(text, "train"), "infer": table(text, "infer"), "loader": loader_table(text), "files": files_table(text)}
     wanted = {PICTURES / "speed.svg": speed_picture(text), PICTURES / "losses.svg": losses_picture(ours, theirs)}
+    read = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in results.parent.glob("*.json")}
+    makers = {"shapes": ("shapes", shapes_table), "layers": ("shapes", layers_table), "job": ("job", job_table), "growth": ("growth", growth_text)}
+    tables |= {name: make(read[source]) for name, (source, make) in makers.items() if source in read}
+    if "growth" in read:
+        wanted |= {PICTURES / "growth.svg": growth_picture(read["growth"]), PICTURES / "roofline.svg": roofline_picture(read["growth"])}
     for page in PAGES:
         def fill(mark):
             if mark.group(3) not in tables:

@@ -78,8 +78,8 @@ enum { FA_MAX_KEPT = 8 };
  *                                      .count = fa_size(images, 0), .item = my_item);
  *
  * With num_workers > 0, `item` is called on several threads at once: it may read what is shared, and may call no fa_
- * function but fa_raise and the fa_sample_ ones (no tensors). A draw from the default generator there is an error: see
- * .draws. Transforms that draw may be given to fa_sample_image without it: they wait until their batch is asked for. */
+ * function but fa_raise and the fa_sample_ ones (no tensors). A draw there is an error, see .draws, unless it is from a
+ * generator that the callback makes or seeds itself. Transforms that draw may be given to fa_sample_image without it: they wait until their batch is asked for. */
 typedef struct fa_dataset_args {
     char begin_;
     void *user; /* passed to the callbacks */

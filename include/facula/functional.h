@@ -183,14 +183,14 @@ FA_API fa_tensor *fa_instance_norm_at(const fa_instance_norm_args *args);
 typedef struct fa_dropout_args {
     char begin_;
     fa_tensor *x;
-    struct fa_keyword_only *kw_;
-    fa_where where_;
     double p;
     bool training, inplace;
+    struct fa_keyword_only *kw_;
+    fa_where where_;
     fa_generator *generator;
 } fa_dropout_args;
-/* In training each element is 0 with probability p, else divided by 1 - p; dropout2d decides for whole channels of
- * images [N,C,...]. */
+/* fa_dropout(x, 0.5, fa_is_training(self)). In training each element is 0 with probability p, else divided by 1 - p;
+ * dropout2d decides for whole channels of images [N,C,...]. */
 FA_API fa_tensor *fa_dropout_at(const fa_dropout_args *args);
 FA_API fa_tensor *fa_dropout2d_at(const fa_dropout_args *args);
 #define fa_dropout(...) FA_CALL_(fa_dropout_at, fa_dropout_args, .p = 0.5, .training = true, .begin_ = 0, __VA_ARGS__)

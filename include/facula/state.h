@@ -49,8 +49,9 @@ typedef struct fa_load_state_dict_args {
     bool strict;          /* modules and averages: every key here must be in the file, and every key there here */
     bool skip_mismatched; /* modules and averages: leave a tensor as it is whose size in the file is another */
 } fa_load_state_dict_args;
-/* x.load_state_dict(state). False after an error, and then nothing has changed; the message lists every missing,
- * unexpected and mis-sized key. fa_load_report() tells what was done beyond copying.
+/* x.load_state_dict(state). False after an error, and then nothing has changed; the message lists the
+ * missing, unexpected and mis-sized keys, of long lists the first 14, and fa_load_report() all of them. Otherwise that
+ * tells what was done beyond copying.
  *
  * A module takes what PyTorch's users save: the state dict; a checkpoint with it under `model_state_dict`, `state_dict`
  * or `model`; names with `module.` (DataParallel) or `_orig_mod.` (compile) in them; a whole pickled model. Numbers
@@ -89,7 +90,7 @@ FA_API fa_value *fa_find_state_dict_at(fa_value *value, fa_where where);
 
 /* What the calling thread's latest fa_load_state_dict, fa_find_state_dict or fa_load_module did that its user may want
  * to know, a line each: "used entry 'state_dict'", "removed 'module.' from 62 keys", keys left out by strict = false,
- * parameters without saved state. "" when there is nothing to tell. Valid until the thread's next load. */
+ * parameters without saved state; after a state dict that did not fit, all of its keys that did not. "" when there is nothing to tell. Valid until the thread's next load. */
 FA_API const char *fa_load_report(void);
 
 /* ---- Whole models --------------------------------------------------------------------------------------------------

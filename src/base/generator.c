@@ -250,14 +250,14 @@ void fa_mt_exponential_f64(fa_mt *mt, double *out, int64_t n, double lambda)
 struct fa_generator {
     pthread_mutex_t lock;
     atomic_int refs;
-    fa_mt mt;
+    uint64_t batch;    /* that of the worker which made, seeded or restored it last; 0: another thread did */
+    fa_mt mt, refused; /* the second one for draws that are an error */
 };
 
 static fa_generator default_generator = {.lock = PTHREAD_MUTEX_INITIALIZER, .refs = 1};
 static pthread_once_t default_once = PTHREAD_ONCE_INIT;
 static _Atomic(void (*)(void)) init_hook;
-static _Thread_local bool default_refused;
-static fa_mt refused_engine; /* under the default generator's lock */
+static _Thread_local uint64_t worker_batch; /* the batch that this thread fetches, 0: it is no worker */
 
 static void seed_default(void)
 {
@@ -265,7 +265,6 @@ static void seed_default(void)
     if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != sizeof seed)
         seed = (uint64_t)time(NULL);
     fa_mt_seed(&default_generator.mt, seed);
-    fa_mt_seed(&refused_engine, NEW_GENERATOR_SEED);
 }
 
 fa_generator *fa_generator_default(void)
@@ -288,6 +287,7 @@ fa_generator *fa_generator_new(void)
     }
     pthread_mutex_init(&generator->lock, NULL);
     atomic_init(&generator->refs, 1);
+    generator->batch = worker_batch;
     fa_mt_seed(&generator->mt, NEW_GENERATOR_SEED);
     return generator;
 }
@@ -328,26 +328,50 @@ void fa_generator_run_init_hook(void)
         hook();
 }
 
+/* Whether the thread may draw from a generator; the rule of fa_generator_on_worker. False after raising the error. */
+static bool may_draw(const fa_generator *generator)
+{
+    return worker_batch == 0 || generator->batch == worker_batch ||
+           fa_fail(FA_STATE_ERROR, (fa_where){"", 0}, "random numbers",
+                   "got a draw from %s on a loader's worker thread, needs one on the thread of the loop, in the order "
+                   "of items. Hint: .draws = true in fa_dataset_new, or a generator that the callback itself seeds by "
+                   "the item's number.",
+                   generator == &default_generator ? "the default generator"
+                                                   : "a generator that other batches draw from too");
+}
+
+bool fa_generator_may_draw_default(void)
+{
+    return may_draw(&default_generator);
+}
+
 fa_mt *fa_generator_lock(fa_generator *generator)
 {
     generator = fa_generator_or_default(generator);
-    if (generator == &default_generator) {
-        if (default_refused) {
-            fa_fail(FA_STATE_ERROR, (fa_where){"", 0}, "random numbers",
-                    "got a draw from the default generator on a loader's worker thread, needs one on the thread of the "
-                    "loop, in the order of items. Hint: .draws = true in fa_dataset_new, or a generator seeded by the "
-                    "item's number.");
-            fa_generator_lock_raw(generator);
-            return &refused_engine;
-        }
+    if (generator == &default_generator && worker_batch == 0)
         fa_generator_run_init_hook();
-    }
-    return fa_generator_lock_raw(generator);
+    fa_mt *mt = fa_generator_lock_raw(generator);
+    if (may_draw(generator))
+        return mt;
+    fa_mt_seed(&generator->refused, NEW_GENERATOR_SEED);
+    return &generator->refused;
 }
 
-void fa_generator_refuse_default(bool refuse)
+/* Locks the engine to give it another state. */
+static fa_mt *lock_to_set(fa_generator *generator)
 {
-    default_refused = refuse;
+    generator = fa_generator_or_default(generator);
+    if (generator == &default_generator)
+        return fa_generator_lock(generator);
+    fa_mt *mt = fa_generator_lock_raw(generator);
+    generator->batch = worker_batch;
+    return mt;
+}
+
+void fa_generator_on_worker(void)
+{
+    static _Atomic uint64_t batches;
+    worker_batch = atomic_fetch_add_explicit(&batches, 1, memory_order_relaxed) + 1;
 }
 
 void fa_generator_unlock(fa_generator *generator)
@@ -362,7 +386,7 @@ void fa_generator_set_init_hook(void (*hook)(void))
 
 void fa_generator_seed(fa_generator *generator, uint64_t seed)
 {
-    fa_mt_seed(fa_generator_lock(generator), seed);
+    fa_mt_seed(lock_to_set(generator), seed);
     fa_generator_unlock(generator);
 }
 
@@ -379,7 +403,7 @@ void fa_generator_get_state(fa_generator *generator, uint8_t state[FA_GENERATOR_
 
 bool fa_generator_set_state(fa_generator *generator, const uint8_t state[FA_GENERATOR_STATE_SIZE])
 {
-    bool ok = fa_mt_load(fa_generator_lock(generator), state);
+    bool ok = fa_mt_load(lock_to_set(generator), state);
     fa_generator_unlock(generator);
     if (!ok)
         fa_fail(FA_VALUE_ERROR, (fa_where){"", 0}, "generator_set_state",

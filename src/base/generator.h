@@ -56,9 +56,12 @@ void fa_generator_release(fa_generator *generator);
 fa_mt *fa_generator_lock(fa_generator *generator);
 void fa_generator_unlock(fa_generator *generator);
 
-/* Whether draws from the default generator are an error on the calling thread: on workers, where nobody can say in
- * which order they would happen. They then come from an engine of no meaning. */
-void fa_generator_refuse_default(bool refuse);
+/* Called on a worker when it begins a batch. From then on it may draw from generators alone that it made, seeded or
+ * restored for this batch: nobody could say in which order draws from others would happen, and they are an error, whose
+ * numbers mean nothing. */
+void fa_generator_on_worker(void);
+/* False after raising that error: the calling thread may not draw from the default generator. */
+bool fa_generator_may_draw_default(void);
 
 /* Set by tensor/: draws what constructors have recorded and not drawn yet. Called before the default generator is
  * drawn from, seeded, saved or restored; it draws through fa_generator_lock_raw. */

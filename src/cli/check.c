@@ -63,16 +63,21 @@ static bool open_data(checked *c)
     return fa_ok();
 }
 
+static bool has_size(fa_transform *transform)
+{
+    char text[4096];
+    fa_transform_text(transform, text, sizeof text);
+    return strstr(text, "Resize") != NULL || strstr(text, "Crop") != NULL;
+}
+
 /* What `facula train` would put images through. */
 static bool choose_transform(checked *c)
 {
     if (!fa_ok())
         return false;
-    const char *text = c->options.transform;
     if (c->transform == NULL)
-        c->transform = text != NULL ? fa_transform_parse(text) : fa_to_tensor();
-    if (!c->source.files || (text != NULL && (strstr(text, "Resize") != NULL || strstr(text, "Crop") != NULL)) ||
-        c->transform == NULL)
+        c->transform = c->options.transform != NULL ? fa_transform_parse(c->options.transform) : fa_to_tensor();
+    if (c->transform == NULL || !c->source.files || has_size(c->transform))
         return c->transform != NULL;
     picture_sizes sizes;
     if (!data_sizes(&c->source, &sizes)) {

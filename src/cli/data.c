@@ -1,6 +1,8 @@
 /* Data told by its content: files of MNIST and its like, of CIFAR, lists, arrays, or folders of pictures. */
 #include "data.h"
 
+#include "files.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
@@ -208,6 +210,29 @@ static bool has_folders(const char *path)
     return found;
 }
 
+static bool refuse_root(const char *root)
+{
+    DIR *stream = opendir(root);
+    if (stream == NULL)
+        return fa_raise(FA_FILE_ERROR, "got %s, which could not be read: %s.", root, strerror(errno)), false;
+    long long pictures = 0;
+    for (const struct dirent *entry; (entry = readdir(stream)) != NULL;)
+        pictures += is_picture_name(entry->d_name);
+    closedir(stream);
+    if (pictures > 0)
+        return fa_raise(FA_FILE_ERROR,
+                        "got %s, in which %lld picture%s, and no sub-folder: needs one for each class with its "
+                        "pictures, or a list train.csv of path,label.",
+                        root, pictures, pictures == 1 ? " lies" : "s lie"),
+               false;
+    return fa_raise(FA_FILE_ERROR,
+                    "got %s, in which no data was found. Looked for train-images-idx3-ubyte (MNIST and what has its "
+                    "form), data_batch_1 or data_batch_1.bin (CIFAR), train.csv, images.npy, and sub-folders, one for "
+                    "each class with its pictures, or train/, val/ and test/ with such folders.",
+                    root),
+           false;
+}
+
 bool data_find(data_source *d, const char *root)
 {
     *d = (data_source){.root = root};
@@ -232,14 +257,7 @@ bool data_find(data_source *d, const char *root)
     if (find_mnist(d) || find_cifar(d) || find_lists_and_arrays(d))
         return true;
     if (!has_folders(root))
-        return fa_raise(
-                   FA_FILE_ERROR,
-                   "got %s, in which no data was found. Looked for train-images-idx3-ubyte (MNIST and what has its "
-                   "form), data_batch_1 or data_batch_1.bin (CIFAR), train.csv, images.npy, and sub-folders, one for "
-                   "each class with its "
-                   "pictures, or train/, val/ and test/ with such folders.",
-                   root),
-               false;
+        return refuse_root(root);
     return find_folders(d);
 }
 

@@ -1,4 +1,4 @@
-/* Pictures named on a command line. Links that lead in a circle end at DEEPEST. */
+/* Pictures named on a command line. A link to a folder that it lies in is an error, and not followed. */
 #include "files.h"
 
 #include <dirent.h>
@@ -8,7 +8,12 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-enum { DEEPEST = 64 };
+/* A folder, and those that it lies in. */
+typedef struct place {
+    dev_t device;
+    ino_t node;
+    const struct place *above;
+} place;
 
 static void no_memory(const void *block)
 {
@@ -28,7 +33,7 @@ static void add(file_list *list, char *path)
     list->path[list->count++] = path;
 }
 
-static bool is_picture(const char *name)
+bool is_picture_name(const char *name)
 {
     static const char *const endings[] = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".pbm"};
     size_t length = strlen(name);
@@ -45,29 +50,34 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static bool list_folder(file_list *list, const char *path, int depth);
+static bool list_folder(file_list *list, const char *path, const struct stat *status, const place *above);
 
-static bool add_entry(file_list *list, char *path, int depth)
+static bool add_entry(file_list *list, char *path, const place *above)
 {
     struct stat status;
     if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
-        bool fine = list_folder(list, path, depth + 1);
+        bool fine = list_folder(list, path, &status, above);
         free(path);
         return fine;
     }
-    if (is_picture(path))
+    if (is_picture_name(path))
         add(list, path);
     else
         free(path);
     return true;
 }
 
-static bool list_folder(file_list *list, const char *path, int depth)
+static bool list_folder(file_list *list, const char *path, const struct stat *status, const place *above)
 {
-    DIR *folder = depth < DEEPEST ? opendir(path) : NULL;
+    for (const place *p = above; p != NULL; p = p->above)
+        if (p->device == status->st_dev && p->node == status->st_ino) {
+            fprintf(stderr, "facula: error: a loop of links: %s is a folder in which it lies\n", path);
+            return false;
+        }
+    const place here = {status->st_dev, status->st_ino, above};
+    DIR *folder = opendir(path);
     if (folder == NULL) {
-        fprintf(stderr, "facula: error: the folder %s could not be read: %s\n", path,
-                depth < DEEPEST ? strerror(errno) : "folders inside one another without end");
+        fprintf(stderr, "facula: error: the folder %s could not be read: %s\n", path, strerror(errno));
         return false;
     }
     file_list entries = {0};
@@ -86,7 +96,7 @@ static bool list_folder(file_list *list, const char *path, int depth)
         qsort(entries.path, entries.count, sizeof *entries.path, by_name);
     bool fine = true;
     for (size_t i = 0; i < entries.count; i++)
-        fine &= add_entry(list, entries.path[i], depth);
+        fine &= add_entry(list, entries.path[i], &here);
     free(entries.path);
     return fine;
 }
@@ -101,7 +111,7 @@ bool list_pictures(file_list *list, const char *path)
         return true;
     }
     size_t before = list->count;
-    bool fine = list_folder(list, path, 0);
+    bool fine = list_folder(list, path, &status, NULL);
     if (list->count > before || !fine)
         return fine;
     fprintf(stderr, "facula: error: the folder %s holds no pictures (.jpg .jpeg .png .webp .bmp .ppm .pgm .pbm)\n",

@@ -195,6 +195,16 @@ static bool predict(prediction_run *r)
     return true;
 }
 
+/* What was special about the pictures, beside the answers. */
+static void tell_pictures(void)
+{
+    char notes[4096];
+    fflush(stdout);
+    if (fa_picture_notes(notes, sizeof notes) > 0)
+        for (char *rest = notes, *note; (note = strsep(&rest, "\n")) != NULL;)
+            fprintf(stderr, "facula: note: %s\n", note);
+}
+
 static int answer(prediction_run *r)
 {
     if (r->json) {
@@ -208,8 +218,8 @@ static int answer(prediction_run *r)
         printf("\n ],\n \"failed\": %lld}\n", (long long)r->failed);
     if (!good)
         return fail_with_error();
+    tell_pictures();
     if (r->failed > 0) {
-        fflush(stdout);
         fprintf(stderr, "facula: %lld of %zu pictures got no answer\n", (long long)r->failed, r->files.count);
     }
     return r->failed > 0 ? 1 : 0;

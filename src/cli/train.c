@@ -37,6 +37,14 @@ static double seconds_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static bool check_classes(const training *t)
+{
+    return t->data.classes.count >= 2 ||
+           (fa_raise(FA_VALUE_ERROR, "train: %s has %lld class, needs at least 2 to tell apart", t->options.data,
+                     (long long)t->data.classes.count),
+            false);
+}
+
 /* How many images are held out, once it is known how many there are. */
 static bool choose_held_out(training *t)
 {
@@ -100,7 +108,7 @@ static bool open_data(training *t)
         t->validation = data_open(&t->data, PART_VALIDATION, evaluation_transform(o));
     if (t->data.has[PART_TEST])
         t->test = data_open(&t->data, PART_TEST, evaluation_transform(o));
-    return fa_ok() && choose_held_out(t);
+    return fa_ok() && check_classes(t) && choose_held_out(t);
 }
 
 static bool skips(const training *t)
@@ -118,10 +126,6 @@ static bool choose_network(training *t)
 {
     train_options *o = &t->options;
     image_form form = {.classes = t->data.classes.count};
-    if (form.classes < 2)
-        return fa_raise(FA_VALUE_ERROR, "train: %s has %lld class, needs at least 2 to tell apart", o->data,
-                        (long long)form.classes),
-               false;
     uint8_t generator[FA_GENERATOR_STATE_SIZE];
     fa_get_rng_state(generator);
     fa_scope {

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 void quote_path(char *out, size_t size, const char *path)
 {
@@ -149,9 +150,33 @@ static int take_saved(train_options *o, fa_value *checkpoint)
     return status;
 }
 
+static bool is_file(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+/* last.pth could not be read: the run's other checkpoints hold all that it takes to go on. */
+static int tell_others(const train_options *o)
+{
+    char path[4200], from[8300], to[8300];
+    int status = fail_with_error();
+    snprintf(path, sizeof path, "%s/last.pth", o->resume);
+    quote_path(to, sizeof to, path);
+    snprintf(path, sizeof path, "%s/best_model.pth", o->resume);
+    quote_path(from, sizeof from, path);
+    if (is_file(path))
+        fprintf(stderr, "facula: the run goes on from its best epoch after: cp %s %s\n", from, to);
+    return status;
+}
+
 static int read_saved(train_options *o)
 {
     char path[4200];
+    if (is_file(o->resume)) {
+        fprintf(stderr, "facula: --resume: got %s, which is a file, needs the folder of the run\n", o->resume);
+        return EXIT_USAGE;
+    }
     if (snprintf(path, sizeof path, "%s/last.pth", o->resume) >= (int)sizeof path) {
         fprintf(stderr, "facula: --resume: the path is too long\n");
         return EXIT_USAGE;
@@ -159,7 +184,7 @@ static int read_saved(train_options *o)
     int status = 1;
     fa_scope {
         fa_value *checkpoint = fa_load(path);
-        status = checkpoint != NULL ? take_saved(o, checkpoint) : fail_with_error();
+        status = checkpoint != NULL ? take_saved(o, checkpoint) : tell_others(o);
     }
     return status;
 }

@@ -59,26 +59,50 @@ int print_transforms(train_options *o)
     return 0;
 }
 
-bool fit_pictures(train_options *o, int64_t side)
+static bool has_size(const char *text)
 {
-    if (strstr(o->transform, "Resize") != NULL || strstr(o->transform, "Crop") != NULL)
-        return true;
-    /* One Compose, not one in another: what stands in the given one stands behind the rule. */
+    return strstr(text, "Resize") != NULL || strstr(text, "Crop") != NULL;
+}
+
+/* Whether the random steps are the whole list, --transform left out. */
+static bool stands_alone(const train_options *o)
+{
+    return strstr(o->augment, "ToTensor()") != NULL;
+}
+
+/* The text with the rule in front of it, in place of *owned; NULL after an error. One Compose, not one in another: what
+ * stands in the given one stands behind the rule. */
+static const char *fitted(const char *given, char **owned, int64_t side)
+{
     static const char compose[] = "Compose(\n";
-    bool whole = strncmp(o->transform, compose, sizeof compose - 1) == 0;
-    const char *rest = whole ? o->transform + sizeof compose - 1 : o->transform;
+    bool whole = strncmp(given, compose, sizeof compose - 1) == 0;
+    const char *rest = whole ? given + sizeof compose - 1 : given;
     size_t size = strlen(rest) + 128;
     char *all = malloc(size);
     if (all == NULL)
-        return fa_raise(FA_MEMORY_ERROR, "no memory for a text of %zu bytes", size), false;
+        return fa_raise(FA_MEMORY_ERROR, "no memory for a text of %zu bytes", size), NULL;
     snprintf(all, size, "%sResize(%lld)\nCenterCrop(%lld)\n%s%s", compose, (long long)side, (long long)side, rest,
              whole ? "" : "\n)");
     char *text = printed(all);
     free(all);
+    if (text != NULL) {
+        free(*owned);
+        *owned = text;
+    }
+    return text;
+}
+
+bool fit_pictures(train_options *o, int64_t side)
+{
+    const char *text = has_size(o->transform) ? o->transform : fitted(o->transform, &o->transform_text, side);
     if (text == NULL)
         return false;
-    free(o->transform_text);
-    o->transform = o->transform_text = text;
+    o->transform = text;
+    if (stands_alone(o) && !has_size(o->augment)) {
+        if ((text = fitted(o->augment, &o->augment_text, side)) == NULL)
+            return false;
+        o->augment = text;
+    }
     return true;
 }
 
@@ -92,7 +116,7 @@ fa_transform *training_transform(const train_options *o)
     if (is_none(o->augment))
         return evaluation_transform(o);
     fa_transform *augment = fa_transform_parse(o->augment);
-    return strstr(o->augment, "ToTensor()") != NULL ? augment : fa_compose(augment, fa_transform_parse(o->transform));
+    return stands_alone(o) ? augment : fa_compose(augment, fa_transform_parse(o->transform));
 }
 
 /* On one line, without the Compose around it. */
@@ -124,10 +148,9 @@ void show_transforms(const train_options *o)
     printf("images: ");
     show(o->transform);
     if (!is_none(o->augment)) {
-        bool alone = strstr(o->augment, "ToTensor()") != NULL;
         printf("; to train on: ");
         show(o->augment);
-        if (!alone) {
+        if (!stands_alone(o)) {
             printf(", ");
             show(o->transform);
         }

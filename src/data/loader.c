@@ -224,6 +224,17 @@ static fa_loader_body *running(const fa_batch *batch)
     return loader != NULL && loader->active && loader->loop == batch->loop_ ? loader : NULL;
 }
 
+/* A bad item's message inside another one, which has the loop's place already; where no memory was left, "". */
+static const char *inner_text(const char *message, fa_where where)
+{
+    char place[512];
+    int length = snprintf(place, sizeof place, "%s:%d: ", where.file, where.line);
+    if (message == NULL)
+        return "";
+    const bool same = length > 0 && length < (int)sizeof place && strncmp(message, place, (size_t)length) == 0;
+    return message + (same ? length : 0);
+}
+
 /* Counts the batch's bad items, and keeps what is told of them. False after an error: there are too many. */
 static bool count_bad_items(fa_loader_body *loader, fa_collate *batch, fa_where where)
 {
@@ -233,7 +244,7 @@ static bool count_bad_items(fa_loader_body *loader, fa_collate *batch, fa_where 
             return fa_fail(FA_DATA_ERROR, where, "fa_data_loader",
                            "got more than %lld bad items in a loop, needs at most as many (.max_bad_items). The last: "
                            "%s",
-                           (long long)loader->bad_limit, bad->message != NULL ? bad->message : "");
+                           (long long)loader->bad_limit, inner_text(bad->message, where));
         if (loader->bad_items < FA_LOADER_NOTES) {
             loader->note[loader->bad_items] = bad->message;
             bad->message = NULL;
@@ -249,7 +260,7 @@ static bool check_end(const fa_loader_body *loader, fa_where where)
     if (loader->handed == 0 && loader->bad_items > 0)
         fa_fail(FA_DATA_ERROR, where, "fa_data_loader",
                 "got %lld bad items and not one batch, needs items that can be read. The first: %s",
-                (long long)loader->bad_items, loader->note[0] != NULL ? loader->note[0] : "");
+                (long long)loader->bad_items, inner_text(loader->note[0], where));
     return false;
 }
 

@@ -162,6 +162,7 @@ static void serve(fa_loader_body *loader, void *state)
         loader->busy++;
         pthread_mutex_unlock(&loader->mutex);
         fa_budget_enter();
+        fa_generator_on_worker();
         fill(loader, s, state, true);
         fa_budget_leave();
         pthread_mutex_lock(&loader->mutex);
@@ -176,7 +177,7 @@ static void *work(void *argument)
     fa_loader_worker *self = argument;
     fa_loader_body *loader = self->loader;
     fa_thread_name("fa-loader");
-    fa_generator_refuse_default(true);
+    fa_generator_on_worker();
     const bool begun = begin_worker(self);
     pthread_mutex_lock(&loader->mutex);
     loader->initialised++;

@@ -40,7 +40,7 @@ static void draw_tree(fa_mt *mt, const fa_module_impl *impl)
 
 void fa_init_pending(void)
 {
-    if (!atomic_load(&waiting))
+    if (!atomic_load(&waiting) || !fa_generator_may_draw_default())
         return;
     fa_modules_lock();
     if (atomic_load(&waiting)) {

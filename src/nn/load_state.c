@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHOWN = 14 /* keys of one kind in a message */ };
+enum { SHOWN = 14 /* keys of one kind in a message; the report has all */ };
 
 /* ---- Elements of files --------------------------------------------------------------------------------------------
  */
@@ -192,6 +192,7 @@ typedef struct loader {
     int64_t count;
     incoming *entry;
     int64_t entries, matched;
+    bool told; /* what does not fit is in the report */
     int64_t stripped_module, stripped_compiled;
     const fa_load_state_dict_args *args;
     const char *what, *noun;
@@ -308,7 +309,7 @@ static bool same_size(const fa_tensor_view *view, const fa_meta *meta)
 }
 
 typedef struct table {
-    fa_text text;
+    fa_text text, all; /* for the message, and whole */
     int64_t rows;
 } table;
 
@@ -326,14 +327,17 @@ static const char *shown_key(char out[151], const char *key)
 static void add_row(table *t, int64_t number, const char *kind, const char *key, const char *detail)
 {
     char shown[151];
+    shown_key(shown, key);
     if (number < SHOWN)
-        fa_text_add(&t->text, "\n  %-11s %s%s", kind, shown_key(shown, key), detail);
+        fa_text_add(&t->text, "\n  %-11s %s%s", kind, shown, detail);
+    fa_text_add(&t->all, "\n  %-11s %s%s", kind, shown, detail);
 }
 
 static void add_rest(table *t, int64_t number, const char *kind)
 {
     if (number > SHOWN)
-        fa_text_add(&t->text, "\n  %-11s ... and %lld more", kind, (long long)(number - SHOWN));
+        fa_text_add(&t->text, "\n  %-11s ... and %lld more, all of them in fa_load_report()", kind,
+                    (long long)(number - SHOWN));
     t->rows += number;
 }
 
@@ -399,6 +403,49 @@ static const char *first_keys(const loader *l, char *out, size_t size, bool of_f
     return out;
 }
 
+static const char *text_of(const fa_text *text)
+{
+    return text->data != NULL ? text->data : "";
+}
+
+/* The name of an entry that is itself a dict with tensors; NULL: there is none. */
+static const char *inner_state(const loader *l)
+{
+    for (int64_t i = 0; i < l->entries; i++) {
+        fa_value *entry = l->entry[i].value;
+        if (fa_kind_of(entry) == FA_VALUE_DICT && fa_len(entry) > 0 &&
+            fa_kind_of(fa_value_at(entry, 0)) == FA_VALUE_TENSOR)
+            return l->entry[i].key;
+    }
+    return NULL;
+}
+
+static void refuse_table(loader *l, const table *missing, const table *unexpected, const table *mismatched)
+{
+    const bool strict = l->args->strict;
+    char hint[400], shown[151];
+    const char *inner = l->matched == 0 ? inner_state(l) : NULL;
+    if (inner != NULL)
+        snprintf(hint, sizeof hint, "the entry \"%s\" holds tensors: fa_get(value, \"%s\")", shown_key(shown, inner),
+                 shown);
+    else
+        snprintf(
+            hint, sizeof hint, "%s",
+            missing->rows + unexpected->rows > 0 && strict
+                ? ".strict = false passes over missing and unexpected ones, .skip_mismatched = true over the others"
+                : ".skip_mismatched = true leaves them as they are");
+    fa_fail(FA_VALUE_ERROR, l->args->where_, l->what,
+            "got a state dict that does not fit %s: %lld missing, %lld unexpected, %lld mismatched%s%s%s\nHint: %s",
+            l->noun, (long long)missing->rows, (long long)unexpected->rows, (long long)mismatched->rows,
+            text_of(&mismatched->text), strict ? text_of(&missing->text) : "", strict ? text_of(&unexpected->text) : "",
+            hint);
+    fa_report_clear();
+    fa_report_add("%lld missing, %lld unexpected, %lld mismatched%s%s%s", (long long)missing->rows,
+                  (long long)unexpected->rows, (long long)mismatched->rows, text_of(&mismatched->all),
+                  text_of(&missing->all), text_of(&unexpected->all));
+    l->told = true;
+}
+
 /* Whether everything fits as far as it must. False after an error. */
 static bool check(loader *l)
 {
@@ -421,24 +468,16 @@ static bool check(loader *l)
             (long long)l->entries, first_keys(l, theirs, sizeof theirs, true), (long long)l->count, l->noun,
             first_keys(l, ours, sizeof ours, false));
     else if (!fits)
-        fa_fail(FA_VALUE_ERROR, l->args->where_, l->what,
-                "got a state dict that does not fit %s: %lld missing, %lld unexpected, %lld mismatched%s%s%s\nHint: %s",
-                l->noun, (long long)missing.rows, (long long)unexpected.rows, (long long)mismatched.rows,
-                mismatched.text.data != NULL ? mismatched.text.data : "",
-                strict && missing.text.data != NULL ? missing.text.data : "",
-                strict && unexpected.text.data != NULL ? unexpected.text.data : "",
-                missing.rows + unexpected.rows > 0 && strict
-                    ? ".strict = false passes over missing and unexpected ones, .skip_mismatched = true over the others"
-                    : ".skip_mismatched = true leaves them as they are");
+        refuse_table(l, &missing, &unexpected, &mismatched);
     else if (missing.rows + unexpected.rows + mismatched.rows > 0)
         fa_report_add("left out: %lld missing, %lld unexpected, %lld mismatched%s%s%s", (long long)missing.rows,
-                      (long long)unexpected.rows, (long long)mismatched.rows,
-                      mismatched.text.data != NULL ? mismatched.text.data : "",
-                      missing.text.data != NULL ? missing.text.data : "",
-                      unexpected.text.data != NULL ? unexpected.text.data : "");
-    fa_text_free(&mismatched.text);
-    fa_text_free(&missing.text);
-    fa_text_free(&unexpected.text);
+                      (long long)unexpected.rows, (long long)mismatched.rows, text_of(&mismatched.all),
+                      text_of(&missing.all), text_of(&unexpected.all));
+    table *const tables[] = {&mismatched, &missing, &unexpected};
+    for (int i = 0; i < 3; i++) {
+        fa_text_free(&tables[i]->text);
+        fa_text_free(&tables[i]->all);
+    }
     return fits && !none;
 }
 
@@ -520,7 +559,7 @@ bool fa_state_load(fa_state_target *target, int64_t count, const char *noun, con
     fa_mfree(l.from);
     fa_mfree(l.sorted);
     fa_scope_end_(&scope);
-    if (!fine)
+    if (!fine && !l.told)
         fa_report_clear();
     return fine;
 }

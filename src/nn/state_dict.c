@@ -10,7 +10,7 @@
 /* ---- The report of a load -----------------------------------------------------------------------------------------
  */
 
-static _Thread_local char report[4096];
+static _Thread_local char report[1 << 16]; /* the names of a network of a thousand tensors */
 
 const char *fa_load_report(void)
 {

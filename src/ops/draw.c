@@ -35,45 +35,13 @@ static bool draw_begin(draw *d, const fa_node *x, int dtype, fa_generator *gener
     return true;
 }
 
-/* Moves elements from the order of their memory to row-major order. */
-static bool to_row_major(const draw *d, const fa_node *x)
-{
-    const fa_meta *meta = &x->meta;
-    const size_t bytes = (size_t)fa_dtype_size(d->leaf->meta.dtype);
-    const int64_t n = fa_meta_numel(meta);
-    int64_t stride[FA_MAX_DIMS], place[FA_MAX_DIMS] = {0}, index[FA_MAX_DIMS] = {0};
-    int dim[FA_MAX_DIMS];
-    fa_node_strides(x, stride);
-    for (int k = 0; k < meta->ndim; k++) { /* dimensions by their strides, the largest first */
-        int at = k;
-        for (; at > 0 && stride[dim[at - 1]] < stride[k]; at--)
-            dim[at] = dim[at - 1];
-        dim[at] = k;
-    }
-    int64_t step = 1;
-    for (int k = meta->ndim - 1; k >= 0; step *= meta->shape[k--])
-        place[k] = step;
-    char *to = d->leaf->buffer->data, *from = fa_malloc((size_t)n * bytes);
-    if (!from)
-        return fa_fail_memory((fa_where){"", 0}, (size_t)n * bytes);
-    memcpy(from, to, (size_t)n * bytes);
-    for (int64_t i = 0; i < n; i++) {
-        int64_t at = 0;
-        for (int k = 0; k < meta->ndim; k++)
-            at += index[k] * place[dim[k]];
-        memcpy(to + (size_t)at * bytes, from + (size_t)i * bytes, bytes);
-        for (int k = meta->ndim - 1; k >= 0 && ++index[k] == meta->shape[dim[k]]; k--)
-            index[k] = 0;
-    }
-    fa_mfree(from);
-    return true;
-}
-
 /* Numbers that were drawn for x; NULL after an error. */
 static fa_node *draw_end(draw *d, const fa_node *x)
 {
     fa_generator_unlock(d->generator);
-    if (x->noncontiguous && !to_row_major(d, x)) {
+    int64_t stride[FA_MAX_DIMS];
+    fa_node_strides(x, stride);
+    if (x->noncontiguous && !fa_strides_to_row_major(&d->leaf->meta, stride, d->leaf->buffer->data)) {
         fa_leaf_release(d->leaf);
         return NULL;
     }

@@ -2,8 +2,9 @@
  *
  *     y = x * (mask ? scale : 0), scale = 1/(1 - p); mask is 1 with probability 1 - p
  *
- * The mask is drawn when the call is made, two words of the generator an element in row-major order, so that the draws
- * of a program keep their order however late values are computed. The gradient is the same op on the gradient.
+ * The mask is drawn when the call is made, two words of the generator an element, so that the draws of a program keep
+ * their order however late values are computed: in row-major order, or in the order in which PyTorch lays out a tensor
+ * like x, where x is a view of another order. The gradient is the same op on the gradient.
  * dropout2d draws one factor a channel of an image and multiplies by it. */
 #include "base/generator.h"
 #include "ops/kernel_types.h"
@@ -21,7 +22,10 @@ static fa_node *draw_mask(const fa_node *x, double keep, fa_generator *generator
     fa_mt *mt = fa_generator_lock(generator);
     fa_mt_bernoulli(mt, leaf->buffer->data, fa_meta_numel(&meta), keep);
     fa_generator_unlock(generator);
-    fa_node *mask = fa_leaf_node(leaf);
+    int64_t stride[FA_MAX_DIMS];
+    fa_like_strides(x, stride);
+    const bool fine = !x->noncontiguous || fa_strides_to_row_major(&meta, stride, leaf->buffer->data);
+    fa_node *mask = fine ? fa_leaf_node(leaf) : NULL;
     fa_leaf_release(leaf);
     return mask;
 }

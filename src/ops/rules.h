@@ -97,6 +97,12 @@ double fa_flops_input(const fa_kernel_args *args); /* one an element of input 0 
 
 /* Strides (in elements) that the value of `node` would have in PyTorch: views of views of contiguous memory. */
 void fa_node_strides(const fa_node *node, int64_t stride[FA_MAX_DIMS]);
+/* The same of a new tensor "like" the node's value (empty_like, clone): dense, its dimensions in the same order. */
+void fa_like_strides(const fa_node *node, int64_t stride[FA_MAX_DIMS]);
+/* Dimensions by their strides, the largest first. */
+void fa_strides_order(const fa_meta *meta, const int64_t *stride, int order[FA_MAX_DIMS]);
+/* Elements that lie in the order of these strides are put in row-major order. False without memory. */
+bool fa_strides_to_row_major(const fa_meta *meta, const int64_t *stride, void *data);
 bool fa_strides_contiguous(const fa_meta *meta, const int64_t *stride);
 /* Strides of the same elements under another shape; false where no strides can say that (a copy is needed). */
 bool fa_view_strides(const fa_meta *meta, const int64_t *stride, int ndim, const int64_t *size, int64_t *out);

@@ -1,5 +1,6 @@
 /* PyTorch's strides of a value. Here every value lies row-major; whether PyTorch would call it contiguous, and which
  * views it would refuse, follows from the views that lead to it. */
+#include "base/memory.h"
 #include "ops/rules.h"
 
 #include <string.h>
@@ -51,6 +52,48 @@ static void clone_strides(const fa_meta *meta, const int64_t *from, int64_t *str
         stride[order[i]] = step;
         step *= meta->shape[order[i]] > 1 ? meta->shape[order[i]] : 1;
     }
+}
+
+void fa_like_strides(const fa_node *node, int64_t stride[FA_MAX_DIMS])
+{
+    int64_t from[FA_MAX_DIMS];
+    fa_node_strides(node, from);
+    clone_strides(&node->meta, from, stride);
+}
+
+void fa_strides_order(const fa_meta *meta, const int64_t *stride, int order[FA_MAX_DIMS])
+{
+    for (int k = 0; k < meta->ndim; k++) {
+        int at = k;
+        for (; at > 0 && stride[order[at - 1]] < stride[k]; at--)
+            order[at] = order[at - 1];
+        order[at] = k;
+    }
+}
+
+bool fa_strides_to_row_major(const fa_meta *meta, const int64_t *stride, void *data)
+{
+    const size_t bytes = (size_t)fa_dtype_size(meta->dtype);
+    const int64_t n = fa_meta_numel(meta);
+    int64_t place[FA_MAX_DIMS] = {0}, index[FA_MAX_DIMS] = {0}, step = 1;
+    int dim[FA_MAX_DIMS];
+    fa_strides_order(meta, stride, dim);
+    for (int k = meta->ndim - 1; k >= 0; step *= meta->shape[k--])
+        place[k] = step;
+    char *to = data, *from = fa_malloc((size_t)n * bytes);
+    if (!from)
+        return fa_fail_memory((fa_where){"", 0}, (size_t)n * bytes);
+    memcpy(from, to, (size_t)n * bytes);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t at = 0;
+        for (int k = 0; k < meta->ndim; k++)
+            at += index[k] * place[dim[k]];
+        memcpy(to + (size_t)at * bytes, from + (size_t)i * bytes, bytes);
+        for (int k = meta->ndim - 1; k >= 0 && ++index[k] == meta->shape[dim[k]]; k--)
+            index[k] = 0;
+    }
+    fa_mfree(from);
+    return true;
 }
 
 bool fa_view_strides(const fa_meta *meta, const int64_t *stride, int ndim, const int64_t *size, int64_t *out)

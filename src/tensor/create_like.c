@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-/* The shape of x, and in `own` the arguments with its type filled in. False after an error. */
-static bool like(fa_tensor *x, const fa_new_args *args, const char *what, fa_shape *shape, fa_new_args *own)
+bool fa_create_like(fa_tensor *x, const fa_new_args *args, const char *what, fa_shape *shape, fa_new_args *own)
 {
     fa_begin(args->where_);
     const fa_node *node = fa_use(x, what, "the tensor");
@@ -23,25 +22,16 @@ static bool like(fa_tensor *x, const fa_new_args *args, const char *what, fa_sha
     {                                                                                                                  \
         fa_shape shape;                                                                                                \
         fa_new_args own;                                                                                               \
-        return like(x, args, #name "_like", &shape, &own) ? fa_##name##_at(shape, &own) : NULL;                        \
+        return fa_create_like(x, args, #name "_like", &shape, &own) ? fa_##name##_at(shape, &own) : NULL;              \
     }
 
 DEFINE_LIKE(empty)
 DEFINE_LIKE(zeros)
 DEFINE_LIKE(ones)
-DEFINE_LIKE(rand)
-DEFINE_LIKE(randn)
 
 fa_tensor *fa_full_like_at(fa_tensor *x, double value, const fa_new_args *args)
 {
     fa_shape shape;
     fa_new_args own;
-    return like(x, args, "full_like", &shape, &own) ? fa_full_at(shape, value, &own) : NULL;
-}
-
-fa_tensor *fa_randint_like_at(fa_tensor *x, int64_t low, int64_t high, const fa_new_args *args)
-{
-    fa_shape shape;
-    fa_new_args own;
-    return like(x, args, "randint_like", &shape, &own) ? fa_randint_at(low, high, shape, &own) : NULL;
+    return fa_create_like(x, args, "full_like", &shape, &own) ? fa_full_at(shape, value, &own) : NULL;
 }

@@ -364,7 +364,7 @@ static bool check_names(const fa_run *run, fa_value *c, fa_where where)
         return REFUSE(run, where, "knows %lld classes: got .class_names of %lld, needs the same ones.",
                       (long long)fa_len(names), (long long)run->class_count);
     for (int64_t i = 0; i < run->class_count; i++) {
-        const char *name = fa_as_string_at(fa_value_at(names, i), where);
+        const char *name = fa_as_path_at(fa_value_at(names, i), where);
         if (name == NULL)
             return false;
         if (strcmp(name, run->class_names[i]) != 0)

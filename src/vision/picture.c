@@ -21,6 +21,7 @@
 enum {
     DEFAULT_MAX_PIXELS = 178956970,
     KEPT_BYTES = 32 << 20, /* a block above this is not kept for pictures that need a quarter of it */
+    UNASKED = 64 << 20,    /* pictures below it are not held against the system: that costs reading files of /proc */
 };
 static const int64_t most_pixels = (int64_t)1 << 40;
 static const size_t most_file_bytes = (size_t)1 << 30;
@@ -93,20 +94,48 @@ bool fa_picture_refuse(const fa_picture_job *job, const char *format, ...)
     return fa_fail(FA_FILE_ERROR, job->where, job->what, "got %s, a %s picture that %s", job->name, job->format, text);
 }
 
-bool fa_picture_room(fa_picture_job *job, uint64_t width, uint64_t height, int channels)
+bool fa_picture_limits(const fa_picture_job *job, uint64_t width, uint64_t height)
 {
     if (width < 1 || height < 1)
         return fa_picture_refuse(job, "has %llu x %llu pixels, needs at least 1 x 1.", (unsigned long long)width,
                                  (unsigned long long)height);
     uint64_t pixels;
-    if (__builtin_mul_overflow(width, height, &pixels) || pixels > (uint64_t)job->rules->max_pixels)
-        return fa_picture_refuse(
-            job, "has %llu x %llu pixels, needs at most %lld in all. Hint: .max_pixels allows more.",
-            (unsigned long long)width, (unsigned long long)height, (long long)job->rules->max_pixels);
-    size_t bytes = (size_t)pixels * (size_t)channels; /* max_pixels is far below SIZE_MAX / 4 */
+    return (!__builtin_mul_overflow(width, height, &pixels) && pixels <= (uint64_t)job->rules->max_pixels) ||
+           fa_picture_refuse(job, "has %llu x %llu pixels, needs at most %lld in all. Hint: .max_pixels allows more.",
+                             (unsigned long long)width, (unsigned long long)height, (long long)job->rules->max_pixels);
+}
+
+static uint64_t memory_for_tests;
+
+void fa_picture_set_memory(uint64_t bytes)
+{
+    memory_for_tests = bytes;
+}
+
+/* The system grants more memory than there is, and ends the process when it is touched. */
+static bool check_memory(const fa_picture_job *job, size_t bytes)
+{
+    const size_t taken = job->decoder_bytes + (bytes > job->reader->pixels.capacity ? bytes : 0);
+    if (taken < UNASKED)
+        return true;
+    const uint64_t left = memory_for_tests > 0 ? memory_for_tests : fa_available_memory("");
+    return taken <= left || fa_picture_refuse(job,
+                                              "has %lld x %lld pixels, for which reading takes %zu MB, needs at most "
+                                              "the %llu MB that are left.",
+                                              (long long)job->width, (long long)job->height, taken / 1000000,
+                                              (unsigned long long)left / 1000000);
+}
+
+bool fa_picture_room(fa_picture_job *job, uint64_t width, uint64_t height, int channels)
+{
+    if (!fa_picture_limits(job, width, height))
+        return false;
+    size_t bytes = (size_t)(width * height) * (size_t)channels; /* max_pixels is far below SIZE_MAX / 4 */
     job->width = (int64_t)width;
     job->height = (int64_t)height;
     job->channels = channels;
+    if (!check_memory(job, bytes))
+        return false;
     job->pixels = fa_block_room(&job->reader->pixels, bytes);
     return job->pixels != NULL || fa_fail_memory(job->where, bytes);
 }

@@ -73,6 +73,9 @@ bool fa_picture_of_pixels(const fa_pixels *pixels, const fa_picture_rules *rules
 bool fa_sample_picture_of(fa_sample *sample, const char *path, const fa_picture_rules *rules, fa_transform *transform,
                           const char *what, fa_where where);
 
+/* As if so many bytes of memory were left; 0: as there are. */
+void fa_picture_set_memory(uint64_t bytes);
+
 /* The memory of the calling thread's reader goes back; for the end of the library's work. */
 void fa_picture_reader_free(void);
 
@@ -95,6 +98,7 @@ typedef struct fa_picture_job {
     const char *name, *what, *format;
     fa_where where;
     /* filled in by the decoder */
+    size_t decoder_bytes; /* memory that it takes besides the pixels, where that is much */
     int64_t width, height;
     int channels; /* 1, 2, 3, 4 */
     uint8_t *pixels;
@@ -106,7 +110,10 @@ typedef struct fa_picture_job {
 bool fa_picture_refuse(const fa_picture_job *job, const char *format, ...) FA_PRINTF_(2, 3);
 /* At least `bytes` of memory, not kept from before. NULL: no memory. */
 uint8_t *fa_block_room(fa_block *block, size_t bytes);
-/* Sets sizes and makes room for pixels; false after an error: sizes below 1 or beyond the limit, no memory. */
+/* False after an error: sizes below 1 or beyond the limit. */
+bool fa_picture_limits(const fa_picture_job *job, uint64_t width, uint64_t height);
+/* Sets sizes and makes room for pixels; false after an error: sizes below 1 or beyond the limit, no memory. A decoder
+ * that can tell from the file's size that the pixels are not there says so before. */
 bool fa_picture_room(fa_picture_job *job, uint64_t width, uint64_t height, int channels);
 /* The orientation in a block of EXIF (a TIFF header and what follows); 1 when there is none. */
 int fa_exif_orientation(const uint8_t *tiff, size_t size);

@@ -2,7 +2,7 @@
  * bottom or from the top.
  *
  * A channel of n bits with value v becomes v * 255 / (2^n - 1), rounded down, as in Pillow. Pixels that run lengths
- * leave out have index 0. Every read is inside the bytes: `row_at` and `next` check. */
+ * leave out have index 0. Every read is inside the bytes: holds_rows and read_runs check. */
 #include "vision/picture.h"
 
 #include <string.h>
@@ -71,6 +71,15 @@ static bool read_masks(bmp *b)
     return true;
 }
 
+/* Whether the rows are there, which stand as they are. */
+static bool holds_rows(const bmp *b, uint64_t width, uint64_t height)
+{
+    const uint64_t row = (width * b->bits + 31) / 32 * 4,
+                   last = (width * b->bits + 7) / 8; /* the last may lack its padding */
+    const size_t size = b->job->size;
+    return b->pixels_at <= size && size - b->pixels_at >= last && (size - b->pixels_at - last) / row >= height - 1;
+}
+
 static bool read_header(bmp *b)
 {
     fa_picture_job *job = b->job;
@@ -103,6 +112,10 @@ static bool read_header(bmp *b)
                                  (long long)height);
     if (b->bits >= 16 && b->bits != 24 && !read_masks(b))
         return false;
+    if (!fa_picture_limits(job, (uint64_t)width, (uint64_t)height))
+        return false;
+    if (!packed && !holds_rows(b, (uint64_t)width, (uint64_t)height))
+        return cut_short(job);
     if (!fa_picture_room(job, (uint64_t)width, (uint64_t)height, b->mask[3] != 0 ? 4 : 3))
         return false;
     if (b->bits > 8)
@@ -133,10 +146,6 @@ static bool read_rows(const bmp *b)
 {
     const fa_picture_job *job = b->job;
     size_t row = ((size_t)job->width * b->bits + 31) / 32 * 4;
-    size_t last = ((size_t)job->width * b->bits + 7) / 8; /* the last row may lack its padding */
-    if (b->pixels_at > job->size || (job->size - b->pixels_at < last) ||
-        (job->size - b->pixels_at - last) / row < (size_t)job->height - 1)
-        return cut_short(job);
     for (int64_t y = 0; y < job->height; y++) {
         const uint8_t *from = job->bytes + b->pixels_at + (size_t)y * row;
         uint8_t *to = row_of(b, y);

@@ -149,6 +149,15 @@ static void read_rows(struct jpeg_decompress_struct *cinfo, fa_picture_job *job,
     }
 }
 
+/* Of a picture in several scans libjpeg keeps all coefficients, 2 bytes each. */
+static size_t coefficient_bytes(struct jpeg_decompress_struct *cinfo)
+{
+    size_t blocks = 0;
+    for (int c = 0; c < cinfo->num_components && jpeg_has_multiple_scans(cinfo); c++)
+        blocks += (size_t)cinfo->comp_info[c].width_in_blocks * cinfo->comp_info[c].height_in_blocks;
+    return blocks * DCTSIZE2 * 2;
+}
+
 /* False after an error that is raised already; libjpeg's own leave by longjmp. */
 static bool decode(jpeg_state *state, fa_picture_job *job)
 {
@@ -158,6 +167,7 @@ static bool decode(jpeg_state *state, fa_picture_job *job)
     int components = cinfo->num_components;
     if (components != 1 && components != 3 && components != 4)
         return fa_picture_refuse(job, "has %d components, needs 1, 3 or 4.", components);
+    job->decoder_bytes = coefficient_bytes(cinfo);
     if (!fa_picture_room(job, cinfo->image_width, cinfo->image_height, components == 1 ? 1 : 3))
         return false;
     uint8_t *ink = NULL;

@@ -13,7 +13,11 @@
 
 #include <png.h>
 
-enum { MAX_CHUNK_BYTES = 8 << 20, MAX_CHUNKS = 1000 };
+enum {
+    MAX_CHUNK_BYTES = 8 << 20,
+    MAX_CHUNKS = 1000,
+    MOST_PACKED = 1032 /* deflate never packs better than 1032 : 1 */
+};
 
 typedef struct source {
     fa_picture_job *job;
@@ -106,9 +110,17 @@ static void decode(png_structp png, png_infop info, source *s)
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, 0);
     check_chunks(png, s);
     png_read_info(png, info);
+    const uint64_t width = png_get_image_width(png, info), height = png_get_image_height(png, info);
+    if (!fa_picture_limits(job, width, height))
+        leave(png, s);
+    const uint64_t packed = width * height / 8 * png_get_bit_depth(png, info) * png_get_channels(png, info);
+    if (packed / MOST_PACKED > job->size) {
+        s->truncated = true;
+        png_error(png, "cut short");
+    }
     int channels = choose_form(png, info, job);
     int passes = png_set_interlace_handling(png);
-    if (!fa_picture_room(job, png_get_image_width(png, info), png_get_image_height(png, info), channels))
+    if (!fa_picture_room(job, width, height, channels))
         leave(png, s);
     png_read_update_info(png, info); /* makes room for a row, so only now */
     size_t row = (size_t)job->width * (size_t)channels;

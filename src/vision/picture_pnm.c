@@ -44,7 +44,8 @@ static bool read_number(text *t, int digits, uint32_t *out)
     for (; t->at < t->job->size && p[t->at] >= '0' && p[t->at] <= '9' && n < digits && n < 9; n++)
         value = value * 10 + (p[t->at++] - '0');
     *out = value;
-    if (n > 0)
+    const bool ends = t->at >= t->job->size || is_space(p[t->at]) || p[t->at] == '#' || digits == 1;
+    if (n > 0 && ends)
         return true;
     if (t->at >= t->job->size)
         return cut_short(t->job);
@@ -78,8 +79,6 @@ static bool read_text(text *t, fa_picture_job *job, int kind, uint32_t most)
 static bool read_bits(const text *t, fa_picture_job *job)
 {
     size_t row = ((size_t)job->width + 7) / 8;
-    if ((job->size - t->at) / row < (size_t)job->height)
-        return cut_short(job);
     for (int64_t y = 0; y < job->height; y++)
         for (int64_t x = 0; x < job->width; x++) {
             uint8_t byte = job->bytes[t->at + (size_t)y * row + (size_t)(x / 8)];
@@ -92,8 +91,6 @@ static bool read_bytes(const text *t, fa_picture_job *job, uint32_t most)
 {
     size_t count = (size_t)(job->width * job->height) * (size_t)job->channels, wide = most > 255 ? 2 : 1;
     const uint8_t *p = job->bytes + t->at;
-    if ((job->size - t->at) / wide < count)
-        return cut_short(job);
     if (wide == 2)
         job->traits |= 1u << FA_TRAIT_SIXTEEN_BITS;
     uint8_t scaled[256] = {0};
@@ -108,6 +105,17 @@ static bool read_bytes(const text *t, fa_picture_job *job, uint32_t most)
     return true;
 }
 
+/* Bytes that the pixels take at least, behind one of white space: as text a digit each, and between two numbers
+ * another.
+ */
+static uint64_t least_bytes(int kind, uint64_t width, uint64_t height, uint32_t most)
+{
+    const uint64_t count = width * height * (kind == 3 || kind == 6 ? 3 : 1);
+    if (kind <= 3)
+        return kind == 1 ? count : 2 * count - 1;
+    return kind == 4 ? (width + 7) / 8 * height : count * (most > 255 ? 2 : 1);
+}
+
 bool fa_decode_pnm(fa_picture_job *job)
 {
     text t = {.job = job, .at = 2};
@@ -120,12 +128,17 @@ bool fa_decode_pnm(fa_picture_job *job)
         return false;
     if (most < 1 || most > 65535)
         return fa_picture_refuse(job, "has the maxval %u, needs 1 to 65535.", most);
-    if (!fa_picture_room(job, width, height, kind == 3 || kind == 6 ? 3 : 1))
+    const int channels = kind == 3 || kind == 6 ? 3 : 1;
+    if (!fa_picture_limits(job, width, height))
+        return false;
+    if (kind > 3 && t.at < job->size && !is_space(job->bytes[t.at]))
+        return fa_picture_refuse(job, "has byte 0x%02x after its header, needs white space.", job->bytes[t.at]);
+    if (t.at >= job->size || least_bytes(kind, width, height, most) > job->size - t.at - 1)
+        return cut_short(job);
+    if (!fa_picture_room(job, width, height, channels))
         return false;
     if (kind <= 3)
         return read_text(&t, job, kind, most);
-    if (t.at >= job->size)
-        return cut_short(job);
     t.at++; /* one character of white space, then the pixels */
     return kind == 4 ? read_bits(&t, job) : read_bytes(&t, job, most);
 }

@@ -1,4 +1,4 @@
-"""bench/compare.py's arithmetic, and that of files.py: which pairs count, medians, the fastest peer, when a row is void. Needs no peer."""
+"""bench/compare.py's arithmetic, and that of files.py, shapes.py, growth.py and job.py: which pairs count, medians, the fastest peer, when a row is void. Needs no peer."""
 
 import contextlib
 import importlib.util
@@ -11,13 +11,17 @@ import unittest
 
 sys.dont_write_bytecode = True
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-spec = importlib.util.spec_from_file_location("compare", os.path.join(ROOT, "bench", "compare.py"))
-compare = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(compare)
-sys.modules["compare"] = compare  # which files.py imports
-spec = importlib.util.spec_from_file_location("files", os.path.join(ROOT, "bench", "files.py"))
-files = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(files)
+
+
+def load(name):
+    """A script of bench/; those after it import it."""
+    spec = importlib.util.spec_from_file_location(name, os.path.join(ROOT, "bench", f"{name}.py"))
+    sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+compare, files, shapes, growth, job = map(load, ("compare", "files", "shapes", "growth", "job"))
 
 LOSSES = [2.3, 2.2, 2.1, 2.0, 1.9, 1.8, 1.7]
 
@@ -299,6 +303,93 @@ class Files(unittest.TestCase):
     def test_saving_needs_four_fifths(self):
         self.assertTrue(files.summarise("save", self.pairs((1.0, 0.8)), 2.0)["fine"])
         self.assertFalse(files.summarise("save", self.pairs((1.0, 0.79)), 2.0)["fine"])
+
+
+def turn(ours, theirs, other_cpu=0.5):
+    """A turn of shapes.py: seconds of ours; of theirs by layout; all parts alike."""
+    report = {"seconds": ours, "kernel": "k", "flops": 8, "bytes": 4}
+    return {
+        "ours": {part: report for part in shapes.PARTS},
+        "theirs": {layout: {part: seconds for part in shapes.PARTS} for layout, seconds in theirs.items()},
+        "other_cpu": other_cpu,
+    }
+
+
+class Shapes(unittest.TestCase):
+    def test_as_many_layers_as_promised(self):
+        for group, count in (("conv", 40), ("linear", 20)):
+            lines = [line for _, line in shapes.spelled(group)]
+            self.assertEqual((len(lines), len(set(lines))), (count, count))
+
+    def test_the_faster_layout_counts(self):
+        turns = [turn(1.0, {"contiguous": 3.0, "channels_last": 2.0}), turn(2.0, {"contiguous": 9.0, "channels_last": 3.0})]
+        part = shapes.summarise("input", turns, 2.0)
+        self.assertEqual((part["layout"], part["ratio"], part["ours_ms"], part["theirs_ms"]), ("channels_last", 1.75, 1000, 2000))
+        self.assertFalse(shapes.loses([part]))
+        self.assertTrue(shapes.loses([shapes.summarise("input", [turn(1.0, {"contiguous": 0.8})], 2.0)]))
+
+    def test_a_turn_beside_others_does_not_count(self):
+        part = shapes.summarise("forward", [turn(1.0, {"contiguous": 9.0}, 50.0), turn(1.0, {"contiguous": 2.0})], 2.0)
+        self.assertEqual((part["ratio"], part["turns"]), (2.0, 1))
+        self.assertIsNone(shapes.summarise("forward", [turn(1.0, {"contiguous": 9.0}, 50.0)], 2.0)["ratio"])
+
+    def test_more_turns_for_those_that_lose(self):
+        asked = []
+
+        class Fake(shapes.Bench):
+            def turn(self, line):
+                asked.append(line)
+                return turn(1.0, {"contiguous": 0.5 if "slow" in line else 2.0}, 50.0 if len(asked) == 1 else 0.0)
+
+        options = type("Options", (), {"turns": 3, "more": 5, "max_other_cpu": 2.0, "errors": False})
+        with contextlib.redirect_stderr(io.StringIO()):
+            for line, count in (("linear 1 2 3", 4), ("linear 1 2 3 slow", 8)):
+                asked_before = len(asked)
+                original, shapes.shown = shapes.shown, str
+                try:
+                    row = Fake(options, None, None).layer("here", line, "")
+                finally:
+                    shapes.shown = original
+                self.assertEqual(len(asked) - asked_before, count)
+        self.assertEqual([part["turns"] for part in row["parts"]], [8, 8, 8])
+
+    def test_geometric_mean(self):
+        self.assertAlmostEqual(shapes.geometric_mean([0.5, 8.0]), 2.0)
+
+
+class Growth(unittest.TestCase):
+    def test_multiply_adds(self):
+        count = growth.multiply_adds
+        self.assertEqual(count("conv2d direct nhwc", "forward", 2, 8, 4), 9 * 2 * 64 * 16)
+        self.assertEqual(count("conv2d winograd nhwc", "forward", 1, 8, 64), 36 * 4 * 64**2)
+        self.assertEqual(count("conv2d winograd nhwc", "forward", 1, 9, 32), 16 * 25 * 32**2)
+        self.assertEqual(count("conv2d_input_grad winograd nhwc", "input", 1, 9, 32), 36 * 9 * 32**2)
+
+    def test_share_is_of_the_larger_limit(self):
+        call = {"seconds": 2.0, "kernel": "direct", "bytes": 100.0}
+        report = {part: call for part in shapes.PARTS}
+        work = 2 * growth.multiply_adds("direct", "forward", 1, 4, 8)
+        by_memory = growth.shares(report, {"flops": work, "bytes": 50.0}, 1, 4, 8)["forward"]
+        self.assertEqual((by_memory["share"], by_memory["bound"]), (1.0, "memory"))
+        by_compute = growth.shares(report, {"flops": work, "bytes": 1000.0}, 1, 4, 8)["forward"]
+        self.assertEqual((by_compute["share"], by_compute["bound"]), (0.5, "multiply-adds"))
+
+
+class Job(unittest.TestCase):
+    def report(self, seconds, memory, accuracy=0.98, other_cpu=0.0):
+        losses = {"train_loss": 0.14, "test_loss": 0.05, "accuracy": accuracy}
+        return {"seconds": seconds, "memory_mib": memory, "other_cpu": other_cpu, **losses}
+
+    def test_row(self):
+        pairs = [{"ours": self.report(2, 50), "theirs": self.report(seconds, 700)} for seconds in (20, 30, 22)]
+        row = job.summarise(pairs, 2.0)
+        self.assertEqual((row["ratio"], row["memory_ratio"], row["void"]), (11, 14, None))
+
+    def test_void(self):
+        other = {"ours": self.report(2, 50, accuracy=0.9), "theirs": self.report(20, 700)}
+        self.assertIn("accuracy", job.summarise([other], 2.0)["void"])
+        busy = {"ours": self.report(2, 50), "theirs": self.report(20, 700, other_cpu=9.0)}
+        self.assertIn("quiet", job.summarise([busy], 2.0)["void"])
 
 
 if __name__ == "__main__":

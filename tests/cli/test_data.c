@@ -167,6 +167,14 @@ static void test_class_folders(void **state)
     /* --transform without a size: the rule stands in front of it */
     expect("train $D/c --epochs 1 --out $D/c4 --transform 'ToTensor(), Normalize([0.5, 0.5, 0.5], [0.5, 0.5, 0.5])'", 0,
            "CenterCrop(size=(64, 64)), ToTensor(), Normalize(");
+    /* an --augment that is the whole list gets the rule too; a run's transforms have it already */
+    expect("train $D/c --epochs 1 --out $D/c6 --augment 'ToTensor(), RandomErasing(1.0)'", 0,
+           "to train on: Resize(size=64, interpolation=bilinear, max_size=None, antialias=True), CenterCrop(size=(64, "
+           "64)), ToTensor(), RandomErasing(");
+    expect("train $D/c --epochs 1 --out $D/c7 --augment 'RandomResizedCrop(64), ToTensor()'", 0,
+           "to train on: RandomResizedCrop(");
+    expect("check $D/c --model $D/c6 --json", 0, "\"Compose(\\n    Resize(size=64");
+    assert_null(strstr(strstr(output, "Resize(size=64") + 1, "Resize(size=64"));
     /* a damaged picture is named; the run can go on when it is mended */
     write_file(at("c/dog/bad.png"), "no picture", 10);
     expect("train $D/c --epochs 1 --out $D/c5", 1, "c/dog/bad.png");
@@ -263,6 +271,7 @@ static void test_bad_pictures(void **state)
         copy_picture("bad_text.jpg", name);
     }
     expect("train $D/s --epochs 1 --out $D/s3 --on-bad-image skip", 1, "got more than 2 bad items in a loop");
+    assert_null(strstr(output, "train.c:")); /* no place in the command's own source */
     expect("train $D/s --epochs 1 --out $D/s4 --on-bad-image mend", 2, "got \"mend\", needs stop or skip");
 }
 
@@ -302,9 +311,10 @@ static void test_refusals(void **state)
     expect("train $D/nowhere", 1, "nowhere, which could not be opened: No such file");
     expect("train $D/empty", 1, "no data was found. Looked for train-images-idx3-ubyte");
     picture("flat/1.png", 8, 8, 0);
-    expect("train $D/flat", 1, "no data was found");
+    expect("train $D/flat", 1, "flat, in which 1 picture lies, and no sub-folder: needs one for each class");
+    expect("check $D/flat", 1, "in which 1 picture lies");
     expect("train $D/flat/1.png", 1, "which is no folder");
-    class_folders("one", classes, 0, 1, 3, 8);
+    class_folders("one", classes, 0, 1, 1, 8);
     expect("train $D/one", 1, "1 class, needs at least 2");
     class_folders("only/val", classes, 0, 2, 3, 8);
     expect("train $D/only", 1, "a folder val/ and no train/");
@@ -400,14 +410,10 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_changed_data),
-        cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_class_folders),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_known_files),
-        cmocka_unit_test(test_lists_and_arrays),
-        cmocka_unit_test(test_exif),
-        cmocka_unit_test(test_bad_pictures),
+        cmocka_unit_test(test_changed_data),  cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_class_folders), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_known_files),   cmocka_unit_test(test_lists_and_arrays),
+        cmocka_unit_test(test_exif),          cmocka_unit_test(test_bad_pictures),
         cmocka_unit_test(test_names),
     };
     if (FA_EMULATED)

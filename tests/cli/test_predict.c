@@ -8,6 +8,7 @@
 #include <cjson/cJSON.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { SIDE = 28 };
 static tempdir folder;
@@ -92,6 +93,18 @@ static void test_folder(void **state)
     assert_null(strstr(output, "notes.txt"));
     expect("predict $D/run $D/empty $D/three.pgm", 1, "empty holds no pictures");
     assert_contains(output, "three.pgm ");
+    char loop[1200];
+    for (int i = 0; i < 2; i++) { /* two links are 2^40 paths */
+        snprintf(loop, sizeof loop, "%s/more/again%d", folder.path, i);
+        assert_int_equal(symlink(i == 0 ? "." : "../more", loop), 0);
+    }
+    expect("predict $D/run $D/more", 1, "a loop of links: ");
+    assert_contains(output, "more/again1 is a folder in which it lies\n");
+    for (int i = 0; i < 2; i++) {
+        snprintf(loop, sizeof loop, "%s/more/again%d", folder.path, i);
+        remove(loop);
+    }
+    expect("predict $D/run $D/colour.ppm", 0, "facula: note: 1 picture is in colour, made grey\n");
 }
 
 static void test_json(void **state)

@@ -99,10 +99,35 @@ static void test_refusals(void **state)
     expect("train --resume $D/b --held-out 3", 2, "--held-out");
     expect("train --resume $D/b --out $D/c", 2, "leave --out out");
     expect("train --resume $D/nowhere", 1, "nowhere/last.pth");
+    assert_null(strstr(output, "cp "));
+    expect("train --resume $D/b/last.pth", 2, "b/last.pth, which is a file, needs the folder of the run");
     expect("train --schedule triangle $D/data", 2, "none, cosine, step, plateau or onecycle");
     expect("train $D/data --held-out 5000 --out $D/d", 1, "held out");
     assert_int_equal(access(at("d"), F_OK), -1);
     expect("train $D/data --out $D/b --epochs 1 --held-out 32 --force", 0, "run: ");
+}
+
+/* A last.pth that was damaged, or is gone: the message says which file to go on from, and that one does. */
+static void test_damaged(void **state)
+{
+    (void)state;
+    char line[1400];
+    expect("train $D/data --out $D/m --epochs 2 --held-out 32", 0, "saved in");
+    size_t size;
+    char *bytes = read_file(at("m/last.pth"), &size);
+    bytes[size / 2] ^= 1;
+    write_file(at("m/last.pth"), bytes, size);
+    free(bytes);
+    expect("train --resume $D/m --epochs 3", 1, "m/last.pth is damaged: the checksum");
+    snprintf(line, sizeof line, "goes on from its best epoch after: cp %s/m/best_model.pth %s/m/last.pth\n",
+             folder.path, folder.path);
+    assert_contains(output, line);
+    assert_int_equal(unlink(at("m/last.pth")), 0);
+    expect("train --resume $D/m --epochs 3", 1, line);
+    bytes = read_file(at("m/best_model.pth"), &size);
+    write_file(at("m/last.pth"), bytes, size);
+    free(bytes);
+    expect("train --resume $D/m --epochs 3", 0, "saved in");
 }
 
 /* Augmentation: told, kept in the checkpoint as torchvision's text, and the same after a stop. */
@@ -230,9 +255,9 @@ int main(void)
 {
     if (FA_EMULATED)
         return 0; /* the command could not be started */
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_more_epochs),  cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(test_divergence),   cmocka_unit_test(test_schedules),
-                                       cmocka_unit_test(test_augmentation), cmocka_unit_test(test_another_isa),
-                                       cmocka_unit_test(test_signals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_more_epochs), cmocka_unit_test(test_refusals),
+                                       cmocka_unit_test(test_damaged),     cmocka_unit_test(test_divergence),
+                                       cmocka_unit_test(test_schedules),   cmocka_unit_test(test_augmentation),
+                                       cmocka_unit_test(test_another_isa), cmocka_unit_test(test_signals)};
     return cmocka_run_group_tests(tests, prepare, clean);
 }

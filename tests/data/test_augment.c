@@ -51,11 +51,16 @@ static uint64_t hash_tensor(uint64_t hash, fa_tensor *x)
     return fnv(hash, data, (size_t)fa_numel(x) * size[fa_dtype_of(x)]);
 }
 
+static int64_t draw_from(fa_generator *generator)
+{
+    int64_t word = fa_mt_random_int64(fa_generator_lock(generator));
+    fa_generator_unlock(generator);
+    return word;
+}
+
 static int64_t draw_word(void)
 {
-    int64_t word = fa_mt_random_int64(fa_generator_lock(NULL));
-    fa_generator_unlock(NULL);
-    return word;
+    return draw_from(NULL);
 }
 
 /* Pixels of image i, [height, width, channels]. */
@@ -392,6 +397,69 @@ static void test_callback_that_does_not(void **state)
     assert_int_equal(draw_word(), after);
 }
 
+/* A generator of the program's own: seeded by each item, or shared by all, or behind a layer's weights. */
+typedef enum generator_use { SEEDED, SHARED, LAYER } generator_use;
+typedef struct own_draws {
+    fa_generator *generator;
+    generator_use use;
+} own_draws;
+
+static bool own_draws_item(void *user, int64_t i, fa_sample *sample)
+{
+    own_draws *set = user;
+    float value = 0;
+    if (set->use == SEEDED) {
+        fa_generator *mine = fa_generator_new();
+        fa_generator_seed(mine, (uint64_t)i);
+        value = (float)draw_from(mine);
+        fa_free(mine);
+    } else if (set->use == SHARED) {
+        value = (float)draw_from(set->generator);
+    } else {
+        fa_module *layer = fa_nn_linear(1, 1);
+        fa_scope {
+            fa_find(layer, "weight");
+        }
+        fa_free(layer);
+    }
+    return fa_ok() && fa_sample_put(sample, FA_FLOAT32, FA_SHAPE(1), &value);
+}
+
+static void test_generators_of_ones_own(void **state)
+{
+    (void)state;
+    for (int use = SEEDED; use <= LAYER; use++)
+        for (int draws = 0; draws < 2; draws++) {
+            uint64_t want = 0;
+            for (int w = 0; w < 4; w++) {
+                own_draws set = {.generator = fa_generator_new(), .use = (generator_use)use};
+                fa_generator_seed(set.generator, 8);
+                fa_manual_seed(7);
+                fa_loader *loader = fa_data_loader(
+                    fa_dataset_new(&set, .length = pictures_length, .item = own_draws_item, .draws = draws != 0),
+                    .batch_size = 6, .num_workers = worker_counts[w]);
+                uint64_t hash = fnv_start;
+                fa_for_each_batch (b, loader)
+                    hash = hash_tensor(hash, b.item[0]);
+                if (draws || use == SEEDED || worker_counts[w] == 0) {
+                    assert_string_equal(fa_error(), "");
+                    want = w == 0 ? hash : want;
+                    assert_int_equal(hash, want);
+                } else {
+                    assert_int_equal(fa_error_code(), FA_STATE_ERROR);
+                    assert_contains(fa_error(), use == SHARED ? "a generator that other batches draw from too"
+                                                              : "a draw from the default generator");
+                    assert_contains(fa_error(), "(item 0 of the data set)");
+                    fa_clear_error();
+                    const int64_t next = draw_from(set.generator); /* nothing was drawn from it */
+                    fa_generator_seed(set.generator, 8);
+                    assert_int_equal(next, draw_from(set.generator));
+                }
+                fa_free(loader), fa_free(set.generator);
+            }
+        }
+}
+
 /* ---- Mistakes ---------------------------------------------------------------------------------------------------- */
 
 #define REFUSED(expression, part)                                                                                      \
@@ -466,6 +534,7 @@ int main(void)
         cmocka_unit_test_teardown(test_transform_freed_meanwhile, clean),
         cmocka_unit_test_teardown(test_callback_that_says_so, clean),
         cmocka_unit_test_teardown(test_callback_that_does_not, clean),
+        cmocka_unit_test_teardown(test_generators_of_ones_own, clean),
         cmocka_unit_test_teardown(test_mistakes, clean),
         cmocka_unit_test_teardown(test_no_memory, clean),
     };

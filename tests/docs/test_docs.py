@@ -25,6 +25,17 @@ class Docs(unittest.TestCase):
                 if "://" not in target:
                     self.assertTrue((page.parent / target).exists(), f"{page.name}: {target}")
 
+    def test_french_pages_have_the_blocks_of_the_english_ones(self):
+        """Those are compiled, run and compared; so nothing of it is done twice."""
+        def blocks(page):
+            text = re.sub(r"^```\{toctree\}.*?^```$", "", page.read_text(), flags=re.S | re.M)
+            return re.findall(r"^```.*?^```$", text, re.S | re.M), re.findall(r"^`[\w./]+`$", text, re.M)
+
+        pages = sorted(ROOT.glob("docs/lesson/fr/*.md"))
+        self.assertEqual({page.name for page in pages}, {page.name for page in ROOT.glob("docs/lesson/*.md")})
+        for page in pages:
+            self.assertEqual(blocks(page), blocks(page.parent.parent / page.name), page.name)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,5 +1,6 @@
-"""The chapter's pictures can be made again: a short run of examples/lesson/pictures.c, drawn by scripts/lesson_pictures.py,
-gives as many as docs/lesson/pictures/ has, of the same sizes; all have an alternative text where they are shown.
+"""The chapter's pictures can be made again: a short run of examples/lesson/pictures.c, drawn by
+scripts/lesson_pictures.py, gives as many as docs/lesson/pictures/ has, of the same sizes, in both languages; all have
+an alternative text where they are shown.
 
 usage: test_pictures.py PROGRAM FOLDER"""
 import pathlib
@@ -11,7 +12,7 @@ import unittest
 import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-KEPT = ROOT / "docs/lesson/pictures"
+LESSON = ROOT / "docs/lesson"
 program, folder = sys.argv[1], pathlib.Path(sys.argv[2])
 
 
@@ -24,16 +25,20 @@ class Pictures(unittest.TestCase):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         subprocess.run([program, str(folder / "data"), "1000", "2", "0.1", str(ROOT / "data/mnist")], check=True)
-        subprocess.run([str(ROOT / "scripts/lesson_pictures.py"), str(folder / "data"), str(folder / "drawn")], check=True)
-        self.assertEqual(sizes(folder / "drawn"), sizes(KEPT))
+        for option, kept in (([], LESSON / "pictures"), (["--french"], LESSON / "fr/pictures")):
+            drawn = folder / kept.parent.name
+            draw = [str(ROOT / "scripts/lesson_pictures.py"), *option, str(folder / "data"), str(drawn)]
+            subprocess.run(draw, check=True)
+            self.assertEqual(sizes(drawn), sizes(kept))
 
     def test_all_are_shown_with_a_text(self):
-        shown = {}
-        for page in ROOT.glob("docs/lesson/**/*.md"):
-            for text, name in re.findall(r"!\[([^\]]*)\]\([^)]*pictures/([^)/]+)\)", page.read_text()):
-                self.assertGreater(len(text), 40, f"{page.name}: {name}")
-                shown[name] = page
-        self.assertEqual(set(shown), set(sizes(KEPT)))
+        for pages in (LESSON, LESSON / "fr"):
+            shown = set()
+            for page in pages.glob("*.md"):
+                for text, name in re.findall(r"!\[([^\]]*)\]\(pictures/([^)/]+)\)", page.read_text()):
+                    self.assertGreater(len(text), 40, f"{page.name}: {name}")
+                    shown.add(name)
+            self.assertEqual(shown, set(sizes(pages / "pictures")))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 #include "files/value.h"
 #include "files/zip_writer.h"
 
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -265,6 +266,80 @@ static void test_marked_tensors(void **state)
         assert_contains(fa_error(), "has the type torch.float8_e5m2fnuz, which is not read here");
         fa_clear_error();
     }
+}
+
+/* A view of the storage "0", of floats. */
+static void add_view(pickled *p, int64_t stored, int64_t offset, const int64_t size[2], const int64_t stride[2])
+{
+    add_name(p, "torch._utils", "_rebuild_tensor_v2");
+    ADD(p, "((");
+    add_text(p, "storage");
+    add_name(p, "torch", "FloatStorage");
+    add_text(p, "0");
+    add_text(p, "cpu");
+    add_number(p, stored);
+    ADD(p, "tQ");
+    add_number(p, offset);
+    add_number(p, size[0]);
+    add_number(p, size[1]);
+    ADD(p, "\x86");
+    add_number(p, stride[0]);
+    add_number(p, stride[1]);
+    ADD(p, "\x86\x89");
+    add_name(p, "collections", "OrderedDict");
+    ADD(p, ")RtR");
+}
+
+/* A number repeated more often than any memory holds: its range is known at once. */
+static void test_repeated(void **state)
+{
+    (void)state;
+    const float stored[3] = {2, NAN, 5};
+    pickled p = {.length = 0};
+    ADD(&p, "\x80\x02");
+    add_view(&p, 3, 0, (int64_t[]){3, INT64_C(1) << 50}, (int64_t[]){1, 0});
+    ADD(&p, ".");
+    fa_scope {
+        fa_value *value = fa_load(save_pickle(&p, stored, 3));
+        fa_tensor_range range;
+        assert_fine();
+        assert_true(fa_tensor_range_at(value, &range, FA_HERE));
+        assert_true(range.least == 2 && range.most == 5 && range.infinite == 0);
+        assert_int_equal(range.nan, INT64_C(1) << 50);
+    }
+}
+
+/* Elements that overlap and run backwards through the dimensions, more of them than are copied at once: written as they
+ * are, in every format. */
+static void test_parts_of_views(void **state)
+{
+    (void)state;
+    enum { ROWS = 300, COLUMNS = 401, STORED = 2 * COLUMNS + ROWS, OFFSET = 1 };
+    static const char *const endings[] = {"pth", "safetensors", "npy"};
+    float stored[STORED];
+    for (int i = 0; i < STORED; i++)
+        stored[i] = (float)i;
+    pickled p = {.length = 0};
+    ADD(&p, "\x80\x02");
+    add_view(&p, STORED, OFFSET, (int64_t[]){ROWS, COLUMNS}, (int64_t[]){1, 2});
+    ADD(&p, ".");
+    assert_true(ROWS * COLUMNS > FA_VIEW_PART);
+    for (size_t e = 0; e < sizeof endings / sizeof *endings; e++)
+        fa_scope {
+            char name[40];
+            snprintf(name, sizeof name, "view.%s", endings[e]);
+            fa_value *value = fa_load(save_pickle(&p, stored, STORED));
+            assert_fine();
+            fa_tensor_range range;
+            assert_true(fa_tensor_range_at(value, &range, FA_HERE));
+            assert_true(range.least == OFFSET && range.most == OFFSET + ROWS - 1 + 2 * (COLUMNS - 1));
+            assert_true(fa_save(e == 1 ? fa_dict("x", value) : value, tempdir_file(&folder, name)));
+            fa_value *again = fa_load(tempdir_file(&folder, name));
+            const float *data = fa_data(fa_as_tensor(e == 1 ? fa_get(again, "x") : again));
+            assert_fine();
+            for (int i = 0; i < ROWS * COLUMNS; i++)
+                assert_true(data[i] == (float)(OFFSET + i / COLUMNS + 2 * (i % COLUMNS)));
+        }
 }
 
 /* ---- What is wrong with a pickle -----------------------------------------------------------------------------------
@@ -807,6 +882,8 @@ int main(void)
         cmocka_unit_test_teardown(test_large_numbers, nothing_left),
         cmocka_unit_test_teardown(test_refused, nothing_left),
         cmocka_unit_test_teardown(test_copies, nothing_left),
+        cmocka_unit_test_teardown(test_repeated, nothing_left),
+        cmocka_unit_test_teardown(test_parts_of_views, nothing_left),
         cmocka_unit_test_teardown(test_marked_tensors, nothing_left),
         cmocka_unit_test_teardown(test_nothing_is_run, nothing_left),
         cmocka_unit_test_teardown(test_views_of_a_large_storage, nothing_left),

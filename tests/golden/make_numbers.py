@@ -151,6 +151,20 @@ def dropouts(r):
     r.give(F.dropout(x, p, training=False))
 
 
+def likes(r):
+    a, b, c = r.pick(0, 2, 5), r.pick(1, 3, 6), r.pick(2, 2, 7)
+    x = r.given(0, a, b, c)
+    for i, view in enumerate((x.permute(2, 0, 1), x.permute(1, 0, 2)[1:], x[:, 1:], x[:1].expand(a, b, c),
+                              x.expand(2, a, b, c).transpose(0, 3))):
+        r.give(torch.rand_like(view))
+        r.give(torch.randn_like(view))
+        r.give(torch.randn_like(view, dtype=torch.float64))
+        r.give(torch.randint_like(view, -9, 50))
+        r.give(torch.randint_like(view, 0, 7, dtype=torch.int64))
+        r.give(F.dropout(view, r.pick(3 + i, 1, 100) / 100))
+        r.give(F.dropout2d(view, 0.5, True))
+
+
 # ---- Initial weights
 
 def layers(r):
@@ -400,7 +414,7 @@ def clip_values(r):
 
 
 CASES = [integers, uniforms, normals, normals_float64, cached_normals, views, permutations, bernoullis, exponentials,
-         multinomials, dropouts, layers, initialisers, truncated_normals, orthogonal, random_splits, loaders, samplers,
+         multinomials, dropouts, likes, layers, initialisers, truncated_normals, orthogonal, random_splits, loaders, samplers,
          augmentation, states, sgd, adam, adamw, rmsprop, adagrad, clip_norms, clip_values]
 NEAR = {adam, adamw, rmsprop, adagrad, clip_norms}
 

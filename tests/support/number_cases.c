@@ -200,7 +200,26 @@ static void dropouts(run *r)
     give_tensor(r, fa_dropout(x, .p = p));
     give_tensor(r, fa_dropout(x, .p = 0.5));
     give_tensor(r, fa_dropout2d(x, .p = p));
-    give_tensor(r, fa_dropout(x, .p = p, .training = false));
+    give_tensor(r, fa_dropout(x, p, false));
+}
+
+/* New tensors like views, and dropout of views: drawn in the order of memory. */
+static void likes(run *r)
+{
+    const int64_t a = pick(r, 0, 2, 5), b = pick(r, 1, 3, 6), c = pick(r, 2, 2, 7);
+    fa_tensor *x = given_tensor(r, 0, FA_SHAPE(a, b, c));
+    fa_tensor *views[] = {fa_permute(x, 2, 0, 1), fa_slice(fa_permute(x, 1, 0, 2), 0, 1, b), fa_slice(x, 1, 1, b),
+                          fa_expand(fa_slice(x, 0, 0, 1), a, b, c), fa_transpose(fa_expand(x, 2, a, b, c), 0, 3)};
+    for (size_t i = 0; i < sizeof views / sizeof *views; i++) {
+        fa_tensor *view = views[i];
+        give_tensor(r, fa_rand_like(view));
+        give_tensor(r, fa_randn_like(view));
+        give_tensor(r, fa_randn_like(view, .dtype = FA_FLOAT64));
+        give_tensor(r, fa_randint_like(view, -9, 50));
+        give_tensor(r, fa_randint_like(view, 0, 7, .dtype = FA_INT64));
+        give_tensor(r, fa_dropout(view, (double)pick(r, 3 + i, 1, 100) / 100));
+        give_tensor(r, fa_dropout2d(view, 0.5, true));
+    }
 }
 
 /* ---- Initial weights --------------------------------------------------------------------------------------------- */
@@ -659,6 +678,7 @@ static const struct {
     {"exponentials", exponentials, false},
     {"multinomials", multinomials, false},
     {"dropouts", dropouts, false},
+    {"likes", likes, false},
     {"layers", layers, false},
     {"initialisers", initialisers, false},
     {"truncated_normals", truncated_normals, false},

@@ -8,6 +8,7 @@
 #include "vision/picture.h"
 
 #include <cjson/cJSON.h>
+#include <libdeflate.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -304,6 +305,66 @@ static void test_limits_and_mistakes(void **state)
     REFUSED(fa_decode_picture("", 0), "got the picture, which is empty");
 }
 
+/* A picture whose header speaks of 6000 x 6000 pixels; `at`: where the header has height and width. */
+static uint8_t *swollen(const char *name, const char *marker, size_t at, size_t *size)
+{
+    uint8_t *bytes = (uint8_t *)read_whole(picture_path(name), size), *found = bytes;
+    while (memcmp(found, marker, 2) != 0)
+        found++;
+    memcpy(found + at, (const uint8_t[]){6000 >> 8, 6000 & 255, 6000 >> 8, 6000 & 255}, 4);
+    return bytes;
+}
+
+/* What a header asks for is held against the memory that is left, what a decoder takes besides included, and against
+ * the file: pixels that cannot be in it are not made room for. */
+static void test_memory_before_it_is_taken(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *bytes = swollen("jpeg_420_0.jpg", "\xff\xc0", 5, &size);
+    fa_picture_set_memory(100 << 20);
+    REFUSED(fa_decode_picture(bytes, size),
+            "has 6000 x 6000 pixels, for which reading takes 108 MB, needs at most the 104 MB that are left");
+    fa_picture_set_memory(150 << 20);
+    fa_tensor *read = fa_decode_picture(bytes, size);
+    assert_true(read != NULL || strstr(fa_error(), "that are left") == NULL);
+    fa_clear_error();
+    free(bytes);
+    fa_picture_reader_free();
+    bytes = swollen("jpeg_progressive.jpg", "\xff\xc2", 5, &size);
+    REFUSED(fa_decode_picture(bytes, size), "the 157 MB that are left");
+    free(bytes);
+    fa_picture_set_memory(1); /* would refuse whatever asked */
+    static const char pnm[] = "P6 6000 6000 255 x", text[] = "P3 6000 6000 255 1 2 3";
+    REFUSED(fa_decode_picture(pnm, sizeof pnm - 1), "cut short after 18 bytes");
+    REFUSED(fa_decode_picture(text, sizeof text - 1), "cut short after 22 bytes");
+    bytes = (uint8_t *)read_whole(picture_path("bmp_24.bmp"), &size);
+    memcpy(bytes + 18, (const uint8_t[]){6000 & 255, 6000 >> 8, 0, 0, 6000 & 255, 6000 >> 8, 0, 0}, 8);
+    REFUSED(fa_decode_picture(bytes, size), "cut short after");
+    free(bytes);
+    bytes = (uint8_t *)read_whole(picture_path("png_c2_8.png"), &size);
+    static const uint8_t header[] = {0, 0, 6000 >> 8, 6000 & 255, 0, 0, 6000 >> 8, 6000 & 255, 8, 2, 0, 0, 0};
+    memcpy(bytes + 16, header, sizeof header);
+    const uint32_t crc = libdeflate_crc32(0, bytes + 12, 17);
+    for (int i = 0; i < 4; i++)
+        bytes[29 + i] = (uint8_t)(crc >> (24 - 8 * i));
+    REFUSED(fa_decode_picture(bytes, size), "cut short after");
+    free(bytes);
+    fa_picture_set_memory(0);
+}
+
+/* A number of a header ends with white space. */
+static void test_numbers_end(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"P5 1 1 25*\x33", "P5 1x 1 255 \x33", "P5 1 1 255\x33\x33",
+                                        "P5 1234567890 1 255 \x33"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        REFUSED(fa_decode_picture(texts[i], strlen(texts[i])), "needs");
+    const char *fine = "P5#c\n1#c\n1 255\n\x33";
+    assert_non_null(fa_decode_picture(fine, strlen(fine)));
+}
+
 /* The second picture of a kind takes no memory of ours; other libraries' own allocations are not counted here. */
 static void test_memory_is_used_again(void **state)
 {
@@ -501,6 +562,8 @@ int main(void)
         cmocka_unit_test_teardown(test_transparency, clean),
         cmocka_unit_test_teardown(test_exif, clean),
         cmocka_unit_test_teardown(test_notes, clean),
+        cmocka_unit_test_teardown(test_memory_before_it_is_taken, clean),
+        cmocka_unit_test_teardown(test_numbers_end, clean),
         cmocka_unit_test_teardown(test_limits_and_mistakes, clean),
         cmocka_unit_test_teardown(test_memory_is_used_again, clean),
         cmocka_unit_test_teardown(test_no_memory, clean),
