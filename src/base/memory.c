@@ -3,14 +3,17 @@
  * A buffer is one block: the header, then `capacity` bytes at the next multiple of 64. Capacities come in classes eight
  * to a power of two (at most 12.5 % apart), so that a freed block serves every size of its class; each class has a list
  * of free blocks, all behind one mutex. */
+#define _DEFAULT_SOURCE /* madvise */
 #include "base/memory.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum {
     HEADER_BYTES = FA_ALIGNMENT,
+    HUGE_PAGE = 2 << 20,
     SMALL_LOG2 = 9, /* up to 512 bytes: multiples of 64, the first eight classes */
     LARGEST_LOG2 = 47,
     CLASS_COUNT = (LARGEST_LOG2 - SMALL_LOG2 + 1) * 8
@@ -129,16 +132,24 @@ void fa_buffer_pool_trim(void)
         free_list(taken[i]);
 }
 
+/* Large blocks lie on huge pages where the system has them: kernels that stream through megabytes would else wait for
+ * page tables. */
 static fa_buffer *block_from_system(size_t capacity)
 {
     if (must_fail())
         return NULL;
     void *block = NULL;
-    if (posix_memalign(&block, FA_ALIGNMENT, HEADER_BYTES + capacity) != 0) {
+    const bool huge = capacity >= 2 * (size_t)HUGE_PAGE;
+    const size_t alignment = huge ? HUGE_PAGE : FA_ALIGNMENT;
+    if (posix_memalign(&block, alignment, HEADER_BYTES + capacity) != 0) {
         fa_buffer_pool_trim();
-        if (posix_memalign(&block, FA_ALIGNMENT, HEADER_BYTES + capacity) != 0)
+        if (posix_memalign(&block, alignment, HEADER_BYTES + capacity) != 0)
             return NULL;
     }
+#if defined(MADV_HUGEPAGE)
+    if (huge) /* whole ones, so that no memory is taken that was not asked for; a refusal is no error */
+        madvise(block, (HEADER_BYTES + capacity) / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+#endif
     return block;
 }
 

@@ -211,6 +211,14 @@ static bool lower_fused_layer(fa_builder *b, int r)
     step->out[0] = 0;
     fa_kernel_args args = shapes_of(step, node->floats);
     const fa_cpu_kernel *kernel = fa_cpu_find(step->op, &args);
+    if (kernel == NULL && pool >= 0) { /* no such kernel here: the pool goes by itself */
+        pool = pool_grad = -1;
+        result = relu;
+        last = b->run->nodes[relu];
+        step->fuse = args.fuse = FA_FUSE_RELU;
+        step->out_meta[0] = last->meta;
+        kernel = fa_cpu_find(step->op, &args);
+    }
     if (kernel == NULL || (kernel->fuse & step->fuse) != step->fuse) {
         b->plan->n_steps--; /* no such kernel here: the nodes go one by one */
         return false;

@@ -104,14 +104,16 @@ bool fa_plan_find_loss(const fa_builder *b, int log_softmax, fa_loss_pattern *p)
         for (int i = 0; i < run->nodes[r]->n_in; i++)
             if (fa_input_of(b, run->nodes[r], i) == p->nll)
                 return false;
-    return fa_plan_only_feeds(b, p->nll_grad, FA_OP_log_softmax_grad) && b->sole_consumer[p->nll_grad] == p->log_softmax_grad &&
+    return fa_plan_only_feeds(b, p->nll_grad, FA_OP_log_softmax_grad) &&
+           b->sole_consumer[p->nll_grad] == p->log_softmax_grad &&
            fa_input_of(b, run->nodes[p->log_softmax_grad], 0) == p->nll_grad &&
            !fa_kept(run->nodes[p->nll_grad], FA_KEEP_HARD | FA_KEEP_SOFT) &&
            same_inputs(b, p->nll_grad, 2, p->nll, 1, 2) &&
            memcmp(run->nodes[p->nll_grad]->ints, run->nodes[p->nll]->ints, sizeof(fa_loss_ints)) == 0;
 }
 
-/* ---- Gradients that are never stored ------------------------------------------------------------------------------ */
+/* ---- Gradients that are never stored ------------------------------------------------------------------------------
+ */
 
 bool fa_plan_writes_external(const fa_builder *b, int external, int first, int end)
 {

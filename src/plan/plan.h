@@ -2,6 +2,7 @@
  *
  *   select.c   which nodes run, which values must survive, and the key: the graph's structure in full
  *   cache.c    plans by key, bounded, least recently used goes first
+ *   patterns.c which nodes stand together, so that they can be fused
  *   build.c    a plan from a run set: fusion, layouts, kernels, steps
  *   memory.c   a place in one arena for every value, by lifetime
  *   execute.c  a plan run on this step's memory and numbers

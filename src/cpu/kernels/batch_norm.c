@@ -13,8 +13,8 @@ typedef struct norm_call {
     const float *x, *mean;
     float *y;
     uint8_t *winner;
-    double *sums;              /* see fa_norm_sums_size */
-    const float *alpha, *beta; /* [channels] */
+    double *sums;                         /* see fa_norm_sums_size */
+    const float *alpha, *beta;            /* [channels] */
     int64_t width, rows, columns, images; /* of x; of the pooled planes */
     int64_t height;
 } norm_call;

@@ -1,5 +1,5 @@
-/* What batch norm's forward and backward kernels share. Channels last; M = N*H*W positions of C channels, cut into pieces
- * by M alone, whose sums are added in order. */
+/* What batch norm's forward and backward kernels share. Channels last; M = N*H*W positions of C channels, cut into
+ * pieces by M alone, whose sums are added in order. */
 #ifndef FA_CPU_KERNELS_BATCH_NORM_H
 #define FA_CPU_KERNELS_BATCH_NORM_H
 

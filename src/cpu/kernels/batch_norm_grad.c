@@ -4,9 +4,9 @@
  *     input_grad        dx = weight * invstd * ((g - sum_g/M) - (x - mean) * (invstd * sum_g_xhat/M))
  *     eval_input_grad   dx = g * (invstd * weight)
  *
- * Sums in double. Where relu follows the layer, g is cut on the way: the line x*alpha + beta of the forward pass is drawn
- * again, and tells where it was cut. Where a 2x2 max-pool follows that, g is read from the pooled values' gradient and
- * the winners' places. Both give the numbers, and the order of the sums, of a gradient that was stored. */
+ * Sums in double. Where relu follows the layer, g is cut on the way: the line x*alpha + beta of the forward pass is
+ * drawn again, and tells where it was cut. Where a 2x2 max-pool follows that, g is read from the pooled values'
+ * gradient and the winners' places. Both give the numbers, and the order of the sums, of a gradient that was stored. */
 #include "cpu/kernels/batch_norm.h"
 
 #include <math.h>
@@ -126,7 +126,8 @@ FA_INLINE void find_places(const grad_call *c, source from, int64_t first, int64
     }
 }
 
-/* n channels from o on of g at position i, whose x is given. The sum with 0 turns -0 into 0, as max_pool2d_grad does. */
+/* n channels from o on of g at position i, whose x is given. The sum with 0 turns -0 into 0, as max_pool2d_grad does.
+ */
 FA_INLINE fv gradient(source from, const places *at, int64_t i, int64_t o, fv x, fv alpha, fv beta, int64_t n)
 {
     const fv g = fv_load_some(at->g[i] + o, n);

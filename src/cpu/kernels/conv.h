@@ -24,6 +24,10 @@ typedef struct fa_conv_job {
 
 void FA_ISA(fa_conv_run)(const fa_conv_job *job);
 
+/* Whether a forward pass, without a pool, is taken by conv_small.c or conv2d_depthwise.c, which have no pool. */
+bool FA_ISA(fa_conv_small_supports)(const fa_kernel_args *args);
+bool FA_ISA(fa_conv_depthwise_supports)(const fa_kernel_args *args);
+
 /* The taps of a job in the order of its weights, and the image without padding: output (i, j) reads x[i*row_step +
  * row[t], j*column_step + column[t]] where that lies inside. */
 typedef struct fa_conv_taps {

@@ -58,13 +58,27 @@ static conv2d_plan make_plan(const fa_kernel_args *args)
     return p;
 }
 
+/* Whether the convolution by itself has another kernel: with a pool it would have other bits here. */
+static bool belongs_elsewhere(const fa_kernel_args *args, const conv2d_plan *p)
+{
+    fa_meta y = *args->out_meta[0];
+    fa_kernel_args alone = *args;
+    y.shape[2] = p->out[0];
+    y.shape[3] = p->out[1];
+    alone.out_meta[0] = &y;
+    alone.fuse = 0;
+    return FA_ISA(fa_conv_small_supports)(&alone) || FA_ISA(fa_conv_depthwise_supports)(&alone);
+}
+
 static bool conv2d_supports(const fa_kernel_args *args)
 {
+    const bool pool = (args->fuse & FA_FUSE_MAX_POOL) != 0;
     if (!fa_all_float32(args, 3) || args->in_meta[0]->ndim != 4 || args->in_meta[1]->ndim != 4)
         return false;
-    if ((args->fuse & FA_FUSE_MAX_POOL) && !(args->fuse & FA_FUSE_RELU))
+    if (pool && !(args->fuse & FA_FUSE_RELU))
         return false;
-    return make_plan(args).fits;
+    const conv2d_plan plan = make_plan(args);
+    return plan.fits && !(pool && belongs_elsewhere(args, &plan));
 }
 
 static size_t conv2d_scratch(const fa_kernel_args *args)

@@ -4,13 +4,16 @@
  * fv_fma; a piece adds its blocks in order, and the result adds its pieces in order. Where outputs give enough tasks a
  * task makes all pieces, one after the other; else each piece is a task of its own and a second pass adds them: the
  * same sums. A block of B is packed on the stack of the task that uses it, rows of A are read where they lie (a turned
- * A is turned back once). */
+ * A is turned back once). While a block is multiplied the next one is asked for, since few rows of A leave little time.
+ *
+ * Few rows times a turned B go the other way round (gemm_few.c). */
 #include "cpu/kernels/gemm.h"
 
 #include "cpu/kernels/common.h"
 #include "cpu/kernels/tile.h"
+#include "facula/base.h"
 
-enum { K_BLOCK = 256, MAX_PIECES = 16, MIN_TASKS = 32, ROWS_MANY = 192, ROWS_FEW = 96, ROWS_LEAST = 24 };
+enum { MIN_TASKS = 32, ROWS_MANY = 192, ROWS_FEW = 96, ROWS_LEAST = 24 };
 
 typedef struct gemm_plan {
     int64_t k_block, blocks, piece_blocks, pieces; /* of k alone */
@@ -22,11 +25,8 @@ typedef struct gemm_plan {
 
 static gemm_plan make_plan(int64_t m, int64_t n, int64_t k, bool a_turned)
 {
-    gemm_plan p = {0};
-    p.blocks = fa_blocks(k, K_BLOCK);
-    p.k_block = p.blocks ? fa_min64(K_BLOCK, fa_round_up(fa_blocks(k, p.blocks), 16)) : K_BLOCK;
-    p.piece_blocks = fa_max64(1, fa_blocks(p.blocks, MAX_PIECES));
-    p.pieces = fa_blocks(p.blocks, p.piece_blocks);
+    const fa_gemm_depth d = fa_gemm_depth_of(k);
+    gemm_plan p = {.k_block = d.k_block, .blocks = d.blocks, .piece_blocks = d.piece_blocks, .pieces = d.pieces};
     p.panels = fa_blocks(n, FA_PANEL_COLUMNS);
     p.rows = fa_max64(1, fa_min64(m, ROWS_MANY));
     if (p.panels * fa_blocks(m, p.rows) < MIN_TASKS && p.panels * fa_blocks(m, ROWS_FEW) >= MIN_TASKS)
@@ -43,16 +43,19 @@ static gemm_plan make_plan(int64_t m, int64_t n, int64_t k, bool a_turned)
     return p;
 }
 
-size_t FA_ISA(fa_gemm_scratch)(int64_t m, int64_t n, int64_t k, bool a_turned)
+size_t FA_ISA(fa_gemm_scratch)(int64_t m, int64_t n, int64_t k, bool a_turned, bool b_turned)
 {
+    if (FA_ISA(fa_gemm_is_few)(m, n, k, a_turned, b_turned))
+        return FA_ISA(fa_gemm_few_scratch)(m, n, k);
     return make_plan(m, n, k, a_turned).bytes;
 }
 
 typedef struct gemm_context {
     fa_gemm_call call;
     gemm_plan plan;
-    float *turned;  /* [m, a_step] */
-    float *partial; /* [pieces, m, n] */
+    float *turned;      /* [m, a_step] */
+    float *partial;     /* [pieces, m, n] */
+    int64_t next_panel; /* panels to where this thread will probably go on: for prefetching alone */
 } gemm_context;
 
 /* ---- The pieces of work ------------------------------------------------------------------------------------------ */
@@ -85,14 +88,36 @@ static void pack_b(float *pack, const fa_gemm_call *call, int64_t k0, int64_t de
     }
 }
 
+/* Rows of B, some columns wide, to be asked for. */
+typedef struct ahead {
+    const float *from;
+    int64_t rows, step, columns;
+} ahead;
+
+static ahead block_ahead(const fa_gemm_call *call, int64_t k0, int64_t depth, int64_t n0)
+{
+    if (call->b_turned || n0 >= call->n)
+        return (ahead){0};
+    return (ahead){call->b + k0 * call->b_step + n0, depth, call->b_step, fa_min64(FA_PANEL_COLUMNS, call->n - n0)};
+}
+
+static void ask(const ahead *next, int64_t first, int64_t end)
+{
+    for (int64_t row = first; row < fa_min64(end, next->rows); row++)
+        for (int64_t j = 0; j < next->columns; j += 16)
+            fa_prefetch(next->from + row * next->step + j);
+}
+
 /* y[rows m0..m1) = or += one block's sums. */
 static void block_rows(const gemm_context *c, float *y, int64_t y_step, const float *pack, int64_t m0, int64_t m1,
-                       int64_t columns, int64_t k0, int64_t depth, int flags, const float *bias)
+                       int64_t columns, int64_t k0, int64_t depth, int flags, const float *bias, const ahead *next)
 {
     static const int64_t no_offset[1] = {0};
     const int vectors = (int)fa_blocks(columns, FV_LANES);
     const float *a = c->call.a_turned ? c->turned : c->call.a;
     const int64_t a_step = c->call.a_turned ? c->plan.a_step : c->call.a_step;
+    const int64_t share = fa_blocks(next->rows, fa_blocks(m1 - m0, fa_tile_rows(vectors)));
+    int64_t asked = 0;
     fa_tile_call tile = {.runs = no_offset,
                          .run_count = 1,
                          .run_length = depth,
@@ -102,12 +127,16 @@ static void block_rows(const gemm_context *c, float *y, int64_t y_step, const fl
                          .bias = bias,
                          .columns = columns,
                          .flags = flags};
-    for (int64_t m = m0; m < m1;) {
+    for (int64_t m = m0; m < m1; asked += share) {
         const int rows = fa_tile_take(vectors, m1 - m);
         for (int i = 0; i < rows; i++) {
             tile.x[i] = a + (m + i) * a_step + k0;
             tile.y[i] = y + (m - m0 + i) * y_step;
         }
+        ask(next, asked, asked + share);
+        for (int64_t i = m - m0 + rows; i < fa_min64(m - m0 + 2 * rows, m1 - m0); i++)
+            for (int64_t j = 0; j < columns; j += 16)
+                fa_prefetch_write(y + i * y_step + j);
         FA_ISA(fa_tile)(&tile, rows, vectors);
         m += rows;
     }
@@ -125,7 +154,7 @@ static void product_task(void *context, int64_t index)
     const gemm_context *c = context;
     const fa_gemm_call *call = &c->call;
     const gemm_plan *p = &c->plan;
-    _Alignas(64) float pack[K_BLOCK * FA_PANEL_COLUMNS];
+    _Alignas(64) float pack[FA_GEMM_K_BLOCK * FA_PANEL_COLUMNS];
     _Alignas(64) float piece_sum[ROWS_FEW * FA_PANEL_COLUMNS];
     const int64_t chunk = index % p->chunks, panel = index / p->chunks % p->panels;
     const int64_t only_piece = index / p->chunks / p->panels;
@@ -142,18 +171,22 @@ static void product_task(void *context, int64_t index)
             const int64_t first = piece * p->piece_blocks, end = fa_min64(p->blocks, first + p->piece_blocks);
             for (int64_t block = first; block < end; block++) {
                 const int64_t k0 = block * p->k_block, depth = fa_min64(p->k_block, call->k - k0);
+                const bool on = block + 1 < (p->split ? end : p->blocks); /* to the next block; else, probably, panel */
+                const int64_t next_k = on ? k0 + depth : first * p->k_block;
+                const ahead next = block_ahead(call, next_k, fa_min64(p->k_block, call->k - next_k),
+                                               on ? n0 : n0 + c->next_panel * FA_PANEL_COLUMNS);
                 pack_b(pack, call, k0, depth, n0, columns);
                 if (p->split) {
                     block_rows(c, c->partial + (piece * call->m + m0) * call->n + n0, call->n, pack, m0, m1, columns,
-                               k0, depth, block > first ? FA_TILE_ADD : 0, NULL);
+                               k0, depth, block > first ? FA_TILE_ADD : 0, NULL, &next);
                 } else if (apart) {
                     block_rows(c, piece_sum, FA_PANEL_COLUMNS, pack, m0, m1, columns, k0, depth,
-                               block > first ? FA_TILE_ADD : 0, NULL);
+                               block > first ? FA_TILE_ADD : 0, NULL, &next);
                 } else {
                     const bool last = block == p->blocks - 1;
                     block_rows(c, y, call->c_step, pack, m0, m1, columns, k0, depth,
                                (block > 0 ? FA_TILE_ADD : 0) | (last && call->relu ? FA_TILE_RELU : 0),
-                               last ? bias : NULL);
+                               last ? bias : NULL, &next);
                 }
             }
             if (!apart)
@@ -206,7 +239,12 @@ void FA_ISA(fa_gemm)(const fa_gemm_call *call)
         empty_sums(call);
         return;
     }
+    if (FA_ISA(fa_gemm_is_few)(call->m, call->n, call->k, call->a_turned, call->b_turned)) {
+        FA_ISA(fa_gemm_few)(call);
+        return;
+    }
     gemm_context c = {.call = *call, .plan = make_plan(call->m, call->n, call->k, call->a_turned)};
+    c.next_panel = fa_get_num_threads();
     const double work = 2.0 * (double)call->m * (double)call->n * (double)call->k;
     if (call->a_turned) {
         c.turned = (float *)(void *)((char *)call->scratch + c.plan.a_at);
@@ -252,7 +290,7 @@ static bool linear_supports(const fa_kernel_args *args)
 static size_t linear_scratch(const fa_kernel_args *args)
 {
     fa_gemm_call call = linear_call(args);
-    return FA_ISA(fa_gemm_scratch)(call.m, call.n, call.k, false);
+    return FA_ISA(fa_gemm_scratch)(call.m, call.n, call.k, false, true);
 }
 
 static void linear_run(const fa_kernel_args *args)
@@ -290,7 +328,7 @@ static bool matmul_supports(const fa_kernel_args *args)
 static size_t matmul_scratch(const fa_kernel_args *args)
 {
     fa_gemm_call call = matmul_call(args);
-    return FA_ISA(fa_gemm_scratch)(call.m, call.n, call.k, call.a_turned);
+    return FA_ISA(fa_gemm_scratch)(call.m, call.n, call.k, call.a_turned, call.b_turned);
 }
 
 static void matmul_run(const fa_kernel_args *args)

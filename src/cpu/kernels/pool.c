@@ -279,8 +279,8 @@ FA_INLINE void grad_row_2x2(const pool_call *c, int64_t task, bool known)
         const int64_t from = j * C, to = 2 * j * C;
         int64_t o = 0;
         for (; o + FV_LANES <= C; o += FV_LANES) {
-            const fi winner = known ? fi_load_u8(position + from + o)
-                                    : winner_2x2(x0 + to + o, x0 + W * C + to + o, C, FV_LANES);
+            const fi winner =
+                known ? fi_load_u8(position + from + o) : winner_2x2(x0 + to + o, x0 + W * C + to + o, C, FV_LANES);
             spread_2x2(dx0 + to + o, dx1 + to + o, C, winner, fv_load(g + from + o) + fv_zero(), FV_LANES);
         }
         if (o < C) {

@@ -17,22 +17,26 @@
  * hold. A pooled tile holds whole windows of 4 positions. */
 #if defined(FA_CPU_ISA_avx512)
 #define FA_TILES(TILE) TILE(1, 9) TILE(2, 9) TILE(3, 6) TILE(4, 6)
+#define FA_ROWS_TILES(TILE) TILE(1, 12) TILE(2, 12) TILE(3, 8) TILE(4, 6)
 #define FA_POOL_TILES(TILE) TILE(1, 8) TILE(2, 8) TILE(3, 4) TILE(4, 4)
 enum { FA_PANEL = 4 };
 #elif defined(FA_CPU_ISA_avx2)
 #define FA_TILES(TILE) TILE(1, 9) TILE(2, 6)
+#define FA_ROWS_TILES(TILE) TILE(1, 12) TILE(2, 6)
 #define FA_POOL_TILES(TILE) TILE(1, 8) TILE(2, 4)
 enum { FA_PANEL = 2 };
 #elif defined(FA_CPU_ISA_neon)
 #define FA_TILES(TILE) TILE(1, 9) TILE(2, 9) TILE(3, 6) TILE(4, 6)
+#define FA_ROWS_TILES(TILE) TILE(1, 12) TILE(2, 12) TILE(3, 8) TILE(4, 6)
 #define FA_POOL_TILES(TILE) TILE(1, 8) TILE(2, 8) TILE(3, 4) TILE(4, 4)
 enum { FA_PANEL = 4 };
 #else
 #define FA_TILES(TILE) TILE(1, 9) TILE(2, 4)
+#define FA_ROWS_TILES(TILE) TILE(1, 8) TILE(2, 4)
 #define FA_POOL_TILES(TILE) TILE(1, 8) TILE(2, 4)
 enum { FA_PANEL = 2 };
 #endif
-enum { FA_TILE_ROWS = 9, FA_PANEL_COLUMNS = FA_PANEL * FV_LANES };
+enum { FA_TILE_ROWS = 9, FA_ROWS_MOST = 12, FA_PANEL_COLUMNS = FA_PANEL * FV_LANES };
 
 /* What happens to the sums. */
 enum {
@@ -215,8 +219,67 @@ FA_INLINE int fa_pool_tile_take(int vectors, int64_t rows)
     return rows >= largest ? largest : 4;
 }
 
+/* y[i][j] = sum over k < depth of x[i][k] * w[k][j] for many rows, each one chain of fv_fma; whole vectors of columns.
+ * Either k runs through memory and rows are x_step apart, or, turned, rows do and k is x_step apart. */
+typedef struct fa_rows_call {
+    int64_t rows, depth, x_step, w_step, y_step;
+    const float *x, *w;
+    float *y;
+    bool turned;
+    bool add; /* to what y holds */
+} fa_rows_call;
+
+/* P rows from row r on. Their addresses are few sums of few registers. */
+FA_INLINE void fa_rows_block(const fa_rows_call *call, const int64_t r, const int P, const int V, const bool turned)
+{
+    fv acc[FA_ROWS_MOST * FA_PANEL];
+    const int64_t row_step = turned ? 1 : call->x_step, k_step = turned ? call->x_step : 1, w_step = call->w_step;
+    const bool add = call->add;
+    const float *w = call->w, *x[FA_ROWS_MOST / 4];
+    FA_UNROLL
+    for (int i = 0; i < P; i += 4)
+        x[i / 4] = call->x + (r + i) * row_step;
+    FA_UNROLL
+    for (int i = 0; i < P * V; i++)
+        acc[i] = fv_zero();
+    for (int i = 0; i < P && add; i++)
+        FA_UNROLL
+    for (int v = 0; v < V; v++)
+        fa_prefetch_write(call->y + (r + i) * call->y_step + v * FV_LANES);
+    for (int64_t k = 0; k < call->depth; k++) {
+        fv weight[FA_PANEL];
+        FA_UNROLL
+        for (int v = 0; v < V; v++)
+            weight[v] = fv_load(w + v * FV_LANES);
+        FA_UNROLL
+        for (int i = 0; i < P; i++) {
+            const fv value = fv_set1(x[i / 4][i % 4 * row_step]);
+            FA_UNROLL
+            for (int v = 0; v < V; v++)
+                acc[i * V + v] = fv_fma(value, weight[v], acc[i * V + v]);
+        }
+        FA_UNROLL
+        for (int i = 0; i < P; i += 4)
+            x[i / 4] += k_step;
+        w += w_step;
+    }
+    if (add) {
+        FA_UNROLL
+        for (int i = 0; i < P; i++)
+            FA_UNROLL
+        for (int v = 0; v < V; v++)
+            acc[i * V + v] = fv_load(call->y + (r + i) * call->y_step + v * FV_LANES) + acc[i * V + v];
+    }
+    FA_UNROLL
+    for (int i = 0; i < P; i++)
+        FA_UNROLL
+    for (int v = 0; v < V; v++)
+        fv_store(call->y + (r + i) * call->y_step + v * FV_LANES, acc[i * V + v]);
+}
+
 /* Runs a tile of `rows` rows and `vectors` vectors; rows is one of the sizes above. */
 void FA_ISA(fa_tile)(const fa_tile_call *call, int rows, int vectors);
 void FA_ISA(fa_tile_pooled)(const fa_tile_call *call, int rows, int vectors);
+void FA_ISA(fa_tile_rows_run)(const fa_rows_call *call, int vectors);
 
 #endif

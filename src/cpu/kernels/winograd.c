@@ -11,10 +11,19 @@
 
 #include "base/precision.h"
 #include "cpu/kernels/tile.h"
+#include "facula/base.h"
 
 #include <stdatomic.h>
 
-enum { SLOTS = 32, MIN_TASKS = 32, BLOCK_FLOATS = 6400, BLOCK_MOST = 48, BLOCK_STEP = 6, PACK_CHANNELS = 8 };
+enum {
+    SLOTS = 32,
+    MIN_TASKS = 32,
+    BLOCK_FLOATS = 3200,
+    BLOCK_MOST = 48,
+    BLOCK_STEP = 6,
+    PACK_CHANNELS = 8,
+    ROWS_A_CALL = 12
+};
 
 bool FA_ISA(fa_wino_is_worth)(const fa_conv2d_ints *ints, int side, int64_t in_channels, int64_t out_channels,
                               int64_t rows, int64_t columns)
@@ -35,6 +44,7 @@ typedef struct wino_context {
     int64_t in, products;                   /* side of a patch; products of a tile */
     int64_t tile_rows, tile_columns, tiles; /* of an image, of all */
     int64_t block, blocks;                  /* tiles of a task */
+    int64_t threads;                        /* for prefetching alone */
     int64_t c_lanes, o_lanes;               /* channels in whole vectors */
     int64_t input_step, product_step;       /* floats from one product of a block to the next */
     int64_t product_size;                   /* floats of one product's packed weights */
@@ -318,24 +328,56 @@ static void input_tile2(const wino_context *c, float *to, int64_t image, int64_t
     }
 }
 
-static void multiply(const wino_context *c, const float *inputs, float *products, int64_t tiles)
+/* What there is to ask for while a block of tiles is multiplied, row by row of tiles: where its results go, and what
+ * this thread will probably read next. */
+typedef struct wishes {
+    int64_t first, results, next, rows; /* tiles and rows of the results; first tile to be read; rows in all */
+} wishes;
+
+/* Threads take blocks in order, so that this one's next block lies as many blocks ahead as there are threads. A guess
+ * is good enough: nothing but time depends on it. */
+static wishes make_wishes(const wino_context *c, int64_t index, int64_t tiles)
 {
-    static const int64_t run = 0;
-    fa_tile_call tile = {.runs = &run, .run_count = 1, .run_length = c->job.in_channels, .x_step = 1};
+    const int64_t side = c->job.side, next = (index + c->threads) * c->block;
+    wishes w = {.first = index * c->block, .results = tiles * side / (c->job.winner ? 2 : 1), .next = next};
+    if (side == FA_WINO_OUT) /* layers of few channels stay in the cache */
+        w.rows = w.results + fa_max64(0, fa_min64(c->block, c->tiles - next)) * side;
+    return w;
+}
+
+static void prefetch(const wino_context *c, const wishes *w, int64_t wish)
+{
+    static const int64_t none[2] = {0, 0};
+    const fa_wino_job *job = &c->job;
+    const int64_t shrink = job->winner ? 2 : 1, side = job->side / shrink, read = wish - w->results;
+    if (read < 0)
+        fa_wino_prefetch_row(job->y, job->rows / shrink, job->columns / shrink, job->out_channels, side, none,
+                             c->tile_rows, c->tile_columns, w->first + wish / side, wish % side, true);
+    else
+        fa_wino_prefetch_row(job->x, job->height, job->width, job->in_channels, job->side, job->before, c->tile_rows,
+                             c->tile_columns, w->next + read / job->side, read % job->side, false);
+}
+
+static void multiply(const wino_context *c, const float *inputs, float *products, int64_t tiles, const wishes *w)
+{
+    const int64_t panels = fa_blocks(c->o_lanes, FA_PANEL_COLUMNS), step = w->rows > 0 ? ROWS_A_CALL : tiles;
+    const int64_t wishes_a_call = fa_blocks(w->rows, c->products * panels * fa_blocks(tiles, step));
+    int64_t wish = 0;
     for (int64_t k = 0; k < c->products; k++)
         for (int64_t panel = 0; panel < c->o_lanes; panel += FA_PANEL_COLUMNS) {
             const int64_t columns = fa_min64(FA_PANEL_COLUMNS, c->o_lanes - panel);
-            const int vectors = (int)(columns / FV_LANES);
-            tile.w = c->weights + k * c->product_size + panel * c->job.in_channels;
-            tile.w_step = tile.columns = columns;
-            for (int64_t t = 0; t < tiles;) {
-                const int rows = fa_tile_take(vectors, tiles - t);
-                for (int i = 0; i < rows; i++) {
-                    tile.x[i] = inputs + k * c->input_step + (t + i) * c->c_lanes;
-                    tile.y[i] = products + k * c->product_step + (t + i) * c->o_lanes + panel;
-                }
-                FA_ISA(fa_tile)(&tile, rows, vectors);
-                t += rows;
+            for (int64_t t = 0; t < tiles; t += step) {
+                const fa_rows_call call = {.rows = fa_min64(step, tiles - t),
+                                           .depth = c->job.in_channels,
+                                           .x = inputs + k * c->input_step + t * c->c_lanes,
+                                           .x_step = c->c_lanes,
+                                           .w = c->weights + k * c->product_size + panel * c->job.in_channels,
+                                           .w_step = columns,
+                                           .y = products + k * c->product_step + t * c->o_lanes + panel,
+                                           .y_step = c->o_lanes};
+                for (const int64_t end = fa_min64(w->rows, wish + wishes_a_call); wish < end; wish++)
+                    prefetch(c, w, wish);
+                FA_ISA(fa_tile_rows_run)(&call, (int)(columns / FV_LANES));
             }
         }
 }
@@ -358,12 +400,13 @@ static void block_task(void *context, int64_t index)
     float *products = inputs + c->products * c->input_step;
     const int64_t first = index * c->block, tiles = fa_min64(c->block, c->tiles - first);
     const int64_t plane = c->tile_rows * c->tile_columns;
+    const wishes w = make_wishes(c, index, tiles);
     for (int64_t t = 0; t < tiles; t++) {
         const int64_t tile = first + t, image = tile / plane, at = tile % plane;
         (small ? input_tile2 : input_tile)(c, inputs + t * c->c_lanes, image, at / c->tile_columns,
                                            at % c->tile_columns);
     }
-    multiply(c, inputs, products, tiles);
+    multiply(c, inputs, products, tiles, &w);
     for (int64_t t = 0; t < tiles; t++) {
         const int64_t tile = first + t, image = tile / plane, at = tile % plane;
         (small ? output_tile2 : output_tile)(c, products + t * c->o_lanes, c->product_step, image, at / c->tile_columns,
@@ -379,6 +422,7 @@ void FA_ISA(fa_wino_run)(const fa_wino_job *job, void *scratch)
     float *zeros = (float *)(void *)((char *)scratch + c.zeros_at);
     memset(zeros, 0, (size_t)c.c_lanes * sizeof *zeros);
     c.zeros = zeros;
+    c.threads = fa_get_num_threads();
     c.slot = (char *)scratch + c.slots_at;
     memset(job->bad, 0, (size_t)job->images);
     atomic_init(&c.free_slots, c.slots == 32 ? UINT32_MAX : (1u << c.slots) - 1);

@@ -164,6 +164,31 @@ FA_INLINE void fa_wino_patch(const fa_wino_job *job, int64_t image, int64_t i, i
         }
 }
 
+/* Pixels of an image that a later piece of work needs, row by row: asked for while this one multiplies, so that neither
+ * waits for the other. */
+FA_INLINE void fa_wino_prefetch(const float *from, int64_t floats, const bool write)
+{
+    enum { LINE = 16 };
+    for (int64_t at = 0; at < floats; at += LINE) {
+        if (write)
+            fa_prefetch_write(from + at);
+        else
+            fa_prefetch(from + at);
+    }
+}
+
+/* Row r < side of the outputs of tile `tile`, [height, width, channels] an image, moved up and left by `before`. */
+FA_INLINE void fa_wino_prefetch_row(const float *images, int64_t height, int64_t width, int64_t channels, int64_t side,
+                                    const int64_t before[2], int64_t tile_rows, int64_t tile_columns, int64_t tile,
+                                    int64_t r, const bool write)
+{
+    const int64_t at = tile % (tile_rows * tile_columns), image = tile / (tile_rows * tile_columns);
+    const int64_t row = at / tile_columns * side + r - before[0], left = at % tile_columns * side - before[1];
+    const int64_t first = fa_max64(0, left), end = fa_min64(width, left + side);
+    if (row >= 0 && row < height && first < end)
+        fa_wino_prefetch(images + ((image * height + row) * width + first) * channels, (end - first) * channels, write);
+}
+
 /* Bt d B of n channels from c on, product k to `to + k * step`. Whole vectors are written. */
 FA_INLINE void fa_wino_input_tile(const float *const pixel[FA_WINO_PRODUCTS], int64_t c, int64_t n, float *to,
                                   int64_t step)

@@ -15,11 +15,11 @@
 #include <stdatomic.h>
 
 enum {
-    CHUNK_FLOATS = 1 << 20,
+    CHUNK_FLOATS = 1 << 18,
     CHUNK_LEAST = 64,
     CHUNK_MOST = 512,
     ROWS = 48,
-    SEGMENT = 32,
+    SEGMENT = 64,
     TILES = 4,
     STORE_CHANNELS = 8
 };
@@ -120,30 +120,43 @@ static void transform_task(void *context, int64_t index)
 
 /* ---- Products ---------------------------------------------------------------------------------------------------- */
 
+/* Asks for what the next chunk's transforms read, a product's share of it: rows of its tiles, of x and of g. */
+static void prefetch_share(const grad_context *c, int64_t index, int64_t tasks)
+{
+    static const int64_t none[2] = {0, 0};
+    const fa_wino_job *job = &c->job;
+    const int64_t first = c->first + c->count, rows = fa_min64(c->chunk, c->tiles - first) * FA_WINO_OUT;
+    for (int64_t row = rows * index / tasks; row < rows * (index + 1) / tasks; row++) {
+        const int64_t tile = first + row / FA_WINO_OUT, r = row % FA_WINO_OUT;
+        fa_wino_prefetch_row(job->x, job->height, job->width, job->in_channels, FA_WINO_OUT, job->before, c->tile_rows,
+                             c->tile_columns, tile, r, false);
+        fa_wino_prefetch_row(c->g, job->rows, job->columns, job->out_channels, FA_WINO_OUT, none, c->tile_rows,
+                             c->tile_columns, tile, r, false);
+    }
+}
+
 static void product_task(void *context, int64_t index)
 {
     const grad_context *c = context;
     const int64_t block = index % c->row_blocks, panel = index / c->row_blocks % c->panels;
     const int64_t k = index / c->row_blocks / c->panels, columns = panel_columns(c, panel);
-    const int64_t end = fa_min64(c->job.in_channels, (block + 1) * ROWS), panel_first = panel * FA_PANEL_COLUMNS;
-    const int vectors = (int)(columns / FV_LANES);
-    static const int64_t run = 0;
-    const float *inputs = c->inputs + k * c->chunk * c->c_lanes;
-    float *sums = c->sums + (k * c->o_lanes + panel_first) * c->job.in_channels;
-    fa_tile_call tile = {.runs = &run, .run_count = 1, .x_step = c->c_lanes, .w_step = columns, .columns = columns};
+    const int64_t channel = block * ROWS, panel_first = panel * FA_PANEL_COLUMNS;
+    const float *inputs = c->inputs + k * c->chunk * c->c_lanes + channel;
+    const float *grads = c->grads + (k * c->o_lanes + panel_first) * c->chunk;
+    float *sums = c->sums + (k * c->o_lanes + panel_first) * c->job.in_channels + channel * columns;
+    prefetch_share(c, index, FA_WINO_PRODUCTS * c->panels * c->row_blocks);
     for (int64_t t = 0; t < c->count; t += SEGMENT) {
-        tile.run_length = fa_min64(SEGMENT, c->count - t);
-        tile.w = c->grads + (k * c->o_lanes + panel_first) * c->chunk + t * columns;
-        tile.flags = c->first + t > 0 ? FA_TILE_ADD : 0;
-        for (int64_t channel = block * ROWS; channel < end;) {
-            const int rows = fa_tile_take(vectors, end - channel);
-            for (int i = 0; i < rows; i++) {
-                tile.x[i] = inputs + t * c->c_lanes + channel + i;
-                tile.y[i] = sums + (channel + i) * columns;
-            }
-            FA_ISA(fa_tile)(&tile, rows, vectors);
-            channel += rows;
-        }
+        const fa_rows_call call = {.rows = fa_min64(ROWS, c->job.in_channels - channel),
+                                   .depth = fa_min64(SEGMENT, c->count - t),
+                                   .x = inputs + t * c->c_lanes,
+                                   .x_step = c->c_lanes,
+                                   .turned = true,
+                                   .w = grads + t * columns,
+                                   .w_step = columns,
+                                   .y = sums,
+                                   .y_step = columns,
+                                   .add = c->first + t > 0};
+        FA_ISA(fa_tile_rows_run)(&call, (int)(columns / FV_LANES));
     }
 }
 
@@ -159,6 +172,8 @@ static void store_task(void *context, int64_t index)
     const int64_t panel = o / FA_PANEL_COLUMNS, columns = panel_columns(c, panel);
     const int64_t lanes = fa_min64(FV_LANES, job->out_channels - o);
     const float *sums = c->sums + panel * FA_PANEL_COLUMNS * job->in_channels + o % FA_PANEL_COLUMNS;
+    _Alignas(64) float taps[(STORE_CHANNELS * 9 + FV_LANES) * FV_LANES];
+    _Alignas(64) float turned[(STORE_CHANNELS * 9 + FV_LANES) * FV_LANES];
     fv all = fv_zero();
     for (int64_t channel = first; channel < end; channel++) {
         fv half[3 * FA_WINO_IN];
@@ -174,14 +189,16 @@ static void store_task(void *context, int64_t index)
             fv w[3];
             fa_wino_weight_grad(half + a * FA_WINO_IN, w);
             for (int b = 0; b < 3; b++) {
-                float lane[FV_LANES];
-                fv_store(lane, w[b]);
-                for (int64_t i = 0; i < lanes; i++)
-                    c->dw[((o + i) * job->in_channels + channel) * 9 + a * 3 + b] = lane[i];
+                fv_store(taps + ((channel - first) * 9 + a * 3 + b) * FV_LANES, w[b]);
                 all += w[b];
             }
         }
     }
+    const int64_t count = (end - first) * 9;
+    fa_transposed_copy(turned, STORE_CHANNELS * 9 + FV_LANES, taps, FV_LANES, count, lanes);
+    for (int64_t i = 0; i < lanes; i++)
+        memcpy(c->dw + ((o + i) * job->in_channels + first) * 9, turned + i * (STORE_CHANNELS * 9 + FV_LANES),
+               (size_t)count * sizeof *turned);
     all = fv_select(fm_first(lanes), all, fv_zero());
     if (fm_any(fv_isnan(all - all)))
         atomic_store_explicit(&c->not_finite, 1, memory_order_relaxed);
