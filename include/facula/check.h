@@ -32,9 +32,9 @@ typedef struct fa_check_args {
 /* Fetches every item of the loaders' data sets once, on all threads, and tells what a training would meet. What is said
  * of sizes, equal images, mean and standard deviation is of images as the items hold them: data sets made without
  * transforms tell most. In memory are 256 images at a time, and 40 bytes an item. The default generator is left as it
- * was. Items that cannot be read are no errors here. With a .worker_init items are fetched on the calling thread, with the
- * state that it returns for worker 0; of a loader with a .collate single items are looked at. NULL after an error: no
- * loader, no memory, that of .worker_init.
+ * was. Items that cannot be read are no errors here. With a .worker_init items are fetched on the calling thread, with
+ * the state that it returns for worker 0; of a loader with a .collate single items are looked at. NULL after an error:
+ * no loader, no memory, that of .worker_init.
  *
  * The report is a dict of plain values of the current scope:
  *

@@ -191,6 +191,8 @@ static uint64_t run_loaders(fa_dataset *train, fa_dataset *test, int workers)
     return hash;
 }
 
+/* O21: draws follow from the seed, the epoch and the item's place, whatever the number of workers; they are PyTorch's.
+ */
 static void test_pictures_for_any_workers(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* Memory of loops over pictures: flat over ten epochs, for any number of workers, and no more than the
+/* O20: memory of loops over pictures: flat over ten epochs, for any number of workers, and no more than the
  * batches that may be ahead. */
 #include "support/facula_test.h"
 
