@@ -71,11 +71,13 @@ static void folder_name(void *data, int64_t index, char *text, size_t size)
 static fa_item_trace folder_trace(void *data, int64_t index, bool look)
 {
     const fa_folder_index *files = &((image_folder *)data)->index;
+    const struct fa_indexed_file *file = &files->file[index];
+    const struct fa_indexed_folder *folder = &files->folder[file->folder];
+    const char *name = files->names + folder->names + file->name;
     char path[FA_PATH_BYTES];
-    if (!fa_folder_index_path(files, index, path))
-        return (fa_item_trace){0, 0};
-    const char *name = path + strlen(files->root);
-    return (fa_item_trace){fa_fingerprint_add(1, name, strlen(name)), look ? fa_file_size(path) : 0};
+    return (fa_item_trace){
+        .name = fa_fingerprint_add(fa_fingerprint_add(1, folder->path, strlen(folder->path)), name, strlen(name)),
+        .content = look && fa_folder_index_path(files, index, path) ? fa_file_size(path) : 0};
 }
 
 /* ---- Notes ------------------------------------------------------------------------------------------------------- */
