@@ -7,7 +7,7 @@
  * Channels last; stride, dilation and padding as they come, one group. Each sum is one chain of fv_fma over its pairs
  * in order of t (dw: of p), then over channels (dw: over images in segments): what follows from the layer's shape
  * alone. */
-#include "cpu/kernels/common.h"
+#include "cpu/kernels/conv.h"
 #include "cpu/kernels/tile.h"
 
 enum { MAX_POSITIONS = 4, MAX_SOURCES = 64, MAX_TAPS = 49, MAX_PAIRS = MAX_POSITIONS * MAX_TAPS };
@@ -78,11 +78,23 @@ static void pack_task(void *context, int64_t index)
     const int64_t first = index / vectors * PACK_COLUMNS, end = fa_min64(p->depth, first + PACK_COLUMNS);
     const int64_t lanes = fa_min64(FV_LANES, p->columns - column), panel = column / FA_PANEL_COLUMNS;
     const int64_t step = fa_min64(FA_PANEL_COLUMNS, p->width - panel * FA_PANEL_COLUMNS);
+    int64_t used = 0;
+    for (int64_t t = 0; t < taps; t++)
+        used += p->conv->used[t];
+    const bool few = 2 * used < taps;
     for (int64_t k = first; k < end; k++) {
-        _Alignas(64) float turned[(MAX_TAPS + FV_LANES) * FV_LANES] = {0};
         const int64_t out = p->backward ? k : column, in = p->backward ? column : k;
-        fa_transposed_copy(turned, FV_LANES, p->weight + (out * p->conv->in_channels + in) * taps,
-                           p->backward ? taps : p->conv->in_channels * taps, lanes, taps);
+        const float *from = p->weight + (out * p->conv->in_channels + in) * taps;
+        const int64_t from_step = p->backward ? taps : p->conv->in_channels * taps;
+        if (few) { /* one by one, where most of what is turned would be left out */
+            for (int64_t t = 0; t < taps; t++)
+                for (int64_t i = 0; i < FV_LANES && p->conv->used[t]; i++)
+                    packed_at(p, t, panel)[k * step + column % FA_PANEL_COLUMNS + i] =
+                        i < lanes ? from[i * from_step + t] : 0;
+            continue;
+        }
+        _Alignas(64) float turned[(MAX_TAPS + FV_LANES) * FV_LANES] = {0};
+        fa_transposed_copy(turned, FV_LANES, from, from_step, lanes, taps);
         for (int64_t t = 0; t < taps; t++)
             if (p->conv->used[t])
                 fv_store(packed_at(p, t, panel) + k * step + column % FA_PANEL_COLUMNS, fv_load(turned + t * FV_LANES));
@@ -165,7 +177,7 @@ static bool is_small_forward(const fa_kernel_args *args, small_conv *s)
            find_pairs(ints, args->in_meta[0], args->out_meta[0], args->in_meta[1], s);
 }
 
-static bool forward_supports(const fa_kernel_args *args)
+bool FA_ISA(fa_conv_small_supports)(const fa_kernel_args *args)
 {
     small_conv s;
     return is_small_forward(args, &s);
@@ -344,7 +356,7 @@ static void weight_grad_run(const fa_kernel_args *args)
 const fa_cpu_kernel FA_ISA(fa_conv_small_kernels)[] = {
     {.op = FA_OP_conv2d,
      .name = "conv2d small nhwc " FA_ISA_NAME,
-     .supports = forward_supports,
+     .supports = FA_ISA(fa_conv_small_supports),
      .scratch = forward_scratch,
      .run = forward_run,
      .fuse = FA_FUSE_RELU},
