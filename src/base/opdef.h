@@ -154,8 +154,8 @@ enum {
     /* nll_loss: its input is scores, and log_softmax comes first. in: scores, target, weight?, and in backward the
      * gradient of the loss; out: loss, in backward the gradient of the scores, log-probabilities. */
     FA_FUSE_LOG_SOFTMAX = 4,
-    /* conv2d's gradients with `pooled`, batch_norm_grad_stats, batch_norm_input_grad: in[0] is the gradient of the pooled
-     * values; in[2], for batch norm in[6], the winners' places (uint8, 0..3 row by row, 255 for none) */
+    /* conv2d's gradients with `pooled`, batch_norm_grad_stats, batch_norm_input_grad: in[0] is the gradient of the
+     * pooled values; in[2], for batch norm in[6], the winners' places (uint8, 0..3 row by row, 255 for none) */
     FA_FUSE_UNPOOL = 8
 };
 

@@ -184,6 +184,48 @@ static void test_linear(void **state)
     }
 }
 
+/* A row's bits do not depend on how many others there are, whichever way the product goes. */
+static void test_rows_alone(void **state)
+{
+    (void)state;
+    static const int64_t depths[] = {256, 300, 3136, 5000};
+    FOR_EACH_ISA(isa)
+    {
+        random_state = seed + 9;
+        for (int d = 0; d < 4; d++) {
+            const int64_t k = depths[d], n = 70, most = 130;
+            float *x = random_floats(most * k), *w = random_floats(n * k), *b = random_floats(n);
+            float *all = random_floats(most * n), *part = random_floats(most * n);
+            static const int64_t rows[] = {130, 1, 3, 4, 8, 16, 17, 32, 63, 64, 65};
+            for (int r = 0; r < 11; r++)
+                for (int turned = 0; turned < 2; turned++) {
+                    const fa_meta x_meta = meta_of(2, FA_PLAIN, rows[r], k, 0, 0),
+                                  b_meta = meta_of(1, FA_PLAIN, n, 0, 0, 0);
+                    const fa_meta w_meta = meta_of(2, FA_PLAIN, turned ? n : k, turned ? k : n, 0, 0);
+                    const fa_meta y_meta = meta_of(2, FA_PLAIN, rows[r], n, 0, 0);
+                    const int64_t ints[FA_MAX_INTS] = {0};
+                    fa_kernel_args args = {.out = {r == 0 ? all : part},
+                                           .out_meta = {&y_meta},
+                                           .in = {x, w, turned ? b : NULL},
+                                           .in_meta = {&x_meta, &w_meta, turned ? &b_meta : NULL},
+                                           .ints = ints};
+                    fa_kernel_args whole = args;
+                    const fa_meta all_x = meta_of(2, FA_PLAIN, most, k, 0, 0),
+                                  all_y = meta_of(2, FA_PLAIN, most, n, 0, 0);
+                    whole.out[0] = all;
+                    whole.in_meta[0] = &all_x;
+                    whole.out_meta[0] = &all_y;
+                    const fa_op op = turned ? FA_OP_linear : FA_OP_matmul;
+                    run_checked(find(isa, op, &whole), &whole, most * n, 0);
+                    run_checked(find(isa, op, &args), &args, rows[r] * n, 0);
+                    if (r > 0)
+                        assert_memory_equal(part, all, (size_t)(rows[r] * n) * sizeof *part);
+                }
+            free(x), free(w), free(b), free(all), free(part);
+        }
+    }
+}
+
 static void test_matmul(void **state)
 {
     (void)state;
@@ -664,6 +706,7 @@ int main(void)
         cmocka_unit_test(test_isa),
         cmocka_unit_test(test_linear),
         cmocka_unit_test(test_matmul),
+        cmocka_unit_test(test_rows_alone),
         cmocka_unit_test(test_conv2d),
         cmocka_unit_test(test_conv2d_pool),
         cmocka_unit_test(test_conv2d_gradients),

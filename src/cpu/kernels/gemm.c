@@ -109,8 +109,9 @@ static void ask(const ahead *next, int64_t first, int64_t end)
 }
 
 /* y[rows m0..m1) = or += one block's sums. */
-static void block_rows(const gemm_context *c, float *y, int64_t y_step, const float *pack, int64_t m0, int64_t m1,
-                       int64_t columns, int64_t k0, int64_t depth, int flags, const float *bias, const ahead *next)
+static void block_rows(const gemm_context *c, float *y, int64_t y_step, const float *b, int64_t b_step, int64_t m0,
+                       int64_t m1, int64_t columns, int64_t k0, int64_t depth, int flags, const float *bias,
+                       const ahead *next)
 {
     static const int64_t no_offset[1] = {0};
     const int vectors = (int)fa_blocks(columns, FV_LANES);
@@ -122,8 +123,8 @@ static void block_rows(const gemm_context *c, float *y, int64_t y_step, const fl
                          .run_count = 1,
                          .run_length = depth,
                          .x_step = 1,
-                         .w_step = vectors * FV_LANES,
-                         .w = pack,
+                         .w_step = b_step,
+                         .w = b,
                          .bias = bias,
                          .columns = columns,
                          .flags = flags};
@@ -163,6 +164,9 @@ static void product_task(void *context, int64_t index)
     const float *bias = call->bias ? call->bias + n0 : NULL;
     /* Sums of a piece of several blocks are kept apart from those of the pieces before it. */
     const bool apart = !p->split && p->piece_blocks > 1;
+    /* B that is used once is not worth a copy. */
+    const bool in_place = !call->b_turned && m_end - m_begin <= 4 && columns % FV_LANES == 0;
+    const int64_t b_step = in_place ? call->b_step : fa_round_up(columns, FV_LANES);
     const int64_t row_group = apart ? ROWS_FEW : p->rows;
     for (int64_t m0 = m_begin; m0 < m_end; m0 += row_group) {
         const int64_t m1 = fa_min64(m_end, m0 + row_group);
@@ -175,16 +179,18 @@ static void product_task(void *context, int64_t index)
                 const int64_t next_k = on ? k0 + depth : first * p->k_block;
                 const ahead next = block_ahead(call, next_k, fa_min64(p->k_block, call->k - next_k),
                                                on ? n0 : n0 + c->next_panel * FA_PANEL_COLUMNS);
-                pack_b(pack, call, k0, depth, n0, columns);
+                const float *b = in_place ? call->b + k0 * call->b_step + n0 : pack;
+                if (!in_place)
+                    pack_b(pack, call, k0, depth, n0, columns);
                 if (p->split) {
-                    block_rows(c, c->partial + (piece * call->m + m0) * call->n + n0, call->n, pack, m0, m1, columns,
-                               k0, depth, block > first ? FA_TILE_ADD : 0, NULL, &next);
+                    block_rows(c, c->partial + (piece * call->m + m0) * call->n + n0, call->n, b, b_step, m0, m1,
+                               columns, k0, depth, block > first ? FA_TILE_ADD : 0, NULL, &next);
                 } else if (apart) {
-                    block_rows(c, piece_sum, FA_PANEL_COLUMNS, pack, m0, m1, columns, k0, depth,
+                    block_rows(c, piece_sum, FA_PANEL_COLUMNS, b, b_step, m0, m1, columns, k0, depth,
                                block > first ? FA_TILE_ADD : 0, NULL, &next);
                 } else {
                     const bool last = block == p->blocks - 1;
-                    block_rows(c, y, call->c_step, pack, m0, m1, columns, k0, depth,
+                    block_rows(c, y, call->c_step, b, b_step, m0, m1, columns, k0, depth,
                                (block > 0 ? FA_TILE_ADD : 0) | (last && call->relu ? FA_TILE_RELU : 0),
                                last ? bias : NULL, &next);
                 }

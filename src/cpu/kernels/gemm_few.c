@@ -1,6 +1,7 @@
 /* Few rows times a turned B, C[m,n] = A[m,k] * B[n,k]': a layer's scores for a small batch, where B is the large one
  * and would be packed for little use. So B's rows are read where they lie, one after the other, as those of A otherwise
- * are: C' = B A', with A' packed whole, m columns of at most one panel. Sums are made as in gemm.c, with the same bits.
+ * are: C' = B A', with a block of A' packed on the stack, m columns of at most one panel. Sums are made as in gemm.c,
+ * with the same bits.
  */
 #include "cpu/kernels/gemm.h"
 
@@ -10,7 +11,7 @@ enum { ROWS = 132, ROWS_LESS = 72, PIECES = 16, GROUP = 12, LINE = 16 };
 
 bool FA_ISA(fa_gemm_is_few)(int64_t m, int64_t n, int64_t k, bool a_turned, bool b_turned)
 {
-    return b_turned && !a_turned && m > 0 && m <= FA_PANEL_COLUMNS && n >= m && k >= FA_GEMM_K_BLOCK;
+    return b_turned && !a_turned && m >= FV_LANES && m <= FA_PANEL_COLUMNS && n >= m && k >= FA_GEMM_K_BLOCK;
 }
 
 typedef struct few_context {
