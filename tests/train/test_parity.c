@@ -131,7 +131,8 @@ static void train(const mistake *m)
         if (!agrees)
             fail_msg("%s", report);
         assert_int_equal(steps, m->recording ? 2 : 8);
-        if (!m->recording)
+        /* The page has the differences of AVX2 and AVX-512; other instruction sets round otherwise. */
+        if (!m->recording && strncmp(fa_cpu_isa(), "avx", 3) == 0)
             assert_page_shows(strstr(report, "  step  "));
     }
     fa_free(parity);
