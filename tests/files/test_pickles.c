@@ -13,16 +13,6 @@
 /* ---- Plain data ----------------------------------------------------------------------------------------------------
  */
 
-typedef struct literal {
-    const char *bytes;
-    size_t length;
-} literal;
-
-#define VALUE(bytes)                                                                                                   \
-    {                                                                                                                  \
-        bytes, sizeof(bytes) - 1                                                                                       \
-    }
-
 /* The same values in the words of each protocol, as saved again by fa_save: equal files. */
 static void test_protocols(void **state)
 {

@@ -107,4 +107,14 @@ static inline fa_value *load_pickle(const pickled *p)
     return fa_load(save_pickle(p, NULL, 0));
 }
 
+typedef struct literal {
+    const char *bytes;
+    size_t length;
+} literal;
+
+#define VALUE(bytes)                                                                                                   \
+    {                                                                                                                  \
+        bytes, sizeof(bytes) - 1                                                                                       \
+    }
+
 #endif
