@@ -47,6 +47,17 @@ class Docs(unittest.TestCase):
         idioms = len(re.findall("^### ", (ROOT / "docs/guide/from_pytorch.md").read_text(), re.M))
         self.assertIn(f"from_pytorch.md): {idioms} idioms", (ROOT / "README.md").read_text())
 
+    def test_names_of_the_library_exist(self):
+        """Names in the text of pages for users, as the headers declare them; code is compiled."""
+        headers = "".join(path.read_text() for path in [ROOT / "include/facula.h", *ROOT.glob("include/facula/*.h")])
+        declared = set(re.findall(r"\b(?:fa|FA)_\w+", re.sub(r"/\*.*?\*/", "", headers, flags=re.S)))
+        pages = [ROOT / "README.md", *ROOT.glob("docs/guide/*.md"), *ROOT.glob("docs/lesson/**/*.md"),
+                 *ROOT.glob("examples/**/*.md")]
+        for page in pages:
+            if page.name != "add_an_op.md":  # of the inside
+                used = set(re.findall(r"\b(?:fa|FA)_\w*[A-Za-z0-9]\b", page.read_text()))
+                self.assertEqual(used - declared, set(), page.name)
+
     def test_links_lead_somewhere(self):
         for page in PAGES:
             for target in re.findall(r"\]\(([^)#]+)[^)]*\)|<img src=\"([^\"]+)\"", page.read_text()):
