@@ -6,7 +6,7 @@
 
 int main(int argc, char **argv)
 {
-    const char *folder = argc > 1 ? argv[1] : "exercise_run";
+    const char *folder = argc > 1 ? argv[1] : "runs/exercise";
     int64_t epochs = argc > 2 ? atoll(argv[2]) : 6;
     const char *root = argc > 3 ? argv[3] : "data/mnist";
     static const char *const digits[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};

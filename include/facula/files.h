@@ -81,7 +81,7 @@ FA_API fa_value *fa_value_tensor_at(fa_tensor *tensor, fa_where where);
 FA_API fa_value *fa_value_same_at(fa_value *value, fa_where where);
 /* Empty containers, of a kind and flavour. */
 FA_API fa_value *fa_container_at(fa_value_kind kind, fa_value_flavour flavour, fa_where where);
-/* An object without attributes: fa_object_at("torch.nn.modules.linear", "Linear", FA_HERE). */
+/* An object without attributes: fa_value_object_at("torch.nn.modules.linear", "Linear", FA_HERE). */
 FA_API fa_value *fa_value_object_at(const char *module, const char *class_name, fa_where where);
 /* Of n entries, a dict's being key, value, key, value, ... The new value holds them. */
 FA_API fa_value *fa_dict_of_at(int64_t n, fa_value *const *x, fa_where where);

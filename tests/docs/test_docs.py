@@ -1,4 +1,6 @@
-"""Blocks of code in docs/ are parts of the files that are named above them; links lead somewhere."""
+"""Blocks of code in docs/ are parts of the files that are named above them, what they say in Python parses, links lead
+somewhere, and no number of idioms is out of date."""
+import ast
 import pathlib
 import re
 import unittest
@@ -17,6 +19,44 @@ class Docs(unittest.TestCase):
                 source = (ROOT / path).read_text()
                 self.assertIn(block, source, f"{page.name}: a block is no part of {path}")
         self.assertGreaterEqual(found, 4)
+
+    def test_no_block_is_named_in_another_way(self):
+        """page_code.py compiles no block under a path: each such block must be one of those that are compared above."""
+        for page in PAGES:
+            text = page.read_text()
+            strict = len(re.findall(r"^`[\w./]+`\n\n```c\n", text, re.M))
+            self.assertEqual(len(re.findall(r"^[ \t]*`[\w./]+`[ \t]*\n\s*```c", text, re.M)), strict, page.name)
+
+    def test_only_pages_whose_code_is_compiled_have_code(self):
+        for page in PAGES:
+            if page != ROOT / "README.md" and ROOT / "docs" not in page.parents:
+                self.assertNotRegex(page.read_text(), r"```c\b", page.name)
+
+    def test_python_parses(self):
+        found = 0
+        for page in PAGES:
+            for block in re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.S | re.M):
+                found += 1
+                try:
+                    ast.parse(block)
+                except SyntaxError as error:
+                    self.fail(f"{page.name}: {error}: {block}")
+        self.assertGreaterEqual(found, 50)
+
+    def test_readme_counts_the_idioms(self):
+        idioms = len(re.findall("^### ", (ROOT / "docs/guide/from_pytorch.md").read_text(), re.M))
+        self.assertIn(f"from_pytorch.md): {idioms} idioms", (ROOT / "README.md").read_text())
+
+    def test_names_of_the_library_exist(self):
+        """Names in the text of pages for users, as the headers declare them; code is compiled."""
+        headers = "".join(path.read_text() for path in [ROOT / "include/facula.h", *ROOT.glob("include/facula/*.h")])
+        declared = set(re.findall(r"\b(?:fa|FA)_\w+", re.sub(r"/\*.*?\*/", "", headers, flags=re.S)))
+        pages = [ROOT / "README.md", *ROOT.glob("docs/guide/*.md"), *ROOT.glob("docs/lesson/**/*.md"),
+                 *ROOT.glob("examples/**/*.md")]
+        for page in pages:
+            if page.name != "add_an_op.md":  # of the inside
+                used = set(re.findall(r"\b(?:fa|FA)_\w*[A-Za-z0-9]\b", page.read_text()))
+                self.assertEqual(used - declared, set(), page.name)
 
     def test_links_lead_somewhere(self):
         for page in PAGES:
