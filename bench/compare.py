@@ -582,6 +582,23 @@ def positive(kind):
     return read
 
 
+def add_common(parser, program):
+    """The options that the scripts beside this one share. `program`: their part of ours, a target of the build."""
+    venv = os.environ.get("FACULA_PEERS_VENV") or os.path.join(BENCH, ".venv")
+    path = os.path.join(ROOT, "build", "release", program)
+    parser.add_argument("--threads", type=positive(int), default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--max-other-cpu", type=float, default=2.0, help="percent of the machine that others may use")
+    parser.add_argument("--program", default=path, help=f"built by: cmake --build --preset release -t {program}")
+    parser.add_argument("--venv", default=venv, help="the peer's environment")
+
+
+def must_exist(*paths):
+    script = os.path.basename(sys.argv[0])
+    for path in paths:
+        if not os.path.exists(path):
+            sys.exit(f"{script}: there is no {path}. Hint: {script} --help says how it is made")
+
+
 def read_options(words):
     parser = argparse.ArgumentParser(
         description="Holds facula bench against PyTorch and TensorFlow, in turn, and prints the ratios.",

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 
-from compare import BENCH, PEERS, ROOT, cpu_clock, cpu_name, other_cpu_percent, positive, say
+from compare import PEERS, add_common, cpu_clock, cpu_name, must_exist, other_cpu_percent, positive, say
 
 BOUNDS = {"load": 1.0, "map": 1.0, "save": 0.8}  # the least ratio of speeds
 
@@ -89,15 +89,10 @@ def measure(kind, ours, theirs, paths, options):
 
 def read_options(words):
     parser = argparse.ArgumentParser(description="Loading against PyTorch's, saving against the disk; prints the ratios.")
-    venv = os.environ.get("FACULA_PEERS_VENV") or os.path.join(BENCH, ".venv")
-    parser.add_argument("--threads", type=positive(int), default=len(os.sched_getaffinity(0)))
+    add_common(parser, "bench_files")
     parser.add_argument("--pairs", type=positive(int), default=9, help="pairs that count, for each row")
     parser.add_argument("--retries", type=int, default=9, help="further pairs in place of void ones")
-    parser.add_argument("--max-other-cpu", type=float, default=2.0, help="percent of the machine that others may use")
     parser.add_argument("--folder", help="where the files are written; default: the system's folder for such files")
-    program = os.path.join(ROOT, "build", "release", "bench_files")
-    parser.add_argument("--program", default=program, help="built by: cmake --build --preset release -t bench_files")
-    parser.add_argument("--venv", default=venv, help="the peer's environment")
     parser.add_argument("--json", action="store_true", help="rows as JSON")
     return parser.parse_args(words)
 
@@ -105,9 +100,7 @@ def read_options(words):
 def main():
     options = read_options(sys.argv[1:])
     python = os.path.join(options.venv, "bin", "python")
-    for path in (options.program, python):
-        if not os.path.exists(path):
-            sys.exit(f"files.py: there is no {path}. Hint: files.py --help says how both are made")
+    must_exist(options.program, python)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         paths = {name: os.path.join(folder, f"{name}.pth") for name in ("file", "saved", "written")}
         script = os.path.join(PEERS, "torch_files.py")

@@ -14,7 +14,9 @@ import statistics
 import subprocess
 import sys
 
-from compare import ISA_ENVIRONMENT, NETWORKS, ROOT, cpu_clock, cpu_name, lines_of, other_cpu_percent, positive, say, word_list
+from compare import (
+    ISA_ENVIRONMENT, NETWORKS, ROOT, cpu_clock, cpu_name, lines_of, must_exist, other_cpu_percent, positive, say, word_list,
+)
 from files import Program
 from shapes import PARTS
 
@@ -138,9 +140,7 @@ def read_options(words):
 
 def main():
     options = read_options(sys.argv[1:])
-    for path in (options.program, options.facula):
-        if not os.path.exists(path):
-            sys.exit(f"growth.py: there is no {path}. Hint: growth.py --help says how it is made")
+    must_exist(options.program, options.facula)
     ours = Program([options.program], {"FACULA_NUM_THREADS": str(options.threads), **ISA_ENVIRONMENT[options.isa]})
     (busy, own, started), worked = cpu_clock(), ours.worked()
     limits, rows = measure_series(options, ours)

@@ -16,7 +16,9 @@ import sys
 import tempfile
 import time
 
-from compare import BENCH, PEERS, ROOT, TUNED_MALLOC, cpu_clock, cpu_name, lines_of, other_cpu_percent, positive, say
+from compare import (
+    PEERS, ROOT, TUNED_MALLOC, add_common, cpu_clock, cpu_name, lines_of, must_exist, other_cpu_percent, positive, say,
+)
 
 # PyTorch as most write it, and with everything that makes it faster.
 FORMS = {
@@ -108,27 +110,20 @@ def summarise(pairs, max_other_cpu):
 
 def read_options(words):
     parser = argparse.ArgumentParser(description="The whole MNIST job against PyTorch's; prints times, memory and sizes.")
-    venv = os.environ.get("FACULA_PEERS_VENV") or os.path.join(BENCH, ".venv")
-    parser.add_argument("--threads", type=positive(int), default=len(os.sched_getaffinity(0)))
+    add_common(parser, "bench_job")
     parser.add_argument("--workers", type=int, default=2, help="of our loaders; PyTorch's are tried with 0 and with these")
     parser.add_argument("--pairs", type=positive(int), default=2, help="that count, for each form of PyTorch")
     parser.add_argument("--retries", type=int, default=1, help="further pairs in place of void ones")
     parser.add_argument("--starts", type=positive(int), default=15, help="first steps that are timed")
-    parser.add_argument("--max-other-cpu", type=float, default=2.0, help="percent of the machine that others may use")
-    program = os.path.join(ROOT, "build", "release", "bench_job")
-    parser.add_argument("--program", default=program, help="built by: cmake --build --preset release -t bench_job")
     parser.add_argument("--facula", default=os.path.join(ROOT, "build", "release", "facula"), help="the command")
     parser.add_argument("--data", default=os.path.join(ROOT, "data", "mnist"), help="the folder of MNIST's files")
-    parser.add_argument("--venv", default=venv, help="the peer's environment")
     parser.add_argument("--json", metavar="FILE", help="rows as JSON, beside the table")
     return parser.parse_args(words)
 
 
 def main():
     options = read_options(sys.argv[1:])
-    for path in (options.program, options.facula, os.path.join(options.venv, "bin", "python")):
-        if not os.path.exists(path):
-            sys.exit(f"job.py: there is no {path}. Hint: job.py --help says how all are made")
+    must_exist(options.program, options.facula, os.path.join(options.venv, "bin", "python"))
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
         unpack(options.data, folder)

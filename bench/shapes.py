@@ -12,7 +12,9 @@ import statistics
 import sys
 import tempfile
 
-from compare import BENCH, ISA_ENVIRONMENT, PEERS, ROOT, TUNED_MALLOC, cpu_clock, cpu_name, lines_of, other_cpu_percent, positive, say
+from compare import (
+    ISA_ENVIRONMENT, PEERS, TUNED_MALLOC, add_common, cpu_clock, cpu_name, lines_of, must_exist, other_cpu_percent, positive, say,
+)
 from files import Program
 
 PARTS = ("forward", "input", "weight")
@@ -208,18 +210,13 @@ def table(rows, limits):
 
 def read_options(words):
     parser = argparse.ArgumentParser(description="Layers by themselves against PyTorch's; prints a table of the ratios.")
-    venv = os.environ.get("FACULA_PEERS_VENV") or os.path.join(BENCH, ".venv")
-    parser.add_argument("--threads", type=positive(int), default=len(os.sched_getaffinity(0)))
+    add_common(parser, "bench_shapes")
     parser.add_argument("--turns", type=positive(int), default=3, help="that count, for each layer")
     parser.add_argument("--more", type=int, default=5, help=f"further ones where a ratio is under {LEAST}")
     parser.add_argument("--seconds", type=positive(float), default=0.1, help="for three parts of one layer")
     parser.add_argument("--only", default="", metavar="TEXT", help="layers whose line has this text: linear, conv 8 64")
     parser.add_argument("--no-errors", dest="errors", action="store_false", help="do not compare with float64")
     parser.add_argument("--isa", choices=("avx2",), help="both sides without AVX-512")
-    parser.add_argument("--max-other-cpu", type=float, default=2.0, help="percent of the machine that others may use")
-    program = os.path.join(ROOT, "build", "release", "bench_shapes")
-    parser.add_argument("--program", default=program, help="built by: cmake --build --preset release -t bench_shapes")
-    parser.add_argument("--venv", default=venv, help="the peer's environment")
     parser.add_argument("--json", metavar="FILE", help="rows as JSON, beside the table")
     return parser.parse_args(words)
 
@@ -227,9 +224,7 @@ def read_options(words):
 def main():
     options = read_options(sys.argv[1:])
     python = os.path.join(options.venv, "bin", "python")
-    for path in (options.program, python):
-        if not os.path.exists(path):
-            sys.exit(f"shapes.py: there is no {path}. Hint: shapes.py --help says how both are made")
+    must_exist(options.program, python)
     isa = ISA_ENVIRONMENT[options.isa]
     ours = Program([options.program], {"FACULA_NUM_THREADS": str(options.threads), **isa})
     script = os.path.join(PEERS, "torch_shapes.py")

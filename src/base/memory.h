@@ -58,5 +58,7 @@ void fa_buffer_usage(size_t *in_use, size_t *pooled);
 /* Bytes that this process can still take before the kernel ends it, by what the machine has free and its control groups
  * allow; UINT64_MAX where nothing tells. `root` is put before /proc and /sys ("" or a test's folder). */
 uint64_t fa_available_memory(const char *root);
+/* As if so many bytes were left of this machine's, root ""; 0: as there are. For tests. */
+void fa_set_available_memory(uint64_t bytes);
 
 #endif

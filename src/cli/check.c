@@ -63,13 +63,6 @@ static bool open_data(checked *c)
     return fa_ok();
 }
 
-static bool has_size(fa_transform *transform)
-{
-    char text[4096];
-    fa_transform_text(transform, text, sizeof text);
-    return strstr(text, "Resize") != NULL || strstr(text, "Crop") != NULL;
-}
-
 /* What `facula train` would put images through. */
 static bool choose_transform(checked *c)
 {
@@ -77,8 +70,12 @@ static bool choose_transform(checked *c)
         return false;
     if (c->transform == NULL)
         c->transform = c->options.transform != NULL ? fa_transform_parse(c->options.transform) : fa_to_tensor();
-    if (c->transform == NULL || !c->source.files || has_size(c->transform))
+    if (c->transform == NULL || !c->source.files)
         return c->transform != NULL;
+    char text[4096];
+    fa_transform_text(c->transform, text, sizeof text);
+    if (data_sets_size(text))
+        return true;
     picture_sizes sizes;
     if (!data_sizes(&c->source, &sizes)) {
         fa_clear_error();

@@ -280,6 +280,11 @@ fa_batch data_first_item(fa_dataset *data, int64_t tries)
     return item;
 }
 
+bool data_sets_size(const char *transforms)
+{
+    return strstr(transforms, "Resize") != NULL || strstr(transforms, "Crop") != NULL;
+}
+
 /* ---- Sizes ------------------------------------------------------------------------------------------------------- */
 
 bool data_sizes(data_source *d, picture_sizes *sizes)

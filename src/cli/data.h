@@ -35,6 +35,9 @@ fa_dataset *data_open(data_source *d, data_part part, fa_transform *transform);
  * when there is none. */
 fa_batch data_first_item(fa_dataset *data, int64_t tries);
 
+/* Whether transforms, as torchvision prints them, give pictures a size. */
+bool data_sets_size(const char *transforms);
+
 /* The sizes of some pictures of the training part: up to SIZES_LOOKED_AT, spread over it. */
 typedef struct picture_sizes {
     int64_t looked_at;

@@ -2,6 +2,7 @@
  * prints them.
  *
  * A run keeps both as printed; validation, the test and whoever uses the network later take --transform alone. */
+#include "data.h"
 #include "train.h"
 
 #include <stdlib.h>
@@ -59,11 +60,6 @@ int print_transforms(train_options *o)
     return 0;
 }
 
-static bool has_size(const char *text)
-{
-    return strstr(text, "Resize") != NULL || strstr(text, "Crop") != NULL;
-}
-
 /* Whether the random steps are the whole list, --transform left out. */
 static bool stands_alone(const train_options *o)
 {
@@ -94,11 +90,11 @@ static const char *fitted(const char *given, char **owned, int64_t side)
 
 bool fit_pictures(train_options *o, int64_t side)
 {
-    const char *text = has_size(o->transform) ? o->transform : fitted(o->transform, &o->transform_text, side);
+    const char *text = data_sets_size(o->transform) ? o->transform : fitted(o->transform, &o->transform_text, side);
     if (text == NULL)
         return false;
     o->transform = text;
-    if (stands_alone(o) && !has_size(o->augment)) {
+    if (stands_alone(o) && !data_sets_size(o->augment)) {
         if ((text = fitted(o->augment, &o->augment_text, side)) == NULL)
             return false;
         o->augment = text;

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/mapped.h"
+#include "files/atomic.h"
 
 #include <errno.h>
 #include <string.h>
@@ -68,6 +69,11 @@ bool fa_write_elements(const fa_tensor_view *view, bool (*write)(void *to, const
     }
     fa_mfree(part);
     return good;
+}
+
+bool fa_write_to_file(void *file, const void *data, size_t bytes)
+{
+    return fa_atomic_write(file, data, bytes);
 }
 
 bool fa_path_ends(const char *path, const char *ending)

@@ -39,6 +39,8 @@ bool fa_npy_write(fa_value *tensor, const char *path, const char *what, fa_where
  * elements than its file. False after an error, and when `write` returned false. */
 bool fa_write_elements(const fa_tensor_view *view, bool (*write)(void *to, const void *data, size_t bytes), void *to,
                        fa_where where);
+/* The `write` of a fa_atomic_file. */
+bool fa_write_to_file(void *file, const void *data, size_t bytes);
 /* NumPy's word for a type without the order of bytes, "f4"; NULL: it has none. */
 const char *fa_npy_word(fa_stored stored);
 /* Whether a path ends so, upper case or lower: ".npy". */

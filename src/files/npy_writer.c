@@ -7,11 +7,6 @@
 
 enum { MAGIC = 6, ALIGNMENT = 64, GROWTH = 21 };
 
-static bool write_elements(void *file, const void *data, size_t bytes)
-{
-    return fa_atomic_write(file, data, bytes);
-}
-
 bool fa_npy_write(fa_value *tensor, const char *path, const char *what, fa_where where)
 {
     fa_tensor_view view;
@@ -48,7 +43,7 @@ bool fa_npy_write(fa_value *tensor, const char *path, const char *what, fa_where
     fa_atomic_file file;
     if (!fa_atomic_open(&file, path, what, where))
         return false;
-    if (fa_atomic_write(&file, head, (size_t)length) && fa_write_elements(&view, write_elements, &file, where))
+    if (fa_atomic_write(&file, head, (size_t)length) && fa_write_elements(&view, fa_write_to_file, &file, where))
         return fa_atomic_commit(&file);
     fa_atomic_abandon(&file);
     return false;

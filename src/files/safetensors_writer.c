@@ -187,11 +187,6 @@ static bool read_item(item *to, fa_value *dict, int64_t i, const char *path, con
                   fa_stored_types[to->view.stored].name, to->name);
 }
 
-static bool write_elements(void *file, const void *data, size_t bytes)
-{
-    return fa_atomic_write(file, data, bytes);
-}
-
 static bool write_file(const text *head, const item *items, int64_t count, const char *path, const char *what,
                        fa_where where)
 {
@@ -204,7 +199,7 @@ static bool write_file(const text *head, const item *items, int64_t count, const
     fa_atomic_expect(&file, all);
     bool good = fa_atomic_write(&file, head->data, head->length);
     for (int64_t i = 0; good && i < count; i++)
-        good = fa_write_elements(&items[i].view, write_elements, &file, where);
+        good = fa_write_elements(&items[i].view, fa_write_to_file, &file, where);
     if (good)
         return fa_atomic_commit(&file);
     fa_atomic_abandon(&file);

@@ -6,16 +6,9 @@
 
 enum { UNASKED = 64 << 20 /* plans below it are not held against the system: that costs reading files of /proc */ };
 
-static uint64_t memory_for_tests;
-
-void fa_plan_set_memory(uint64_t bytes)
-{
-    memory_for_tests = bytes;
-}
-
 static uint64_t available(uint64_t held)
 {
-    const uint64_t bytes = memory_for_tests > 0 ? memory_for_tests : fa_available_memory("");
+    const uint64_t bytes = fa_available_memory("");
     return bytes < UINT64_MAX - held ? bytes + held : UINT64_MAX;
 }
 

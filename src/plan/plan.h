@@ -118,8 +118,6 @@ fa_plan *fa_plan_prepare(fa_thread *thread, fa_node *root);
 /* False after an error that says which batch would fit: a plan that needs more than the machine or the container has.
  * `held`: bytes of the arena that it takes over, or gives up for a larger one. */
 bool fa_plan_fits(const fa_plan *plan, const fa_run *run, size_t held);
-/* What is taken for the memory that there is, in place of what the system says; 0: the system's. For tests. */
-void fa_plan_set_memory(uint64_t bytes);
 bool fa_plan_execute(fa_thread *thread, fa_plan *plan, fa_run *run);
 
 /* Memory that a thread's plans share, and its run set. */

@@ -105,20 +105,13 @@ bool fa_picture_limits(const fa_picture_job *job, uint64_t width, uint64_t heigh
                              (unsigned long long)width, (unsigned long long)height, (long long)job->rules->max_pixels);
 }
 
-static uint64_t memory_for_tests;
-
-void fa_picture_set_memory(uint64_t bytes)
-{
-    memory_for_tests = bytes;
-}
-
 /* The system grants more memory than there is, and ends the process when it is touched. */
 static bool check_memory(const fa_picture_job *job, size_t bytes)
 {
     const size_t taken = job->decoder_bytes + (bytes > job->reader->pixels.capacity ? bytes : 0);
     if (taken < UNASKED)
         return true;
-    const uint64_t left = memory_for_tests > 0 ? memory_for_tests : fa_available_memory("");
+    const uint64_t left = fa_available_memory("");
     return taken <= left || fa_picture_refuse(job,
                                               "has %lld x %lld pixels, for which reading takes %zu MB, needs at most "
                                               "the %llu MB that are left.",

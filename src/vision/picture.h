@@ -73,9 +73,6 @@ bool fa_picture_of_pixels(const fa_pixels *pixels, const fa_picture_rules *rules
 bool fa_sample_picture_of(fa_sample *sample, const char *path, const fa_picture_rules *rules, fa_transform *transform,
                           const char *what, fa_where where);
 
-/* As if so many bytes of memory were left; 0: as there are. */
-void fa_picture_set_memory(uint64_t bytes);
-
 /* The memory of the calling thread's reader goes back; for the end of the library's work. */
 void fa_picture_reader_free(void);
 

@@ -44,7 +44,7 @@ static void test_batch(void **state)
     training t = make();
     assert_true(step(&t, 2));
     for (int images = 300; images <= 1000; images += 350) {
-        fa_plan_set_memory(60 << 20);
+        fa_set_available_memory(60 << 20);
         assert_false(step(&t, images));
         assert_int_equal(fa_error_code(), FA_MEMORY_ERROR);
         char asked[64];
@@ -59,7 +59,7 @@ static void test_batch(void **state)
         /* what was named does fit, and the training goes on */
         if (!step(&t, fits))
             fail_msg("%s", fa_error());
-        fa_plan_set_memory(0);
+        fa_set_available_memory(0);
         assert_true(step(&t, images));
     }
     fa_free(t.optim);

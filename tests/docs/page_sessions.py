@@ -87,8 +87,8 @@ def main():
     environment = dict(os.environ, PATH=options.path + os.pathsep + os.environ["PATH"])
     commands = failed = 0
     for page in [pathlib.Path(page) for page in options.pages] or written:
-        todo = sessions(page)
-        if not todo:
+        wanted = sessions(page)
+        if not wanted:
             continue
         folder = pathlib.Path(options.work) / page.resolve().relative_to(ROOT).with_suffix("")
         shutil.rmtree(folder, ignore_errors=True)
@@ -98,7 +98,7 @@ def main():
         (folder / "build").mkdir()
         os.symlink(pathlib.Path(options.build).resolve(), folder / "build" / "release")
         environment.update(with_pkg_config(folder, pathlib.Path(options.library).resolve()))
-        for number, command, shown, share in todo:
+        for number, command, shown, share in wanted:
             commands += 1
             run = subprocess.run(command, shell=True, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT)

@@ -322,10 +322,10 @@ static void test_memory_before_it_is_taken(void **state)
     (void)state;
     size_t size;
     uint8_t *bytes = swollen("jpeg_420_0.jpg", "\xff\xc0", 5, &size);
-    fa_picture_set_memory(100 << 20);
+    fa_set_available_memory(100 << 20);
     REFUSED(fa_decode_picture(bytes, size),
             "has 6000 x 6000 pixels, for which reading takes 108 MB, needs at most the 104 MB that are left");
-    fa_picture_set_memory(150 << 20);
+    fa_set_available_memory(150 << 20);
     fa_tensor *read = fa_decode_picture(bytes, size);
     assert_true(read != NULL || strstr(fa_error(), "that are left") == NULL);
     fa_clear_error();
@@ -334,7 +334,7 @@ static void test_memory_before_it_is_taken(void **state)
     bytes = swollen("jpeg_progressive.jpg", "\xff\xc2", 5, &size);
     REFUSED(fa_decode_picture(bytes, size), "the 157 MB that are left");
     free(bytes);
-    fa_picture_set_memory(1); /* would refuse whatever asked */
+    fa_set_available_memory(1); /* would refuse whatever asked */
     static const char pnm[] = "P6 6000 6000 255 x", text[] = "P3 6000 6000 255 1 2 3";
     REFUSED(fa_decode_picture(pnm, sizeof pnm - 1), "cut short after 18 bytes");
     REFUSED(fa_decode_picture(text, sizeof text - 1), "cut short after 22 bytes");
@@ -350,7 +350,7 @@ static void test_memory_before_it_is_taken(void **state)
         bytes[29 + i] = (uint8_t)(crc >> (24 - 8 * i));
     REFUSED(fa_decode_picture(bytes, size), "cut short after");
     free(bytes);
-    fa_picture_set_memory(0);
+    fa_set_available_memory(0);
 }
 
 /* A number of a header ends with white space. */

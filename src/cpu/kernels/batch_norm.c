@@ -15,8 +15,7 @@ typedef struct norm_call {
     uint8_t *winner;
     double *sums;                         /* see fa_norm_sums_size */
     const float *alpha, *beta;            /* [channels] */
-    int64_t width, rows, columns, images; /* of x; of the pooled planes */
-    int64_t height;
+    int64_t height, width, rows, columns; /* of x; of the pooled planes */
 } norm_call;
 
 static size_t sums_scratch(const fa_kernel_args *args)

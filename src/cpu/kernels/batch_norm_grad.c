@@ -24,8 +24,8 @@ typedef struct grad_call {
     const float *g, *x, *mean;
     const uint8_t *place;
     float *dx;
-    double *sums;        /* see fa_norm_sums_size */
-    float *factor;       /* [6, channels], of which the tasks use these: */
+    double *sums; /* see fa_norm_sums_size */
+    /* [channels] each, in the scratch: */
     float *alpha, *beta; /* CUT */
     float *scale, *mean_g, *slope;
     int64_t height, width, rows, columns; /* of x; of the windows */
@@ -55,7 +55,7 @@ static grad_call make_call(const fa_kernel_args *args)
 
 static size_t factor_bytes(const fa_norm *norm)
 {
-    return (size_t)(6 * norm->channels) * sizeof(float) + 64;
+    return (size_t)(5 * norm->channels) * sizeof(float) + 64;
 }
 
 static size_t sums_scratch(const fa_kernel_args *args)
@@ -73,12 +73,11 @@ static size_t factor_scratch(const fa_kernel_args *args)
 static void place_factors(grad_call *c, void *scratch)
 {
     const int64_t C = c->norm.channels;
-    c->factor = scratch;
-    c->alpha = c->factor;
-    c->beta = c->factor + C;
-    c->scale = c->factor + 2 * C;
-    c->mean_g = c->factor + 3 * C;
-    c->slope = c->factor + 4 * C;
+    c->alpha = scratch;
+    c->beta = c->alpha + C;
+    c->scale = c->alpha + 2 * C;
+    c->mean_g = c->alpha + 3 * C;
+    c->slope = c->alpha + 4 * C;
 }
 
 /* The line of the forward pass, to see where relu cut it. */
